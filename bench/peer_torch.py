@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""PyTorch's time for one DCGAN training step on the CPU: what bench_step is measured against.
+
+    bench/peer_torch.py --batch 16,64 --seconds 20       one JSON line per batch size
+    bench/peer_torch.py --interleave                     serves bench/compare_step.py, see serve()
+
+The step is that of pytorch/examples with what speeds it up switched on: D is frozen in G's step, Adam is the fused one
+where this PyTorch has it, and the faster of the two memory layouts is taken.
+"""
+import argparse
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests"))
+
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
+
+from torch_networks import build_networks
+
+LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--nz", type=int, default=100)
+    parser.add_argument("--ngf", type=int, default=64)
+    parser.add_argument("--ndf", type=int, default=64)
+    parser.add_argument("--batch", default="16,64", help="batch sizes, separated by commas")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=20, help="how long to measure each batch size")
+    parser.add_argument("--layout", choices=(*LAYOUTS, "best"), default="best")
+    parser.add_argument("--interleave", action="store_true", help="serve `step BATCH K` lines from stdin")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)  # Debian's build starts with one
+    if options.interleave:
+        serve(options)
+        return
+    for batch in map(int, options.batch.split(",")):
+        trainer = Trainer(options, batch)
+        times, end = [], time.monotonic() + options.seconds
+        while time.monotonic() < end or len(times) < 3:
+            times.append(trainer.timed_step())
+        median = statistics.median(times)
+        line = {**trainer.describe(), "steps": len(times), "median_s": median, "min_s": min(times)}
+        print(json.dumps({**line, "images_per_s": batch / median, "peak_rss_mb": peak_rss_mb()}), flush=True)
+
+
+def serve(options):
+    """Answers each line `step BATCH K` on stdin with K steps and a JSON line {"times": [seconds of each step], ...}
+    on stdout, until stdin ends. Networks are built, and a layout chosen, at the first request for a batch size."""
+    trainers = {}
+    for line in sys.stdin:
+        words = line.split()
+        if len(words) != 3 or words[0] != "step":
+            print(json.dumps({"error": f"expected `step BATCH K`, got {line.strip()!r}"}), flush=True)
+            continue
+        batch, count = int(words[1]), int(words[2])
+        if batch not in trainers:
+            trainers[batch] = Trainer(options, batch)
+        times = [trainers[batch].timed_step() for _ in range(count)]
+        print(json.dumps({"times": times, **trainers[batch].describe(), "peak_rss_mb": peak_rss_mb()}), flush=True)
+
+
+class Trainer:
+    """Networks, optimisers and one batch of inputs, warmed up, in the layout asked for or the faster one."""
+
+    def __init__(self, options, batch):
+        self.options, self.batch, self.trial = options, batch, {}
+        if options.layout != "best":
+            self.build(options.layout)
+            return
+        for layout in LAYOUTS:
+            self.build(layout)
+            self.trial[layout] = min(self.timed_step() for _ in range(5))
+        self.build(min(self.trial, key=self.trial.get))
+
+    def build(self, layout):
+        self.layout = layout
+        torch.manual_seed(1)
+        options = self.options
+        self.generator, self.discriminator = build_networks({**vars(options), "model": "dcgan", "norm": "batch"})
+        for network in (self.generator, self.discriminator):
+            network.to(memory_format=LAYOUTS[layout])
+            for parameter in network.parameters():
+                torch.nn.init.normal_(parameter, 1.0 if parameter.dim() == 1 else 0.0, 0.02)
+        self.optimizer_g, self.fused = adam(self.generator)
+        self.optimizer_d, _ = adam(self.discriminator)
+        images = torch.rand(self.batch, options.channels, options.size, options.size) * 2 - 1
+        self.real = images.contiguous(memory_format=LAYOUTS[layout])
+        self.ones, self.zeros = torch.ones(self.batch), torch.zeros(self.batch)
+        for _ in range(2):
+            self.step()
+
+    def step(self):
+        generator, discriminator = self.generator, self.discriminator
+        self.optimizer_d.zero_grad(set_to_none=True)
+        cross_entropy(discriminator(self.real), self.ones).backward()
+        fake = generator(torch.randn(self.batch, self.options.nz))
+        cross_entropy(discriminator(fake.detach()), self.zeros).backward()
+        self.optimizer_d.step()
+
+        discriminator.requires_grad_(False)  # no gradients of D's weights in G's step
+        self.optimizer_g.zero_grad(set_to_none=True)
+        cross_entropy(discriminator(fake), self.ones).backward()
+        self.optimizer_g.step()
+        discriminator.requires_grad_(True)
+
+    def timed_step(self):
+        start = time.perf_counter()
+        self.step()
+        return time.perf_counter() - start
+
+    def describe(self):
+        options = self.options
+        return {
+            "peer": f"torch {torch.__version__}",
+            "batch": self.batch,
+            "size": options.size,
+            "ngf": options.ngf,
+            "ndf": options.ndf,
+            "threads": torch.get_num_threads(),
+            "layout": self.layout,
+            "layout_trial_s": self.trial,
+            "fused_adam": self.fused,
+        }
+
+
+def adam(network):
+    """(optimiser, whether it is the fused one, which older PyTorch lacks on the CPU)."""
+    arguments = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    try:
+        return torch.optim.Adam(network.parameters(), **arguments, fused=True), True
+    except (RuntimeError, TypeError):
+        return torch.optim.Adam(network.parameters(), **arguments), False
+
+
+def peak_rss_mb():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+// Memory pool, device context and the choice of a device.
+#include "engine/device.h"
+
+#include "engine/tape.h"
+
+namespace gan {
+
+namespace {
+constexpr size_t kAlignment = 512;            // of block sizes: vector loads and TMA stay legal
+constexpr size_t kSegment = size_t(8) << 20;  // smallest piece asked of the system
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+}  // namespace
+
+MemoryPool::~MemoryPool() {
+  if (!plan_)
+    for (char* segment : segments_) memory_.release(segment);
+}
+
+void MemoryPool::grow(size_t bytes) {
+  const size_t size = std::max(bytes, kSegment);
+  char* segment = next_planned_address_;
+  if (plan_) next_planned_address_ += size;
+  else segment = static_cast<char*>(memory_.allocate(size));
+  segments_.push_back(segment);
+  reserved_ += size;
+  blocks_[segment] = {size, true, true};
+  free_.insert({size, segment});
+}
+
+void* MemoryPool::allocate(size_t bytes) {
+  if (!memory_.pooled && !plan_) {  // exact-size blocks, for address sanitizers
+    char* address = static_cast<char*>(memory_.allocate(bytes));
+    blocks_[address] = {bytes, false, true};
+    live_ += bytes;
+    peak_ = std::max(peak_, live_);
+    return address;
+  }
+  const size_t size = round_up(std::max<size_t>(bytes, 1), kAlignment);
+  auto fit = free_.lower_bound({size, nullptr});
+  if (fit == free_.end()) {
+    grow(size);
+    fit = free_.lower_bound({size, nullptr});
+  }
+  auto [have, address] = *fit;
+  free_.erase(fit);
+  auto block = blocks_.find(address);
+  block->second.free = false;
+  if (have > size) {
+    block->second.bytes = size;
+    blocks_[address + size] = {have - size, true, false};
+    free_.insert({have - size, address + size});
+  }
+  live_ += size;
+  peak_ = std::max(peak_, live_);
+  return address;
+}
+
+void MemoryPool::release(void* address) noexcept {
+  auto block = blocks_.find(static_cast<char*>(address));
+  if (block == blocks_.end()) return;
+  live_ -= block->second.bytes;
+  if (!memory_.pooled && !plan_) {
+    memory_.release(address);
+    blocks_.erase(block);
+    return;
+  }
+  block->second.free = true;
+  auto merge_next = [&](Blocks::iterator b) {
+    auto next = std::next(b);
+    if (next == blocks_.end() || !next->second.free || next->second.first) return;
+    free_.erase({next->second.bytes, next->first});
+    b->second.bytes += next->second.bytes;
+    blocks_.erase(next);
+  };
+  merge_next(block);
+  if (!block->second.first) {
+    auto previous = std::prev(block);
+    if (previous->second.free) {
+      free_.erase({previous->second.bytes, previous->first});
+      merge_next(previous);
+      block = previous;
+    }
+  }
+  free_.insert({block->second.bytes, block->first});
+}
+
+DeviceContext::DeviceContext(Device device, Mode mode)
+    : backend_(find_backend(device)),
+      mode_(mode),
+      pool_(backend_
+                ? backend_->memory
+                : throw Error(
+                      Exit::no_device,
+                      fmt::format("this build has no {} device; rebuild with the CUDA toolkit (GAN_CUDA=ON)",
+                                  name_of(device))),
+            mode == Mode::plan),
+      tape_(std::make_unique<Tape>(*this)) {
+  stream_.scratch_allocate = backend_->memory.allocate;
+  stream_.scratch_release = backend_->memory.release;
+  stream_.scratch_exact = !backend_->memory.pooled;
+}
+
+DeviceContext::~DeviceContext() {
+  tape_.reset();
+  release_scratch(stream_);
+}
+
+}  // namespace gan

@@ -1,0 +1,98 @@
+// Pictures: reading and writing files, and the few operations that turn a picture of any size into a training
+// sample. Reading is strict. A file is either decoded completely and correctly or refused with its name and
+// the reason; there is no half-decoded picture. Nothing larger than the file's own bytes can justify is ever
+// allocated.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace gan {
+
+// 8-bit samples in sRGB as they stand in the file. Channels: 1 (grey) or 3 (red, green, blue).
+struct Image {
+  int height = 0, width = 0, channels = 0;
+  std::vector<uint8_t> pixels;  // (height, width, channels), row-major
+
+  Image() = default;
+  Image(int height, int width, int channels, uint8_t fill = 0);
+  uint8_t& at(int y, int x, int channel) { return pixels[index(y, x, channel)]; }
+  uint8_t at(int y, int x, int channel) const { return pixels[index(y, x, channel)]; }
+  bool operator==(const Image&) const = default;
+
+ private:
+  size_t index(int y, int x, int channel) const { return (size_t(y) * width + x) * channels + channel; }
+};
+
+// ---- reading: JPEG (baseline, progressive), PNG (every kind), BMP (every common kind), PBM/PGM/PPM ----
+//
+// The content decides the format, not the file name. What becomes of the unusual kinds:
+//   16-bit samples    rounded to v/257
+//   transparency      composited on the matte: round((colour * alpha + matte * (255 - alpha)) / 255)
+//   grey -> colour    three equal channels
+//   colour -> grey    Rec. 601 luma as in Pillow's "L": (19595 R + 38470 G + 7471 B + 32768) >> 16
+//   CMYK JPEG         converted to RGB
+//   EXIF orientation  of a JPEG is applied: the picture comes out upright
+//   gamma, ICC        ignored, as in other training pipelines
+//   animated PNG      its still picture
+
+struct DecodeOptions {
+  int channels = 3;                             // of the result: 1 grey, 3 colour
+  std::array<uint8_t, 3> matte{255, 255, 255};  // behind transparent pixels: red, green, blue
+  int64_t max_pixels = 89'478'485;  // height * width; a file that claims more is refused from its header
+};
+
+// What the header says, without decoding the pixels.
+struct ImageInfo {
+  int height = 0, width = 0;  // upright, that is after the EXIF orientation
+  int channels = 0;           // of the colour: 1 grey, 3 colour or palette
+  std::string format;         // "jpeg", "png", "bmp", "pnm"
+  int bits = 0;               // per sample or palette index, as stored
+  bool alpha = false;         // has transparency of any kind
+  bool palette = false;
+};
+
+// All four throw gan::Error: Exit::bad_data with file name and reason if the content is no supported, intact
+// picture or the path is no regular, readable file; Exit::io if the disk fails. `name` stands for the file in
+// messages.
+Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
+Image decode_image(std::span<const std::byte> file, const std::string& name,
+                   const DecodeOptions& options = {});
+ImageInfo probe_image(const std::filesystem::path& path, int64_t max_pixels = DecodeOptions{}.max_pixels);
+ImageInfo probe_image(std::span<const std::byte> file, const std::string& name,
+                      int64_t max_pixels = DecodeOptions{}.max_pixels);
+
+// Whether the file name ends like a supported picture (.jpg .jpeg .png .bmp .pbm .pgm .ppm .pnm, in any
+// case).
+bool looks_like_image(const std::filesystem::path& path);
+
+// ---- writing ----
+std::vector<std::byte> encode_png(const Image& image);
+void write_png(const std::filesystem::path& path, const Image& image);  // atomically; Exit::io on failure
+
+// ---- resizing and cutting ----
+
+// Pillow's resampling, bit for bit: separable, horizontal first, 8-bit in between, fixed-point weights with
+// 22 bits; the filter's support grows with the factor when shrinking, which is what keeps small pictures free
+// of aliasing.
+enum class Filter {
+  bilinear,  // triangle, support 1
+  bicubic,   // Keys' cubic with a = -1/2, support 2
+};
+Image resize(const Image& image, int height, int width, Filter filter = Filter::bilinear);
+// The shorter side becomes `side`, the longer one floor(side * longer / shorter): torchvision's Resize(side).
+Image resize_shorter_side(const Image& image, int side, Filter filter = Filter::bilinear);
+Image crop(const Image& image, int top, int left, int height, int width);  // must lie inside
+// The middle, at most as large as the image. An odd remainder is rounded as torchvision's CenterCrop does it.
+Image center_crop(const Image& image, int height, int width);
+Image flip_horizontal(const Image& image);
+
+// Pictures of equal size in rows of `columns`, with `padding` pixels of `background` around each (as
+// torchvision's make_grid). The last row may be short.
+Image make_grid(std::span<const Image> images, int columns, int padding = 2, uint8_t background = 0);
+
+}  // namespace gan

@@ -1,0 +1,222 @@
+// Flat parameter buffers, file layouts, layers.
+#include "engine/nn.h"
+
+#include <cmath>
+
+#include "kernels/philox.h"
+
+namespace gan {
+
+// ---------------------------------------------------------------------------------------------------- file
+// layouts
+
+Shape ParameterInfo::file_shape() const {
+  if (layout == Layout::conv) return {shape[0], shape[3], shape[1], shape[2]};
+  return shape;
+}
+
+namespace {
+// Calls f(index here, index in the file) for every element.
+template <class F>
+void for_each_pair(const ParameterInfo& p, F f) {
+  switch (p.layout) {
+    case Layout::plain:
+      for (int64_t i = 0; i < p.shape.count(); ++i) f(i, i);
+      return;
+    case Layout::conv: {
+      const auto [o, kh, kw, c] = p.shape.dims;
+      int64_t here = 0;
+      for (int64_t a = 0; a < o; ++a)
+        for (int64_t y = 0; y < kh; ++y)
+          for (int64_t x = 0; x < kw; ++x)
+            for (int64_t i = 0; i < c; ++i, ++here) f(here, ((a * c + i) * kh + y) * kw + x);
+      return;
+    }
+    case Layout::rows_picture:
+    case Layout::columns_picture: {
+      const int64_t h = p.picture[0], w = p.picture[1], c = p.picture[2];
+      const bool rows = p.layout == Layout::rows_picture;
+      const int64_t others = p.shape.count() / (h * w * c);
+      for (int64_t pixel = 0; pixel < h * w; ++pixel)
+        for (int64_t channel = 0; channel < c; ++channel) {
+          const int64_t here = pixel * c + channel, there = channel * h * w + pixel;
+          for (int64_t k = 0; k < others; ++k) {
+            if (rows) f(here * others + k, there * others + k);
+            else f(k * h * w * c + here, k * h * w * c + there);
+          }
+        }
+      return;
+    }
+  }
+}
+}  // namespace
+
+std::vector<float> ParameterInfo::to_file(std::span<const float> values) const {
+  std::vector<float> result(values.size());
+  for_each_pair(*this, [&](int64_t here, int64_t there) { result[there] = values[here]; });
+  return result;
+}
+
+std::vector<float> ParameterInfo::from_file(std::span<const float> values) const {
+  std::vector<float> result(values.size());
+  for_each_pair(*this, [&](int64_t here, int64_t there) { result[here] = values[there]; });
+  return result;
+}
+
+// ------------------------------------------------------------------------------------------------------
+// parameters
+
+int Parameters::declare(ParameterInfo info) {
+  GAN_CHECK(!built(), "{} declared after build()", info.name);
+  infos_.push_back(std::move(info));
+  return int(infos_.size()) - 1;
+}
+
+void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+  const int64_t unit = 128 / int64_t(size_of(context.real()));
+  int64_t learnt = 0, statistics = 0;
+  for (auto& info : infos_) {
+    int64_t& end = info.buffer ? statistics : learnt;
+    info.offset = end;
+    end += (info.shape.count() + unit - 1) / unit * unit;
+  }
+  weights_ = Tensor(context, {learnt});
+  gradients_ = Tensor(context, {learnt});
+  statistics_ = Tensor(context, {statistics});
+  gradients_.zero();
+
+  std::vector<float> flat(learnt), flat_statistics(statistics);
+  uint64_t drawn =
+      0;  // the padding draws nothing, so that devices with other padding start from the same weights
+  for (const auto& info : infos_) {
+    float* values = (info.buffer ? flat_statistics : flat).data() + info.offset;
+    const int64_t n = info.shape.count();
+    if (context.planning()) continue;
+    for (int64_t i = 0; i < n; ++i)
+      values[i] = info.deviation == 0 ? float(info.mean)
+                                      : std::fma(float(info.deviation),
+                                                 random_normal(seed, stream, 0, drawn + i), float(info.mean));
+    if (info.deviation != 0) drawn += n;
+  }
+  weights_.upload(std::span<const float>(flat));
+  statistics_.upload(std::span<const float>(flat_statistics));
+  weights_.changed();
+
+  slots_.resize(infos_.size());
+  for (size_t i = 0; i < infos_.size(); ++i) {
+    if (infos_[i].buffer) continue;
+    slots_[i] = std::make_shared<Gradient>();
+    slots_[i]->value = slice(int(i), gradients_);
+    slots_[i]->parameter = true;
+  }
+}
+
+Tensor Parameters::slice(int index, const Tensor& flat) const {
+  const auto& info = infos_.at(index);
+  return flat.view(info.offset, info.shape);
+}
+
+Tensor Parameters::value(int index) const {
+  if (infos_.at(index).buffer) return slice(index, statistics_);
+  return slice(index, averaged_ ? average_ : weights_);
+}
+
+Tensor Parameters::operator[](int index) const {
+  Tensor t = value(index);
+  if (!frozen_ && !averaged_) t.set_gradient(slots_[index]);
+  return t;
+}
+
+Tensor Parameters::gradient(int index) const { return slice(index, gradients_); }
+
+int64_t Parameters::learnt_count() const {
+  int64_t n = 0;
+  for (const auto& info : infos_)
+    if (!info.buffer) n += info.shape.count();
+  return n;
+}
+
+void Parameters::keep_average() {
+  DeviceContext& c = weights_.context();
+  average_ = Tensor(c, weights_.shape());
+  c.run(c.kernels().pointwise.affine, {.count = weights_.count(), .x = weights_.in(), .y = average_.out()});
+  average_.changed();
+}
+
+void Parameters::forget_gradients() {
+  for (auto& slot : slots_)
+    if (slot) slot->received = false;
+}
+
+void Parameters::complete_gradients() {
+  for (auto& slot : slots_)
+    if (slot && !slot->received) {
+      slot->value.zero();
+      slot->received = true;
+    }
+}
+
+std::vector<float> Parameters::export_values(int index, const Tensor& flat) const {
+  return infos_.at(index).to_file(slice(index, flat ? flat : statistics_).host_f32());
+}
+
+void Parameters::import_values(int index, std::span<const float> values, const Tensor& flat) const {
+  const Tensor to = flat ? flat : statistics_;
+  slice(index, to).upload(std::span<const float>(infos_.at(index).from_file(values)));
+  to.changed();
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// layers
+
+ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
+                          bool transposed, bool with_bias, double deviation) {
+  ConvLayer layer{.options = options, .transposed = transposed};
+  const int64_t k = options.kernel;
+  const Shape shape =
+      transposed ? Shape{in, k, k, out / options.groups} : Shape{out, k, k, in / options.groups};
+  layer.weight = p.declare({.name = name + ".weight",
+                            .shape = shape,
+                            .layout = Layout::conv,
+                            .picture = {},
+                            .deviation = deviation});
+  if (with_bias) layer.bias = p.declare({.name = name + ".bias", .shape = {out}, .picture = {}});
+  return layer;
+}
+
+Tensor ConvLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {
+  const Tensor b = bias < 0 ? Tensor() : p[bias];
+  return transposed ? conv_transpose2d(x, p[weight], b, options, act) : conv2d(x, p[weight], b, options, act);
+}
+
+NormLayer NormLayer::make(Parameters& p, const std::string& name, NormKind kind, int channels) {
+  NormLayer layer{.kind = kind};
+  if (kind != NormKind::batch) return layer;
+  auto declare = [&](const char* what, double mean, double deviation, bool buffer) {
+    return p.declare({.name = name + what,
+                      .shape = {channels},
+                      .picture = {},
+                      .mean = mean,
+                      .deviation = deviation,
+                      .buffer = buffer});
+  };
+  layer.gamma = declare(".weight", 1, 0.02, false);
+  layer.beta = declare(".bias", 0, 0, false);
+  layer.running_mean = declare(".running_mean", 0, 0, true);
+  layer.running_var = declare(".running_var", 1, 0, true);
+  return layer;
+}
+
+Tensor NormLayer::operator()(const Parameters& p, const Tensor& x, Activation act,
+                             Statistics statistics) const {
+  if (kind == NormKind::none) return act.kind == Act::none ? x : activation(x, act);
+  if (kind == NormKind::instance) return normalise(x, kind, {}, act);
+  const NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
+  return statistics == Statistics::batch ? normalise(x, kind, t, act) : normalise_running(x, t, act);
+}
+
+Tensor LinearLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {
+  return linear(x, p[weight], bias < 0 ? Tensor() : p[bias], act);
+}
+
+}  // namespace gan

@@ -1,0 +1,139 @@
+// Networks: named parameters in one flat buffer, and the layers that own a few of them.
+//
+// A network declares its layers first; build() then lays all parameters out in one flat buffer (each tensor
+// padded with zeros to 128 bytes), with a flat gradient beside it, so that the optimiser, the gradient norm
+// and the moving average are one launch each. Running statistics live in a flat buffer of their own.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/ops.h"
+
+namespace gan {
+
+// How a parameter's elements lie in PyTorch, where files are concerned. In memory convolutions are
+// (O,kh,kw,I) and pictures (H,W,C); nothing but reading and writing files knows the other order.
+enum class Layout {
+  plain,  // the same here and there
+  conv,  // (O,kh,kw,I) here, (O,I,kh,kw) there; a transposed convolution's (in,out,kh,kw) is its mirror's O,I
+  rows_picture,     // rows are a picture's elements: (H,W,C) here, (C,H,W) there (weights (rows,in), biases
+                    // (rows))
+  columns_picture,  // the same for the columns of (out,columns)
+};
+
+struct ParameterInfo {
+  std::string name;  // in PyTorch's words: "main.0.weight"
+  Shape shape;       // here
+  Layout layout = Layout::plain;
+  Shape picture;                   // (H,W,C) for the picture layouts
+  double mean = 0, deviation = 0;  // of the normal initialisation; deviation 0: the constant `mean`
+  bool buffer = false;             // running statistics: not learnt
+  int64_t offset = 0;              // elements from the start of its flat buffer; set by build()
+
+  Shape file_shape() const;  // in PyTorch's order
+  std::vector<float> to_file(std::span<const float> values) const;
+  std::vector<float> from_file(std::span<const float> values) const;
+};
+
+class Parameters {
+ public:
+  // Declares one; the index names it. Call before build().
+  int declare(ParameterInfo info);
+
+  // Allocates and initialises: element i of a parameter is element i + offset of the random stream.
+  void build(DeviceContext& context, uint64_t seed, uint32_t stream);
+  bool built() const { return bool(weights_); }
+
+  // For use in a forward pass. Knows the tape unless the network is frozen.
+  Tensor operator[](int index) const;
+  // Without the tape.
+  Tensor value(int index) const;
+  Tensor gradient(int index) const;
+
+  const std::vector<ParameterInfo>& infos() const { return infos_; }
+  int64_t learnt_count() const;  // elements, without padding and running statistics
+
+  Tensor weights() const { return weights_; }  // flat, (padded count)
+  Tensor gradients() const { return gradients_; }
+  Tensor average() const { return average_; }  // of the weights, or empty
+  void keep_average();                         // starts as a copy of the weights
+
+  // Before a backward pass: what arrives first overwrites.
+  void forget_gradients();
+  // After it: parameters that received nothing get zeros, so that flat kernels may read everything.
+  void complete_gradients();
+
+  // One parameter's values in file order (PyTorch's), from the weights or the average.
+  std::vector<float> export_values(int index, const Tensor& flat) const;
+  void import_values(int index, std::span<const float> values, const Tensor& flat) const;
+  // A slice of a flat buffer laid out like the weights (a moment, the average) or of the running statistics.
+  Tensor slice(int index, const Tensor& flat) const;
+
+ private:
+  friend class Freeze;
+  friend class UseAverage;
+  std::vector<ParameterInfo> infos_;
+  std::vector<std::shared_ptr<Gradient>> slots_;  // one per info; null for running statistics
+  Tensor weights_, gradients_, statistics_, average_;
+  bool frozen_ = false, averaged_ = false;
+};
+
+// Inside its scope a network's parameters want no gradient: the other player's step.
+class Freeze {
+ public:
+  explicit Freeze(Parameters& p) : p_(p), before_(p.frozen_) { p_.frozen_ = true; }
+  ~Freeze() { p_.frozen_ = before_; }
+  Freeze(const Freeze&) = delete;
+
+ private:
+  Parameters& p_;
+  bool before_;
+};
+
+// Inside its scope a network computes with its averaged weights, if it keeps any.
+class UseAverage {
+ public:
+  explicit UseAverage(Parameters& p) : p_(p), before_(p.averaged_) { p_.averaged_ = bool(p.average_); }
+  ~UseAverage() { p_.averaged_ = before_; }
+  UseAverage(const UseAverage&) = delete;
+
+ private:
+  Parameters& p_;
+  bool before_;
+};
+
+// ----------------------------------------------------------------------------------------------------------
+// layers A layer declares its parameters in its constructor and is called with the Parameters they were
+// declared in.
+
+enum class Statistics {
+  batch,
+  running
+};  // what batch normalisation uses: the batch at hand, or what was learnt
+
+struct ConvLayer {
+  ConvOptions options;
+  bool transposed = false;
+  int weight = -1, bias = -1;
+  // name "main.0" declares "main.0.weight" and, with_bias, "main.0.bias"
+  static ConvLayer make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
+                        bool transposed, bool with_bias, double deviation = 0.02);
+  Tensor operator()(const Parameters& p, const Tensor& x, Activation act = {}) const;
+};
+
+struct NormLayer {
+  NormKind kind = NormKind::none;
+  int gamma = -1, beta = -1, running_mean = -1, running_var = -1;
+  // Batch: gamma N(1, 0.02), beta 0, running statistics. Instance: no parameters. None: nothing, only `act`
+  // is applied.
+  static NormLayer make(Parameters& p, const std::string& name, NormKind kind, int channels);
+  Tensor operator()(const Parameters& p, const Tensor& x, Activation act, Statistics statistics) const;
+};
+
+struct LinearLayer {
+  int weight = -1, bias = -1;
+  Tensor operator()(const Parameters& p, const Tensor& x, Activation act = {}) const;
+};
+
+}  // namespace gan

@@ -1,0 +1,69 @@
+// The vocabulary networks are written in: each operation checks its shapes, allocates its output, runs a
+// kernel, and records how to go back. Shapes are (N,H,W,C); `act` is fused into the operation it follows.
+#pragma once
+#include "engine/tape.h"
+
+namespace gan {
+
+// ---- elementwise ----
+Tensor activation(const Tensor& x, Activation act);
+Tensor add(const Tensor& a, const Tensor& b);
+Tensor subtract(const Tensor& a, const Tensor& b);
+Tensor multiply(const Tensor& a, const Tensor& b);
+Tensor affine(const Tensor& x, double scale, double shift = 0);  // scale * x + shift
+Tensor reshape(const Tensor& x, Shape shape);   // the same elements in the same order; no copy
+Tensor sum(const Tensor& x, double scale = 1);  // (1): scale * (x_0 + x_1 + ...)
+inline Tensor mean(const Tensor& x) { return sum(x, 1.0 / double(x.count())); }
+
+// ---- products ----
+// act(x w^T + bias): x (N,in), w (out,in), bias (out) or empty -> (N,out)
+Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activation act = {});
+
+struct ConvOptions {
+  int kernel = 4, stride = 2, pad = 1, dilation = 1, groups = 1;
+  Padding padding = Padding::zero;
+  int output_pad = 0;  // transposed convolutions: extra rows and columns at the end, < stride
+};
+// act(conv(x, w) + bias): x (N,H,W,C), w (K,kernel,kernel,C/groups), bias (K) or empty -> (N,OH,OW,K)
+Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& options,
+              Activation act = {});
+// The transposed convolution, x (N,H,W,C) -> (N,OH,OW,K) with OH = (H-1)*stride - 2*pad + kernel +
+// output_pad. Its weight is that of the mirrored convolution (K channels -> C channels): w
+// (C,kernel,kernel,K).
+Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& options,
+                        Activation act = {});
+
+// ---- normalisation ----
+enum class NormKind { none, batch, instance };
+struct NormTensors {
+  Tensor gamma, beta;                // (C), or empty: 1 and 0
+  Tensor running_mean, running_var;  // (C), or empty
+};
+// act(gamma * (x - mean) / sqrt(var + eps) + beta) by the statistics of x: of the batch per channel (batch)
+// or of each picture per channel (instance). Moves the running statistics, if there are any, also when
+// nothing is recorded.
+Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activation act = {},
+                 double momentum = 0.1, double eps = 1e-5);
+// The same with the running statistics: what a trained network does with one picture does not depend on the
+// others. Not differentiable.
+Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act = {}, double eps = 1e-5);
+
+// ---- losses (formulas: kernels.h) ----
+struct LossValue {
+  Tensor loss;    // (1), to call backward() on
+  Tensor values;  // what the kernel reports: see DiscriminatorLoss, GeneratorLoss, PixelLoss
+};
+// scale * (loss_real + loss_fake); values (4): loss_real, loss_fake, D_real, D_fake
+LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logits, GanLoss kind,
+                             double real_label = 1, double fake_label = 0, double scale = 1);
+// scale * loss; values (1)
+LossValue generator_loss(const Tensor& fake_logits, GanLoss kind, double scale = 1);
+// scale * mean |a-b| or scale * mean (a-b)^2; values (1)
+LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale = 1);
+
+// ---- data and random numbers (not differentiable) ----
+// placement (N,4) i32: index, top, left, flip; pool (pictures,H,W,C) u8 -> (N,height,width,C) in [-1,1]
+Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int width);
+Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, uint32_t step);
+
+}  // namespace gan

@@ -1,0 +1,79 @@
+// The one translation unit that compiles stb_image and stb_image_write (both public domain). The reader is
+// cut down to JPEG and zlib: every format that is compiled out is one attack surface less.
+#include "engine/stb.h"
+
+#define STBI_ONLY_JPEG
+#define STBI_SUPPORT_ZLIB
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 65535
+// stb 2.27 reads entries of its tables and planes that a damaged file never filled. Zeroed memory makes the
+// result of such a file the same every time, and never somebody else's bytes.
+#define STBI_MALLOC(size) std::calloc(1, size)
+#define STBI_REALLOC(pointer, size) std::realloc(pointer, size)
+#define STBI_FREE(pointer) std::free(pointer)
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_WRITE_NO_STDIO
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+
+// Its arithmetic on damaged JPEG data overflows signed integers and shifts negative ones. The values stay in
+// bounds because they are masked or clamped before they index anything, so these two checks, and no others,
+// are off here.
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((no_sanitize("signed-integer-overflow", "shift"))), \
+                             apply_to = function)
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wunused-function"
+#else
+#pragma GCC optimize("wrapv")
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#endif
+#include <stb/stb_image.h>
+#include <stb/stb_image_write.h>
+#if defined(__clang__)
+#pragma clang diagnostic pop
+#pragma clang attribute pop
+#else
+#pragma GCC diagnostic pop
+#endif
+
+namespace gan::stb {
+
+DecodedJpeg decode_jpeg(std::span<const std::byte> file) {
+  DecodedJpeg result;
+  const auto* bytes = reinterpret_cast<const stbi_uc*>(file.data());
+  result.pixels.reset(stbi_load_from_memory(bytes, static_cast<int>(file.size()), &result.width,
+                                            &result.height, &result.channels, 0));
+  if (!result.pixels) result.reason = stbi_failure_reason();
+  return result;
+}
+
+InflateResult inflate(std::span<const std::byte> compressed, std::span<std::byte> into) {
+  stbi__zbuf state{};
+  state.zbuffer = reinterpret_cast<stbi_uc*>(const_cast<std::byte*>(compressed.data()));  // stb only reads it
+  stbi_uc* const start = state.zbuffer;
+  state.zbuffer_end = start + compressed.size();
+  InflateResult result;
+  stbi__g_failure_reason = "invalid block";  // the one failure that stb leaves without a text
+  const int expandable = 0, has_header = 1;
+  result.ok = stbi__do_zlib(&state, reinterpret_cast<char*>(into.data()), static_cast<int>(into.size()),
+                            expandable, has_header) != 0;
+  if (!result.ok) result.reason = stbi_failure_reason();
+  // Whole bytes that were fetched into the bit buffer but not used belong to what follows.
+  result.consumed = static_cast<size_t>(state.zbuffer - start) - static_cast<size_t>(state.num_bits / 8);
+  result.written = static_cast<size_t>(state.zout - state.zout_start);
+  return result;
+}
+
+std::vector<std::byte> encode_png(const uint8_t* pixels, int height, int width, int channels) {
+  int size = 0;
+  const std::unique_ptr<uint8_t, FreeDeleter> file(
+      stbi_write_png_to_mem(pixels, width * channels, width, height, channels, &size));
+  if (!file) return {};
+  const auto* begin = reinterpret_cast<const std::byte*>(file.get());
+  return {begin, begin + size};
+}
+
+}  // namespace gan::stb

@@ -1,0 +1,408 @@
+// Convolutions on the cpu, in three directions (fwd, bwd_data, bwd_weight; the sizes are in kernels.h).
+//
+// Four variants, from the definition upwards:
+//   loops    the formula of Conv2d as loops: every size, every padding
+//   onednn   oneDNN on plain NHWC buffers; reflect padding by way of a padded copy of x
+//   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most of
+//   each
+//            vector empty: a matrix product, then a sum of its overlapping patches
+//   gemm     a kernel as large as the picture (a generator's first layer, a discriminator's last): a matrix
+//            product without any layout change
+#include "kernels/cpu/loops.h"
+#include "kernels/cpu/onednn.h"
+
+namespace gan::cpu {
+namespace {
+
+void check_arguments(const ConvFwd& a) {
+  check(a.size);
+  GAN_CHECK(a.x && a.w && a.y, "{}", to_string(a.size));
+  GAN_CHECK(a.act.kind == Act::none || a.y.acc == Acc::set, "an activation needs Acc::set");
+}
+void check_arguments(const ConvBwdData& a) {
+  check(a.size);
+  GAN_CHECK(a.dy && a.w && a.dx, "{}", to_string(a.size));
+  GAN_CHECK(a.act.kind == Act::none || a.dx.acc == Acc::set, "an activation needs Acc::set");
+}
+void check_arguments(const ConvBwdWeight& a) {
+  check(a.size);
+  GAN_CHECK(a.x && a.dy && a.dw, "{}", to_string(a.size));
+}
+
+// ------------------------------------------------------------------------------------------------- loops
+
+// The row (or column) of x that padded position `i` shows, or -1 for zero padding.
+int source(int i, int size, Padding padding) {
+  if (i >= 0 && i < size) return i;
+  if (padding == Padding::zero) return -1;
+  return i < 0 ? -i : 2 * (size - 1) - i;
+}
+
+// Calls f(x offset, w offset within one output channel) for every tap of output pixel (oh, ow) that lies on
+// the picture: the first input channel of one group, of `group_channels`.
+template <class F>
+void for_each_tap(const Conv2d& s, int n, int oh, int ow, const F& f) {
+  const int group_channels = s.c / s.groups;
+  for (int r = 0; r < s.kh; ++r) {
+    const int h = source(oh * s.sh - s.ph + r * s.dh, s.h, s.padding);
+    if (h < 0) continue;
+    for (int q = 0; q < s.kw; ++q) {
+      const int w = source(ow * s.sw - s.pw + q * s.dw, s.w, s.padding);
+      if (w < 0) continue;
+      f(((int64_t(n) * s.h + h) * s.w + w) * s.c, (int64_t(r) * s.kw + q) * group_channels);
+    }
+  }
+}
+
+void naive_fwd(const ConvFwd& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
+  const int64_t filter = int64_t(s.kh) * s.kw * group_channels;
+  const float *x = a.x.as<float>(), *w = a.w.as<float>(), *bias = a.bias.as<float>();
+  float* y = a.y.as<float>();
+  parallel_ranges(int64_t(s.n) * s.oh * s.ow, s.k * filter, [&](int64_t begin, int64_t end) {
+    for (int64_t pixel = begin; pixel < end; ++pixel) {
+      const int ow = int(pixel % s.ow), oh = int(pixel / s.ow % s.oh), n = int(pixel / s.ow / s.oh);
+      for (int k = 0; k < s.k; ++k) {
+        const int first = k / group_outputs * group_channels;  // the group's first input channel
+        float sum = bias ? bias[k] : 0.0f;
+        for_each_tap(s, n, oh, ow, [&](int64_t x_at, int64_t w_at) {
+          for (int c = 0; c < group_channels; ++c) sum += x[x_at + first + c] * w[k * filter + w_at + c];
+        });
+        float& out = y[pixel * s.k + k];
+        out = a.y.acc == Acc::add ? out + sum : sum;
+      }
+    }
+  });
+  add_bias_and_activate(y, int64_t(s.n) * s.oh * s.ow, s.k, nullptr, a.act);
+}
+
+// Every output pixel hands its gradient back to the taps it read; pictures are independent of each other.
+void naive_bwd_data(const ConvBwdData& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
+  const int64_t filter = int64_t(s.kh) * s.kw * group_channels, picture = int64_t(s.h) * s.w * s.c;
+  const float *dy = a.dy.as<float>(), *w = a.w.as<float>();
+  float* dx = a.dx.as<float>();
+  parallel_ranges(s.n, s.oh * s.ow * s.k * filter, [&](int64_t begin, int64_t end) {
+    for (int n = int(begin); n < end; ++n) {
+      if (a.dx.acc == Acc::set) std::fill_n(dx + n * picture, picture, 0.0f);
+      for (int oh = 0; oh < s.oh; ++oh)
+        for (int ow = 0; ow < s.ow; ++ow)
+          for (int k = 0; k < s.k; ++k) {
+            const int first = k / group_outputs * group_channels;
+            const float gradient = dy[((int64_t(n) * s.oh + oh) * s.ow + ow) * s.k + k];
+            for_each_tap(s, n, oh, ow, [&](int64_t x_at, int64_t w_at) {
+              for (int c = 0; c < group_channels; ++c)
+                dx[x_at + first + c] += gradient * w[k * filter + w_at + c];
+            });
+          }
+    }
+  });
+  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+}
+
+void naive_bwd_weight(const ConvBwdWeight& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
+  const int64_t filter = int64_t(s.kh) * s.kw * group_channels;
+  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
+  float* dw = a.dw.as<float>();
+  parallel_ranges(s.k, int64_t(s.n) * s.oh * s.ow * filter, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      if (a.dw.acc == Acc::set) std::fill_n(dw + k * filter, filter, 0.0f);
+      const int first = int(k) / group_outputs * group_channels;
+      for (int n = 0; n < s.n; ++n)
+        for (int oh = 0; oh < s.oh; ++oh)
+          for (int ow = 0; ow < s.ow; ++ow) {
+            const float gradient = dy[((int64_t(n) * s.oh + oh) * s.ow + ow) * s.k + k];
+            for_each_tap(s, n, oh, ow, [&](int64_t x_at, int64_t w_at) {
+              for (int c = 0; c < group_channels; ++c)
+                dw[k * filter + w_at + c] += gradient * x[x_at + first + c];
+            });
+          }
+    }
+  });
+}
+
+// ------------------------------------------------------------------------------------------------ onednn
+
+// The same convolution over a picture that already has its padding.
+Conv2d with_padding_in_picture(Conv2d s) {
+  s.h += 2 * s.ph, s.w += 2 * s.pw;
+  s.ph = s.pw = 0;
+  s.padding = Padding::zero;
+  return s;
+}
+
+// padded (n, h+2ph, w+2pw, c): x with its edges mirrored.
+void reflect_pad(const Conv2d& s, const float* x, float* padded) {
+  const int padded_h = s.h + 2 * s.ph, padded_w = s.w + 2 * s.pw;
+  const size_t pixel = size_t(s.c);
+  parallel_ranges(int64_t(s.n) * padded_h, int64_t(padded_w) * s.c, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int h = source(int(row % padded_h) - s.ph, s.h, Padding::reflect);
+      const float* from = x + (row / padded_h * s.h + h) * s.w * int64_t(s.c);
+      float* to = padded + row * padded_w * int64_t(s.c);
+      std::memcpy(to + size_t(s.pw) * pixel, from, size_t(s.w) * pixel * sizeof(float));
+      for (int p = 0; p < s.pw; ++p) {
+        const int left = source(p - s.pw, s.w, Padding::reflect);
+        const int right = source(s.w + p, s.w, Padding::reflect);
+        std::memcpy(to + size_t(p) * pixel, from + size_t(left) * pixel, pixel * sizeof(float));
+        std::memcpy(to + size_t(s.pw + s.w + p) * pixel, from + size_t(right) * pixel, pixel * sizeof(float));
+      }
+    }
+  });
+}
+
+// The padded positions that show row (or column) `i`: itself and up to two mirror images. Returns how many.
+int images_of(int i, int size, int pad, int positions[3]) {
+  int count = 0;
+  positions[count++] = i + pad;
+  if (i >= 1 && i <= pad) positions[count++] = pad - i;
+  if (i <= size - 2 && i >= size - 1 - pad) positions[count++] = pad + 2 * (size - 1) - i;
+  return count;
+}
+
+// dx = (or +=) the gradient of a padded picture, folded back: each pixel gathers from all its mirror images.
+void reflect_fold(const Conv2d& s, const float* padded, Acc acc, float* dx) {
+  const int padded_h = s.h + 2 * s.ph, padded_w = s.w + 2 * s.pw;
+  parallel_ranges(int64_t(s.n) * s.h, int64_t(s.w) * s.c, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      int rows[3], columns[3];
+      const int row_count = images_of(int(row % s.h), s.h, s.ph, rows);
+      const float* picture = padded + row / s.h * padded_h * padded_w * s.c;
+      for (int w = 0; w < s.w; ++w) {
+        const int column_count = images_of(w, s.w, s.pw, columns);
+        float* to = dx + (row * s.w + w) * s.c;
+        bool first = acc == Acc::set;
+        for (int i = 0; i < row_count; ++i)
+          for (int j = 0; j < column_count; ++j, first = false) {
+            const float* from = picture + (int64_t(rows[i]) * padded_w + columns[j]) * s.c;
+            for (int c = 0; c < s.c; ++c) to[c] = first ? from[c] : to[c] + from[c];
+          }
+      }
+    }
+  });
+}
+
+void onednn_fwd(const ConvFwd& a, Stream& stream) {
+  check_arguments(a);
+  Conv2d s = a.size;
+  const float* x = a.x.as<float>();
+  if (s.padding == Padding::reflect) {
+    const Conv2d padded = with_padding_in_picture(s);
+    float* copy = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
+    reflect_pad(s, x, copy);
+    s = padded, x = copy;
+  }
+  onednn_conv_fwd(s, x, a.w.as<float>(), a.w_version, a.bias.as<float>(), a.act, a.y.acc, a.y.as<float>());
+}
+
+GAN_TARGET_CLONES
+void add_range(const float* x, float* y, int64_t begin, int64_t end) {
+  for (int64_t i = begin; i < end; ++i) y[i] += x[i];
+}
+
+// oneDNN's gradient of the input neither adds nor ends in bias and activation: those are second passes.
+void onednn_bwd_data(const ConvBwdData& a, Stream& stream) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const float *dy = a.dy.as<float>(), *w = a.w.as<float>();
+  float* dx = a.dx.as<float>();
+  if (s.padding == Padding::reflect) {
+    const Conv2d padded = with_padding_in_picture(s);
+    float* gradient = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
+    onednn_conv_bwd_data(padded, dy, w, a.w_version, gradient);
+    reflect_fold(s, gradient, a.dx.acc, dx);
+  } else if (a.dx.acc == Acc::add) {
+    float* gradient = static_cast<float*>(stream.scratch(size_t(s.x_count()) * sizeof(float)));
+    onednn_conv_bwd_data(s, dy, w, a.w_version, gradient);
+    parallel_elements(s.x_count(), [&](int64_t begin, int64_t end) { add_range(gradient, dx, begin, end); });
+  } else {
+    onednn_conv_bwd_data(s, dy, w, a.w_version, dx);
+  }
+  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+}
+
+void onednn_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
+  check_arguments(a);
+  Conv2d s = a.size;
+  const float* x = a.x.as<float>();
+  if (s.padding == Padding::reflect) {
+    const Conv2d padded = with_padding_in_picture(s);
+    float* copy = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
+    reflect_pad(s, x, copy);
+    s = padded, x = copy;
+  }
+  onednn_conv_bwd_weight(s, x, a.dy.as<float>(), a.dw.acc, a.dw.as<float>());
+}
+
+// ------------------------------------------------------------------------------------------------ col2im
+
+// Per band of rows of dx:
+//   patches (rows of y that touch the band, OW, kh, kw, C) = dy (.., OW, K) x w (K, kh*kw*C)
+//   dx[h,w,c] = sum of the patch elements that lie on (h,w)
+// A band's patches stay in a core's second-level cache, and bands are what threads share out.
+constexpr int64_t patch_floats = 96 * 1024;  // per thread
+
+struct Band {
+  int h_begin, h_end, oh_begin, oh_end;
+};
+// Band `index` of `count` equal ones, and the rows of y that touch it.
+Band band_of(const Conv2d& s, int index, int count) {
+  const int begin = int(int64_t(s.h) * index / count), end = int(int64_t(s.h) * (index + 1) / count);
+  // oh touches h when h = oh*sh - ph + r*dh for an r in [0, kh).
+  const int reach = (s.kh - 1) * s.dh;
+  const int low = begin + s.ph - reach;
+  return {begin, end, low <= 0 ? 0 : std::min(s.oh, (low + s.sh - 1) / s.sh),
+          std::min(s.oh, (end - 1 + s.ph) / s.sh + 1)};
+}
+int band_count(const Conv2d& s) {
+  const int64_t patch_row = int64_t(s.ow) * s.kh * s.kw * s.c;
+  const int64_t y_rows = std::max<int64_t>(1, patch_floats / patch_row);
+  return int(std::clamp<int64_t>((s.oh + y_rows - 1) / y_rows, 1, s.h));
+}
+
+// dx of a band += its patches. Channels are a constant where that is usual, so that the innermost loop
+// unrolls.
+template <int constant_c>
+void add_patches(const Conv2d& s, const Band& band, const float* patches, float* dx) {
+  const int channels = constant_c ? constant_c : s.c;
+  for (int oh = band.oh_begin; oh < band.oh_end; ++oh)
+    for (int r = 0; r < s.kh; ++r) {
+      const int h = oh * s.sh - s.ph + r * s.dh;
+      if (h < band.h_begin || h >= band.h_end) continue;
+      float* to_row = dx + int64_t(h) * s.w * channels;
+      const float* from_row = patches + (int64_t(oh - band.oh_begin) * s.ow * s.kh + r) * s.kw * channels;
+      for (int ow = 0; ow < s.ow; ++ow) {
+        const float* from = from_row + int64_t(ow) * s.kh * s.kw * channels;
+        for (int q = 0; q < s.kw; ++q) {
+          const int w = ow * s.sw - s.pw + q * s.dw;
+          if (w < 0 || w >= s.w) continue;
+          for (int c = 0; c < channels; ++c) to_row[w * channels + c] += from[q * channels + c];
+        }
+      }
+    }
+}
+
+void col2im_bwd_data(const ConvBwdData& a, Stream& stream) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const float *dy = a.dy.as<float>(), *w = a.w.as<float>(), *bias = a.bias.as<float>();
+  float* dx = a.dx.as<float>();
+  const int filter = s.kh * s.kw * s.c, bands = band_count(s);
+  int64_t patch_rows = 0;  // of the largest band
+  for (int b = 0; b < bands; ++b) {
+    const Band band = band_of(s, b, bands);
+    patch_rows = std::max<int64_t>(patch_rows, band.oh_end - band.oh_begin);
+  }
+  const int64_t room = (patch_rows * s.ow * filter + 31) / 32 * 32;
+  float* scratch =
+      static_cast<float*>(stream.scratch(size_t(room) * size_t(omp_get_max_threads()) * sizeof(float)));
+  parallel_ranges(int64_t(s.n) * bands, patch_rows * s.ow * filter * s.k, [&](int64_t begin, int64_t end) {
+    float* patches = scratch + room * (omp_in_parallel() ? omp_get_thread_num() : 0);
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t n = item / bands;
+      const Band band = band_of(s, int(item % bands), bands);
+      float* picture = dx + n * s.h * s.w * s.c;
+      float* first = picture + int64_t(band.h_begin) * s.w * s.c;
+      const int64_t pixels = int64_t(band.h_end - band.h_begin) * s.w;
+      if (a.dx.acc == Acc::set) std::fill_n(first, pixels * s.c, 0.0f);
+      if (band.oh_begin < band.oh_end) {
+        onednn_gemm(false, false, (band.oh_end - band.oh_begin) * s.ow, filter, s.k,
+                    dy + (n * s.oh + band.oh_begin) * s.ow * s.k, w, Acc::set, patches);
+        if (s.c == 3) add_patches<3>(s, band, patches, picture);
+        else if (s.c == 1) add_patches<1>(s, band, patches, picture);
+        else add_patches<0>(s, band, patches, picture);
+      }
+      add_bias_and_activate(first, pixels, s.c, bias, a.act);
+    }
+  });
+}
+
+const char* col2im_fits(const ConvBwdData& a) {
+  if (const char* why = f32_only(a.dy, a.w, a.bias, a.dx)) return why;
+  if (a.size.padding != Padding::zero) return "zero padding only";
+  if (a.size.groups != 1) return "one group only";
+  if (a.size.c > 4) return "more than 4 channels in the picture";
+  return nullptr;
+}
+
+// -------------------------------------------------------------------------------------------------- gemm
+
+// With a kernel as large as the picture every output is 1x1 and a picture is one row of h*w*c numbers:
+//   y (N,K) = x (N,hwc) w (K,hwc)^T     dx (N,hwc) = dy (N,K) w (K,hwc)     dw (K,hwc) = dy (N,K)^T x (N,hwc)
+const char* is_one_product(const Conv2d& s) {
+  const bool covers = s.ph == 0 && s.pw == 0 && s.kh == s.h && s.kw == s.w && (s.kh == 1 || s.dh == 1) &&
+                      (s.kw == 1 || s.dw == 1);
+  if (!covers) return "the kernel does not cover the picture exactly";
+  return s.groups == 1 ? nullptr : "one group only";
+}
+
+void gemm_fwd(const ConvFwd& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  float* y = a.y.as<float>();
+  onednn_gemm(false, true, s.n, s.k, s.h * s.w * s.c, a.x.as<float>(), a.w.as<float>(), a.y.acc, y);
+  add_bias_and_activate(y, s.n, s.k, a.bias.as<float>(), a.act);
+}
+void gemm_bwd_data(const ConvBwdData& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  float* dx = a.dx.as<float>();
+  onednn_gemm(false, false, s.n, s.h * s.w * s.c, s.k, a.dy.as<float>(), a.w.as<float>(), a.dx.acc, dx);
+  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+}
+void gemm_bwd_weight(const ConvBwdWeight& a, Stream&) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  onednn_gemm(true, false, s.k, s.h * s.w * s.c, s.n, a.dy.as<float>(), a.x.as<float>(), a.dw.acc,
+              a.dw.as<float>());
+}
+
+// ---------------------------------------------------------------------------------------- the variants
+
+const char* fwd_fits(const ConvFwd& a) { return f32_only(a.x, a.w, a.bias, a.y); }
+const char* bwd_data_fits(const ConvBwdData& a) { return f32_only(a.dy, a.w, a.bias, a.dx); }
+const char* bwd_weight_fits(const ConvBwdWeight& a) { return f32_only(a.x, a.dy, a.dw); }
+
+const char* gemm_fwd_fits(const ConvFwd& a) {
+  const char* why = fwd_fits(a);
+  return why ? why : is_one_product(a.size);
+}
+const char* gemm_bwd_data_fits(const ConvBwdData& a) {
+  const char* why = bwd_data_fits(a);
+  return why ? why : is_one_product(a.size);
+}
+const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
+  const char* why = bwd_weight_fits(a);
+  return why ? why : is_one_product(a.size);
+}
+
+constexpr const char* product_only = "kernel as large as the picture, no padding";
+
+const Variant<ConvFwd> fwd_variants[] = {
+    {"loops", "f32", "any size", fwd_fits, naive_fwd},
+    {"onednn", "f32", "any size", fwd_fits, onednn_fwd},
+    {"gemm", "f32", product_only, gemm_fwd_fits, gemm_fwd},
+};
+const Variant<ConvBwdData> bwd_data_variants[] = {
+    {"loops", "f32", "any size", bwd_data_fits, naive_bwd_data},
+    {"onednn", "f32", "any size", bwd_data_fits, onednn_bwd_data},
+    {"col2im", "f32", "up to 4 channels in x, zero padding", col2im_fits, col2im_bwd_data},
+    {"gemm", "f32", product_only, gemm_bwd_data_fits, gemm_bwd_data},
+};
+const Variant<ConvBwdWeight> bwd_weight_variants[] = {
+    {"loops", "f32", "any size", bwd_weight_fits, naive_bwd_weight},
+    {"onednn", "f32", "any size", bwd_weight_fits, onednn_bwd_weight},
+    {"gemm", "f32", product_only, gemm_bwd_weight_fits, gemm_bwd_weight},
+};
+}  // namespace
+
+const ConvTable conv = {{fwd_variants}, {bwd_data_variants}, {bwd_weight_variants}};
+
+}  // namespace gan::cpu

@@ -1,0 +1,49 @@
+// Training batches out of resident pictures on the cpu: crop, flip, and 0..255 to -1..1.
+#include "kernels/cpu/loops.h"
+
+namespace gan::cpu {
+namespace {
+
+GAN_TARGET_CLONES
+void row_of_batch(const uint8_t* from, int width, int channels, bool flip, Acc acc, float* to) {
+  with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+    if (!flip) {
+      for (int i = 0; i < width * channels; ++i) store<add.value>(to[i], float(from[i]) / 127.5f - 1.0f);
+      return;
+    }
+    for (int x = 0; x < width; ++x)
+      for (int c = 0; c < channels; ++c)
+        store<add.value>(to[x * channels + c], float(from[(width - 1 - x) * channels + c]) / 127.5f - 1.0f);
+  });
+}
+
+void run(const ImageBatch& a, Stream&) {
+  GAN_CHECK(a.pool && a.placement && a.batch && a.count >= 1 && a.channels >= 1);
+  GAN_CHECK(a.height >= 1 && a.height <= a.pool_height && a.width >= 1 && a.width <= a.pool_width,
+            "a crop of {}x{} from pictures of {}x{}", a.height, a.width, a.pool_height, a.pool_width);
+  const uint8_t* pool = a.pool.as<uint8_t>();
+  const int32_t* placement = a.placement.as<int32_t>();
+  float* batch = a.batch.as<float>();
+  const int64_t row = int64_t(a.width) * a.channels, pool_row = int64_t(a.pool_width) * a.channels;
+  parallel_ranges(int64_t(a.count) * a.height, row, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const int32_t* place = placement + i / a.height * 4;  // index, top, left, flip
+      const int64_t y = place[1] + i % a.height;
+      const uint8_t* from =
+          pool + (int64_t(place[0]) * a.pool_height + y) * pool_row + int64_t(place[2]) * a.channels;
+      row_of_batch(from, a.width, a.channels, place[3] != 0, a.batch.acc, batch + i * row);
+    }
+  });
+}
+
+const char* fits(const ImageBatch& a) {
+  if (a.pool.dtype != DType::u8 || a.placement.dtype != DType::i32)
+    return "wants u8 pictures, i32 placements";
+  return f32_only(a.batch);
+}
+const Variant<ImageBatch> batch_variants[] = {{"loops", "f32", "any size", fits, run}};
+}  // namespace
+
+const ImageTable image = {{batch_variants}};
+
+}  // namespace gan::cpu

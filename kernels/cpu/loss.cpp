@@ -1,0 +1,163 @@
+// Losses on the cpu: value and gradient in one pass. The formulas stand above GanLoss in kernels.h.
+#include <cmath>
+
+#include "kernels/cpu/loops.h"
+
+namespace gan::cpu {
+namespace {
+
+// ----------------------------------------------------------------------------------- losses of the players
+
+struct LossTerm {
+  double value, gradient;
+};
+// log(1 + e^x) without overflow.
+double softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
+double sigmoid(double x) {
+  const double e = std::exp(-std::abs(x));
+  return x >= 0 ? 1 / (1 + e) : e / (1 + e);
+}
+// max(x, 0) - x*label + log(1 + e^-|x|)
+LossTerm cross_entropy(double x, double label) { return {softplus(x) - x * label, sigmoid(x) - label}; }
+LossTerm square(double x, double label) { return {(x - label) * (x - label), 2 * (x - label)}; }
+
+// The discriminator's loss of one logit; sign is +1 for real pictures and -1 for made ones.
+LossTerm discriminator_term(GanLoss kind, double x, double label, double sign) {
+  switch (kind) {
+    case GanLoss::vanilla:
+    case GanLoss::minimax: return cross_entropy(x, label);
+    case GanLoss::lsgan: return square(x, label);
+    case GanLoss::hinge:
+      if (std::isnan(x)) return {x, x};
+      return sign * x < 1 ? LossTerm{1 - sign * x, -sign} : LossTerm{0, 0};
+    case GanLoss::wasserstein: return {-sign * x, -sign};
+  }
+  return {0, 0};
+}
+LossTerm generator_term(GanLoss kind, double x) {
+  switch (kind) {
+    case GanLoss::vanilla: return cross_entropy(x, 1);
+    case GanLoss::minimax: return {-softplus(x), -sigmoid(x)};
+    case GanLoss::lsgan: return square(x, 1);
+    case GanLoss::hinge:
+    case GanLoss::wasserstein: return {-x, -1};
+  }
+  return {0, 0};
+}
+
+void put(const Out& out, int64_t i, double gradient) {
+  if (!out) return;
+  float& to = static_cast<float*>(out.data)[i];
+  to = float(out.acc == Acc::add ? to + gradient : gradient);
+}
+
+// Logits are few (one or some hundred per picture): one thread, float64.
+void run(const DiscriminatorLoss& a, Stream&) {
+  GAN_CHECK(a.real && a.fake && a.real_count >= 1 && a.fake_count >= 1);
+  const bool as_probability = a.kind == GanLoss::vanilla || a.kind == GanLoss::minimax;
+  const auto half = [&](const In& logits, int64_t count, double label, double sign, const Out& gradients,
+                        double& loss, double& score) {
+    const float* x = logits.as<float>();
+    loss = score = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const LossTerm term = discriminator_term(a.kind, x[i], label, sign);
+      loss += term.value;
+      score += as_probability ? sigmoid(x[i]) : double(x[i]);
+      put(gradients, i, a.scale * term.gradient / double(count));
+    }
+    loss /= double(count);
+    score /= double(count);
+  };
+  double loss_real, loss_fake, score_real, score_fake;
+  half(a.real, a.real_count, a.real_label, 1, a.d_real, loss_real, score_real);
+  half(a.fake, a.fake_count, a.fake_label, -1, a.d_fake, loss_fake, score_fake);
+  put(a.values, 0, loss_real);
+  put(a.values, 1, loss_fake);
+  put(a.values, 2, score_real);
+  put(a.values, 3, score_fake);
+}
+
+void run(const GeneratorLoss& a, Stream&) {
+  GAN_CHECK(a.fake && a.count >= 1);
+  const float* x = a.fake.as<float>();
+  double loss = 0;
+  for (int64_t i = 0; i < a.count; ++i) {
+    const LossTerm term = generator_term(a.kind, x[i]);
+    loss += term.value;
+    put(a.d_fake, i, a.scale * term.gradient / double(a.count));
+  }
+  put(a.values, 0, loss / double(a.count));
+}
+
+// -------------------------------------------------------------------------------------------- pixel losses
+
+// The block's sum of |a - b| or (a - b)^2 in 16 float64 lanes; gradients where wanted: da = +g, db = -g.
+template <bool l1, bool add_a, bool add_b>
+GAN_INLINE double pixel_loss_loop(const float* a, const float* b, int64_t count, float scale, float* da,
+                                  float* db) {
+  double lane[16] = {};
+  const auto one = [&](int64_t i, int64_t j) GAN_LAMBDA_INLINE {
+    const float d = a[i] - b[i];
+    lane[j] += l1 ? double(d < 0 ? -d : d) : double(d) * double(d);
+    // The subgradient at 0 is 0; a NaN stays one.
+    const float g = scale * (l1 ? (d > 0 ? 1.0f : d < 0 ? -1.0f : d) : 2.0f * d);
+    if (da) store<add_a>(da[i], g);
+    if (db) store<add_b>(db[i], -g);
+  };
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16)
+    for (int64_t j = 0; j < 16; ++j) one(i + j, j);
+  for (; i < count; ++i) one(i, i % 16);
+  double total = 0;
+  for (double l : lane) total += l;
+  return total;
+}
+GAN_TARGET_CLONES
+double pixel_loss_block(PixelLossKind kind, const float* a, const float* b, int64_t count, float scale,
+                        float* da, Acc acc_a, float* db, Acc acc_b) {
+  double total = 0;
+  with_accumulate(acc_a, [&](auto add_a) GAN_LAMBDA_INLINE {
+    with_accumulate(acc_b, [&](auto add_b) GAN_LAMBDA_INLINE {
+      constexpr bool a_adds = decltype(add_a)::value, b_adds = decltype(add_b)::value;
+      total = kind == PixelLossKind::l1 ? pixel_loss_loop<true, a_adds, b_adds>(a, b, count, scale, da, db)
+                                        : pixel_loss_loop<false, a_adds, b_adds>(a, b, count, scale, da, db);
+    });
+  });
+  return total;
+}
+void run(const PixelLoss& a, Stream& stream) {
+  GAN_CHECK(a.a && a.b && a.count >= 1);
+  constexpr int64_t block = 4096;
+  const int64_t blocks = (a.count + block - 1) / block;
+  const float *x = a.a.as<float>(), *y = a.b.as<float>();
+  float *dx = a.da.as<float>(), *dy = a.db.as<float>();
+  const float scale = float(a.scale / double(a.count));
+  double* partial = static_cast<double*>(stream.scratch(size_t(blocks) * sizeof(double)));
+  parallel_ranges(blocks, block, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) {
+      const int64_t at = b * block;
+      partial[b] = pixel_loss_block(a.kind, x + at, y + at, std::min(block, a.count - at), scale,
+                                    dx ? dx + at : nullptr, a.da.acc, dy ? dy + at : nullptr, a.db.acc);
+    }
+  });
+  double total = 0;
+  for (int64_t b = 0; b < blocks; ++b) total += partial[b];
+  put(a.value, 0, total / double(a.count));
+}
+
+// ----------------------------------------------------------------------------------------- the variants
+
+const Variant<DiscriminatorLoss> discriminator_variants[] = {
+    {"loops", "f32", "any size",
+     [](const DiscriminatorLoss& a) { return f32_only(a.real, a.fake, a.d_real, a.d_fake, a.values); }, run}};
+const Variant<GeneratorLoss> generator_variants[] = {
+    {"loops", "f32", "any size", [](const GeneratorLoss& a) { return f32_only(a.fake, a.d_fake, a.values); },
+     run}};
+const Variant<PixelLoss> pixel_variants[] = {
+    {"loops", "f32", "any size", [](const PixelLoss& a) { return f32_only(a.a, a.b, a.da, a.db, a.value); },
+     run}};
+}  // namespace
+
+const LossTable loss = {{discriminator_variants}, {generator_variants}, {pixel_variants}};
+
+}  // namespace gan::cpu

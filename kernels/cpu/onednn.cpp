@@ -1,0 +1,385 @@
+// oneDNN 2.x behind onednn.h: the only file that includes its headers.
+//
+// Story: a primitive is compiled code for one size and direction, made once and kept (`primitives`). It reads
+// activations as they are (plain NHWC) but wants weights in a blocked layout of its own choice, another one
+// for each direction. So weights are reordered before the call and kept while their version lasts
+// (`weight_copies`), and the gradient of the weights is computed in the primitive's layout and reordered, or
+// added, into ours.
+#include "kernels/cpu/onednn.h"
+
+#include <omp.h>
+
+#include <array>
+#include <cstdlib>
+#include <list>
+#include <map>
+#include <mutex>
+#include <new>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <unordered_map>
+
+#include "kernels/cpu/loops.h"
+
+namespace gan::cpu {
+namespace {
+
+using dnnl::memory;
+
+enum class Direction { fwd, bwd_data, bwd_weight };
+
+// Memory that is free between two calls: the primitive's scratch space and weights on their way.
+class Arena {
+ public:
+  // `bytes` of 64-byte aligned memory; contents are lost when it grows.
+  char* get(size_t bytes) {
+    if (bytes > size_) {
+      std::free(data_);
+      size_ = 0;
+      const size_t rounded = (bytes + 4095) / 4096 * 4096;
+      data_ = static_cast<char*>(std::aligned_alloc(4096, rounded));
+      if (!data_) fail(Exit::out_of_memory, "no memory for {} bytes of convolution scratch", bytes);
+      size_ = rounded;
+    }
+    return data_;
+  }
+
+ private:
+  char* data_ = nullptr;
+  size_t size_ = 0;
+};
+constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// A compiled convolution in one direction, with its arguments bound to memory objects that get new addresses
+// at each call.
+struct ConvPrimitive {
+  dnnl::primitive primitive;
+  std::string implementation;
+  std::unordered_map<int, memory> arguments;
+  memory x, y, bias, scratchpad;      // y and x are their gradients in the backward directions
+  memory weights_own, weights_plain;  // in the primitive's layout and in ours
+  bool same_layout = false;
+  dnnl::reorder reorder;  // plain to own; own to plain for bwd_weight
+  size_t scratchpad_bytes = 0, weights_bytes = 0;
+};
+
+// Weights in a primitive's layout. Two primitives may share one when they chose the same layout.
+struct WeightCopy {
+  const float* weights;
+  memory::desc layout;
+  uint64_t version;
+  memory copy;
+  size_t bytes;
+};
+constexpr size_t weight_copies_limit = size_t(1) << 30;
+
+// Sizes and options as numbers: what a primitive depends on.
+using ConvKey = std::array<int, 24>;
+
+struct Library {
+  std::mutex turn;
+  dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+  dnnl::stream stream{engine};
+  std::map<ConvKey, ConvPrimitive> primitives;
+  std::list<WeightCopy> weight_copies;  // most recently used first
+  size_t weight_copies_bytes = 0;
+  Arena arena;
+};
+// Never destroyed: the order in which globals of other libraries end is not ours to know.
+Library& library() {
+  static Library& instance = *new Library;
+  return instance;
+}
+
+// Runs f(library) when it is this thread's turn, with oneDNN's exceptions turned into ours.
+template <class F>
+void with_library(const char* what, const Conv2d& size, F&& f) {
+  try {
+    Library& lib = library();
+    std::lock_guard lock(lib.turn);
+    f(lib);
+  } catch (const dnnl::error& e) {
+    fail(e.status == dnnl_out_of_memory ? Exit::out_of_memory : Exit::failure, "oneDNN {}: {} ({})", what,
+         e.what(), to_string(size));
+  }
+}
+
+// ------------------------------------------------------------------------------------ making a primitive
+
+// Zero padding after the last row or column that makes the output size come out.
+int padding_after(int in, int out, int kernel, int stride, int pad, int dilation) {
+  return std::max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - in - pad);
+}
+
+ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction, bool has_bias,
+                             Activation act, Acc acc) {
+  using dnnl::algorithm;
+  using dnnl::prop_kind;
+  const auto f32 = memory::data_type::f32;
+  const memory::dim in_per_group = s.c / s.groups, w_pixel = in_per_group, w_row = s.kw * w_pixel,
+                    w_out = s.kh * w_row;
+  const memory::dims x_dims{s.n, s.c, s.h, s.w}, y_dims{s.n, s.k, s.oh, s.ow};
+  memory::dims w_dims{s.k, in_per_group, s.kh, s.kw}, w_strides{w_out, 1, w_row, w_pixel};
+  if (s.groups > 1) {
+    w_dims = {s.groups, s.k / s.groups, in_per_group, s.kh, s.kw};
+    w_strides = {s.k / s.groups * w_out, w_out, 1, w_row, w_pixel};
+  }
+  const memory::desc x(x_dims, f32, memory::format_tag::nhwc), y(y_dims, f32, memory::format_tag::nhwc);
+  const memory::desc w_any(w_dims, f32, memory::format_tag::any), w_plain(w_dims, f32, w_strides);
+  const memory::desc bias({s.k}, f32, memory::format_tag::a);
+  const memory::dims strides{s.sh, s.sw}, dilates{s.dh - 1, s.dw - 1}, before{s.ph, s.pw};
+  const memory::dims after{padding_after(s.h, s.oh, s.kh, s.sh, s.ph, s.dh),
+                           padding_after(s.w, s.ow, s.kw, s.sw, s.pw, s.dw)};
+
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (direction == Direction::fwd) {
+    dnnl::post_ops post;
+    if (acc == Acc::add) post.append_sum(1.0f);
+    switch (act.kind) {
+      case Act::none: break;
+      case Act::relu: post.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f); break;
+      case Act::leaky_relu: post.append_eltwise(1.0f, algorithm::eltwise_relu, act.slope, 0.0f); break;
+      case Act::tanh: post.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f); break;
+      case Act::sigmoid: post.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f); break;
+    }
+    attr.set_post_ops(post);
+  }
+
+  using Forward = dnnl::convolution_forward;
+  using BackwardData = dnnl::convolution_backward_data;
+  using BackwardWeights = dnnl::convolution_backward_weights;
+  const auto automatic = algorithm::convolution_auto;
+  // The backward directions want a forward one as a hint; it is never run.
+  const auto forward = [&](bool real) {
+    const Forward::desc desc = has_bias ? Forward::desc(prop_kind::forward_training, automatic, x, w_any,
+                                                        bias, y, strides, dilates, before, after)
+                                        : Forward::desc(prop_kind::forward_training, automatic, x, w_any, y,
+                                                        strides, dilates, before, after);
+    return real ? Forward::primitive_desc(desc, attr, lib.engine) : Forward::primitive_desc(desc, lib.engine);
+  };
+
+  ConvPrimitive p;
+  memory::desc w_own, scratchpad;
+  if (direction == Direction::fwd) {
+    const auto pd = forward(true);
+    p.primitive = Forward(pd);
+    p.implementation = pd.impl_info_str();
+    w_own = pd.weights_desc();
+    scratchpad = pd.scratchpad_desc();
+  } else if (direction == Direction::bwd_data) {
+    const BackwardData::primitive_desc pd({automatic, x, w_any, y, strides, dilates, before, after}, attr,
+                                          lib.engine, forward(false));
+    p.primitive = BackwardData(pd);
+    p.implementation = pd.impl_info_str();
+    w_own = pd.weights_desc();
+    scratchpad = pd.scratchpad_desc();
+  } else {
+    const BackwardWeights::primitive_desc pd({automatic, x, w_any, y, strides, dilates, before, after}, attr,
+                                             lib.engine, forward(false));
+    p.primitive = BackwardWeights(pd);
+    p.implementation = pd.impl_info_str();
+    w_own = pd.diff_weights_desc();
+    scratchpad = pd.scratchpad_desc();
+  }
+
+  p.scratchpad_bytes = scratchpad.get_size();
+  p.weights_bytes = w_own.get_size();
+  p.same_layout = w_own == w_plain;
+  const auto unbound = [&](const memory::desc& d) { return memory(d, lib.engine, nullptr); };
+  p.x = unbound(x), p.y = unbound(y), p.scratchpad = unbound(scratchpad);
+  p.weights_own = unbound(w_own), p.weights_plain = unbound(w_plain);
+  const bool to_x = direction == Direction::bwd_data, to_w = direction == Direction::bwd_weight;
+  p.arguments = {{to_x ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, p.x},
+                 {to_w ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, p.weights_own},
+                 {to_x || to_w ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, p.y},
+                 {DNNL_ARG_SCRATCHPAD, p.scratchpad}};
+  if (has_bias) {
+    p.bias = unbound(bias);
+    p.arguments.emplace(DNNL_ARG_BIAS, p.bias);
+  }
+  if (!p.same_layout || (to_w && acc == Acc::add)) {
+    dnnl::primitive_attr reorder_attr;
+    if (to_w && acc == Acc::add) {
+      dnnl::post_ops add;
+      add.append_sum(1.0f);
+      reorder_attr.set_post_ops(add);
+    }
+    p.reorder = dnnl::reorder(
+        to_w ? dnnl::reorder::primitive_desc(lib.engine, w_own, lib.engine, w_plain, reorder_attr)
+             : dnnl::reorder::primitive_desc(lib.engine, w_plain, lib.engine, w_own, reorder_attr));
+  }
+  return p;
+}
+
+ConvPrimitive& find_primitive(Library& lib, const Conv2d& s, Direction direction, bool has_bias,
+                              Activation act, Acc acc) {
+  int slope_bits = 0;
+  if (act.kind == Act::leaky_relu) std::memcpy(&slope_bits, &act.slope, sizeof slope_bits);
+  // The number of threads is part of the key: work and scratch space are divided when a primitive is made.
+  const ConvKey key{int(direction),
+                    s.n,
+                    s.h,
+                    s.w,
+                    s.c,
+                    s.oh,
+                    s.ow,
+                    s.k,
+                    s.kh,
+                    s.kw,
+                    s.sh,
+                    s.sw,
+                    s.ph,
+                    s.pw,
+                    s.dh,
+                    s.dw,
+                    s.groups,
+                    int(has_bias),
+                    int(act.kind),
+                    slope_bits,
+                    int(acc),
+                    omp_get_max_threads()};
+  const auto found = lib.primitives.find(key);
+  if (found != lib.primitives.end()) return found->second;
+  return lib.primitives.emplace(key, make_primitive(lib, s, direction, has_bias, act, acc)).first->second;
+}
+
+// --------------------------------------------------------------------------------- weights in its layout
+
+// Binds p's weights to `w` in the primitive's layout: `w` itself, a kept copy, or one in the arena at `room`.
+void bind_weights(Library& lib, ConvPrimitive& p, const float* w, uint64_t version, char* room) {
+  float* plain = const_cast<float*>(w);  // oneDNN's memory objects know no const
+  if (p.same_layout) {
+    p.weights_own.set_data_handle(plain);
+    return;
+  }
+  p.weights_plain.set_data_handle(plain);
+  if (version == 0) {
+    p.weights_own.set_data_handle(room);
+    p.reorder.execute(lib.stream, p.weights_plain, p.weights_own);
+    return;
+  }
+  auto& copies = lib.weight_copies;
+  const memory::desc layout = p.weights_own.get_desc();
+  auto it = copies.begin();
+  while (it != copies.end() && !(it->weights == w && it->layout == layout)) ++it;
+  if (it == copies.end()) {
+    copies.push_front({w, layout, 0, memory(layout, lib.engine), p.weights_bytes});
+    lib.weight_copies_bytes += p.weights_bytes;
+    while (lib.weight_copies_bytes > weight_copies_limit && copies.size() > 1) {
+      lib.weight_copies_bytes -= copies.back().bytes;
+      copies.pop_back();
+    }
+  } else {
+    copies.splice(copies.begin(), copies, it);
+  }
+  WeightCopy& copy = copies.front();
+  if (copy.version != version) {
+    p.reorder.execute(lib.stream, p.weights_plain, copy.copy);
+    copy.version = version;
+  }
+  p.weights_own.set_data_handle(copy.copy.get_data_handle());
+}
+
+void execute(Library& lib, ConvPrimitive& p, const float* x, const float* y, char* scratchpad) {
+  p.x.set_data_handle(const_cast<float*>(x));
+  p.y.set_data_handle(const_cast<float*>(y));
+  p.scratchpad.set_data_handle(scratchpad);
+  p.primitive.execute(lib.stream, p.arguments);
+}
+
+}  // namespace
+
+// ------------------------------------------------------------------------------------------------- calls
+
+void onednn_conv_fwd(const Conv2d& size, const float* x, const float* w, uint64_t w_version,
+                     const float* bias, Activation act, Acc acc, float* y) {
+  with_library("convolution", size, [&](Library& lib) {
+    ConvPrimitive& p = find_primitive(lib, size, Direction::fwd, bias != nullptr, act, acc);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    bind_weights(lib, p, w, w_version, arena + aligned(p.scratchpad_bytes));
+    if (bias) p.bias.set_data_handle(const_cast<float*>(bias));
+    execute(lib, p, x, y, arena);
+  });
+}
+
+void onednn_conv_bwd_data(const Conv2d& size, const float* dy, const float* w, uint64_t w_version,
+                          float* dx) {
+  with_library("gradient of a convolution's input", size, [&](Library& lib) {
+    ConvPrimitive& p = find_primitive(lib, size, Direction::bwd_data, false, {}, Acc::set);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    bind_weights(lib, p, w, w_version, arena + aligned(p.scratchpad_bytes));
+    execute(lib, p, dx, dy, arena);
+  });
+}
+
+void onednn_conv_bwd_weight(const Conv2d& size, const float* x, const float* dy, Acc acc, float* dw) {
+  with_library("gradient of a convolution's weights", size, [&](Library& lib) {
+    ConvPrimitive& p = find_primitive(lib, size, Direction::bwd_weight, false, {}, acc);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    const bool direct = p.same_layout && acc == Acc::set;
+    char* own = direct ? reinterpret_cast<char*>(dw) : arena + aligned(p.scratchpad_bytes);
+    p.weights_own.set_data_handle(own);
+    execute(lib, p, x, dy, arena);
+    if (direct) return;
+    p.weights_plain.set_data_handle(dw);
+    p.reorder.execute(lib.stream, p.weights_own, p.weights_plain);
+  });
+}
+
+void onednn_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const float* a, const float* b,
+                 Acc acc, float* c) {
+  const dnnl::status status =
+      dnnl::sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0f, a, transpose_a ? m : k, b,
+                  transpose_b ? k : n, acc == Acc::add ? 1.0f : 0.0f, c, n);
+  if (status != dnnl::status::success)
+    fail(status == dnnl::status::out_of_memory ? Exit::out_of_memory : Exit::failure,
+         "oneDNN matrix product ({},{}) x ({},{}): status {}", m, k, k, n, int(status));
+}
+
+// --------------------------------------------------------------------------------------------- questions
+
+namespace {
+template <class Args>
+std::string describe(const Op<Args>& op, const Args& args, Direction direction, bool has_bias, Activation act,
+                     Acc acc) {
+  const std::string variant = op.pick(args).name;
+  if (variant != "onednn") return variant;
+  std::string implementation;
+  with_library("convolution", args.size, [&](Library& lib) {
+    implementation = find_primitive(lib, args.size, direction, has_bias, act, acc).implementation;
+  });
+  return variant + " " + implementation;
+}
+}  // namespace
+
+std::string conv_implementation(const ConvFwd& a) {
+  return describe(conv.fwd, a, Direction::fwd, bool(a.bias), a.act, a.y.acc);
+}
+std::string conv_implementation(const ConvBwdData& a) {
+  return describe(conv.bwd_data, a, Direction::bwd_data, false, {}, Acc::set);
+}
+std::string conv_implementation(const ConvBwdWeight& a) {
+  return describe(conv.bwd_weight, a, Direction::bwd_weight, false, {}, a.dw.acc);
+}
+
+std::string onednn_version() {
+  const dnnl_version_t* v = dnnl_version();
+  return fmt::format("{}.{}.{}", v->major, v->minor, v->patch);
+}
+
+std::string onednn_isa() {
+  using dnnl::cpu_isa;
+  switch (dnnl::get_effective_cpu_isa()) {
+    case cpu_isa::sse41: return "sse41";
+    case cpu_isa::avx: return "avx";
+    case cpu_isa::avx2: return "avx2";
+    case cpu_isa::avx2_vnni: return "avx2_vnni";
+    case cpu_isa::avx512_core: return "avx512_core";
+    case cpu_isa::avx512_core_vnni: return "avx512_core_vnni";
+    case cpu_isa::avx512_core_bf16: return "avx512_core_bf16";
+    case cpu_isa::avx512_core_amx: return "avx512_core_amx";
+    default: return fmt::format("oneDNN's number {:#x}", int(dnnl::get_effective_cpu_isa()));
+  }
+}
+
+}  // namespace gan::cpu

@@ -1,0 +1,66 @@
+// What a matrix product or convolution does with a finished sum before it leaves the registers: add the bias,
+// apply the activation, add to or replace what is there, convert to the storage type. Doing it here saves a
+// pass over the output.
+#pragma once
+#include "kernels/family.cuh"
+
+namespace gan::GAN_GPU {
+
+// Whether rows of `row_length` elements that start at `address` can all be read four at a time.
+template <class T>
+bool aligned_for_4(const T* address, int row_length) {
+  return reinterpret_cast<uintptr_t>(address) % (4 * sizeof(T)) == 0 && row_length % 4 == 0;
+}
+
+// out[index] = act(sum + bias[column]), or the same added to out[index].
+template <class T>
+struct Epilogue {
+  T* out;
+  const float* bias;  // one per column, or null
+  Activation act;
+  bool add;
+  bool vector;  // rows of out may be written four columns at a time
+
+  __device__ float finish(float sum, int column) const {
+    return activate(act, bias ? sum + bias[column] : sum);
+  }
+  __device__ void store(int64_t index, int column, float sum) const {
+    put(out, index, finish(sum, column), add);
+  }
+  __device__ void store_four(int64_t index, int column, Four sums) const {
+    Four old = {};
+    if (add) old = load_four(out + index);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums.v[i] = old.v[i] + finish(sums.v[i], column + i);
+    GAN_GPU::store_four(out + index, sums);
+  }
+};
+
+// The epilogue of an operation whose output rows have `columns` elements. Throws when the output is not a T
+// or is null, when the bias is not float32, or when an activation would have to be applied to a sum that is
+// only a part.
+template <class T>
+Epilogue<T> make_epilogue(const Out& out, const In& bias, const Activation& act, int columns) {
+  GAN_CHECK(out, "there is no output buffer");
+  GAN_CHECK(act.kind == Act::none || out.acc == Acc::set, "an activation cannot be fused into Acc::add");
+  GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "the slope of leaky_relu is {}", act.slope);
+  T* address = out.as<T>();
+  GAN_CHECK(reinterpret_cast<uintptr_t>(address) % sizeof(T) == 0, "misaligned output");
+  return {address, bias.as<float>(), act, out.acc == Acc::add, aligned_for_4(address, columns)};
+}
+
+// The epilogue as a pass of its own, for sums that a library has already put into (or added to) the output.
+template <class T>
+__global__ void finish_kernel(int64_t count, int columns, Epilogue<T> epilogue) {
+  for (int64_t i = first_element(); i < count; i += element_step())
+    epilogue.out[i] =
+        from_float<T>(epilogue.finish(to_float(epilogue.out[i]), static_cast<int>(i % columns)));
+}
+template <class T>
+void finish_in_place(const Epilogue<T>& epilogue, int64_t count, int columns, Stream& stream) {
+  if (!epilogue.bias && epilogue.act.kind == Act::none) return;
+  launch(finish_kernel<T>, grid_for(count), block_threads, 0, handle_of(stream), count,
+         columns, epilogue);
+}
+
+}  // namespace gan::GAN_GPU

@@ -1,0 +1,98 @@
+// Training batches out of the resident pictures: crop, flip, and bytes to [-1, 1].
+//
+//   batch[n,y,x,c] = pool[index, top + y, left + (flip ? width-1-x : x), c] / 127.5 - 1
+//
+// where (index, top, left, flip) = placement[n] is drawn by the engine. A division rather than a product, so
+// that every device rounds the same and trains on the same bits.
+#include "kernels/family.cuh"
+
+namespace gan::GAN_GPU {
+namespace {
+
+struct Sizes {
+  int count, pool_height, pool_width, height, width, channels;
+};
+
+__device__ float normalised(uint8_t byte) { return float(byte) / 127.5f - 1.0f; }
+
+// naive: one element per thread.
+template <class T>
+__global__ void image_batch_naive(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch) {
+  const int64_t count = int64_t(s.count) * s.height * s.width * s.channels;
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    const int c = int(i % s.channels);
+    const int x = int(i / s.channels % s.width);
+    const int y = int(i / s.channels / s.width % s.height);
+    const int n = int(i / s.channels / s.width / s.height);
+    const int32_t* place = placement + 4 * n;
+    const int64_t index = place[0], top = place[1], left = place[2];
+    const int64_t row = index * s.pool_height + top + y, column = left + (place[3] ? s.width - 1 - x : x);
+    batch[i] = from_float<T>(normalised(pool[(row * s.pool_width + column) * s.channels + c]));
+  }
+}
+
+// rows: a block copies whole rows of pictures, so that the five divisions above become two for each row and
+// one for each element.
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    image_batch_rows(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch) {
+  const int row_elements = s.width * s.channels;
+  for (int64_t row = blockIdx.x; row < int64_t(s.count) * s.height; row += gridDim.x) {
+    const int n = int(row / s.height), y = int(row - int64_t(n) * s.height);
+    const int4 place = *reinterpret_cast<const int4*>(placement + 4 * n);  // index, top, left, flip
+    const int64_t pool_row = int64_t(place.x) * s.pool_height + place.y + y;
+    const uint8_t* from = pool + (pool_row * s.pool_width + place.z) * s.channels;
+    T* to = batch + row * row_elements;
+    for (int i = int(threadIdx.x); i < row_elements; i += int(blockDim.x)) {
+      const int x = i / s.channels, c = i - x * s.channels;
+      to[i] = from_float<T>(normalised(from[(place.w ? s.width - 1 - x : x) * s.channels + c]));
+    }
+  }
+}
+
+// ---- Launchers -----------------------------------------------------------------------------------------
+
+Sizes checked(const ImageBatch& o) {
+  GAN_CHECK(o.count >= 0 && o.height >= 1 && o.width >= 1 && o.channels >= 1, "{} crops of {}x{}x{}", o.count,
+            o.height, o.width, o.channels);
+  GAN_CHECK(o.height <= o.pool_height && o.width <= o.pool_width, "a crop of {}x{} from pictures of {}x{}",
+            o.height, o.width, o.pool_height, o.pool_width);
+  GAN_CHECK(o.count == 0 || (o.pool && o.placement && o.batch));
+  GAN_CHECK(o.batch.acc == Acc::set, "image_batch overwrites");
+  return {o.count, o.pool_height, o.pool_width, o.height, o.width, o.channels};
+}
+
+void run_naive(const ImageBatch& o, Stream& stream) {
+  const Sizes s = checked(o);
+  if (s.count == 0) return;
+  with_type(o.batch.dtype, [&]<class T>(T) {
+    launch(image_batch_naive<T>, grid_for(int64_t(s.count) * s.height * s.width * s.channels), block_threads,
+           0, handle_of(stream), s, o.pool.as<uint8_t>(), o.placement.as<int32_t>(), o.batch.as<T>());
+  });
+}
+
+void run_rows(const ImageBatch& o, Stream& stream) {
+  const Sizes s = checked(o);
+  if (s.count == 0) return;
+  GAN_CHECK(aligned_for_four({o.placement.data}), "placements are read four at a time");
+  // Threads for one row, in whole warps.
+  const int threads = std::min(block_threads, ceil_div(s.width * s.channels, 32) * 32);
+  const unsigned blocks = unsigned(std::min<int64_t>(int64_t(s.count) * s.height, 1 << 20));
+  with_type(o.batch.dtype, [&]<class T>(T) {
+    launch(image_batch_rows<T>, blocks, threads, 0, handle_of(stream), s, o.pool.as<uint8_t>(),
+           o.placement.as<int32_t>(), o.batch.as<T>());
+  });
+}
+
+// ---- Variants ------------------------------------------------------------------------------------------
+
+const Variant<ImageBatch> variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<ImageBatch>, run_naive},
+    {"rows", "f32 bf16", "any size", fits_any<ImageBatch>, run_rows},
+};
+
+}  // namespace
+
+const ImageTable image = {{variants}};
+
+}  // namespace gan::GAN_GPU

@@ -1,0 +1,154 @@
+// What is common to all devices: names, size checks, the choice of a variant, and the list of backends.
+#include "kernels/kernels.h"
+
+#include <cstdlib>
+
+namespace gan {
+
+size_t size_of(DType type) {
+  switch (type) {
+    case DType::f32: return 4;
+    case DType::bf16: return 2;
+    case DType::f64: return 8;
+    case DType::i32: return 4;
+    case DType::u8: return 1;
+  }
+  return 0;
+}
+
+const char* name_of(DType type) {
+  switch (type) {
+    case DType::f32: return "f32";
+    case DType::bf16: return "bf16";
+    case DType::f64: return "f64";
+    case DType::i32: return "i32";
+    case DType::u8: return "u8";
+  }
+  return "?";
+}
+
+const char* name_of(Device device) {
+  switch (device) {
+    case Device::cpu: return "cpu";
+    case Device::cuda: return "cuda";
+    case Device::simt: return "simt";
+    case Device::ref: return "ref";
+  }
+  return "?";
+}
+
+std::string to_string(const Conv2d& s) {
+  return fmt::format(
+      "x ({},{},{},{}) -> y ({},{},{},{}), kernel {}x{} stride {}x{} pad {}x{}{} dilation {}x{} groups {}",
+      s.n, s.h, s.w, s.c, s.n, s.oh, s.ow, s.k, s.kh, s.kw, s.sh, s.sw, s.ph, s.pw,
+      s.padding == Padding::reflect ? " reflect" : "", s.dh, s.dw, s.groups);
+}
+
+void check(const Conv2d& s) {
+  GAN_CHECK(s.n >= 1 && s.h >= 1 && s.w >= 1 && s.c >= 1 && s.k >= 1, "{}", to_string(s));
+  GAN_CHECK(s.kh >= 1 && s.kw >= 1 && s.sh >= 1 && s.sw >= 1 && s.dh >= 1 && s.dw >= 1, "{}", to_string(s));
+  GAN_CHECK(s.ph >= 0 && s.pw >= 0, "{}", to_string(s));
+  GAN_CHECK(s.oh >= 1 && s.oh == Conv2d::out_size(s.h, s.kh, s.sh, s.ph, s.dh), "{}", to_string(s));
+  GAN_CHECK(s.ow >= 1 && s.ow == Conv2d::out_size(s.w, s.kw, s.sw, s.pw, s.dw), "{}", to_string(s));
+  GAN_CHECK(s.groups == 1 || s.groups == s.c, "groups must be 1 or the channel count: {}", to_string(s));
+  GAN_CHECK(s.k % s.groups == 0, "output channels must be a multiple of the groups: {}", to_string(s));
+  if (s.padding == Padding::reflect)
+    GAN_CHECK(s.ph < s.h && s.pw < s.w, "reflect padding must be smaller than the picture: {}", to_string(s));
+  GAN_CHECK(s.x_count() < INT32_MAX && s.y_count() < INT32_MAX && s.w_count() < INT32_MAX,
+            "more than 2^31 elements: {}; use a smaller batch", to_string(s));
+}
+
+// -------------------------------------------------------------------------------------------------------
+// variants
+
+namespace {
+std::string& forced_text() {
+  static std::string text = [] {
+    const char* env = std::getenv("GAN_KERNEL");
+    return std::string(env ? env : "");
+  }();
+  return text;
+}
+}  // namespace
+
+void force_variants(const std::string& text) {
+  const char* env = std::getenv("GAN_KERNEL");
+  forced_text() = text.empty() && env ? env : text;
+}
+
+std::string_view forced_variant(std::string_view op) {
+  std::string_view rest = forced_text();
+  while (!rest.empty()) {
+    auto item = rest.substr(0, rest.find(','));
+    rest = item.size() < rest.size() ? rest.substr(item.size() + 1) : std::string_view{};
+    auto equals = item.find('=');
+    if (equals != item.npos && item.substr(0, equals) == op) return item.substr(equals + 1);
+  }
+  return {};
+}
+
+namespace detail {
+void no_variants(const char* op) {
+  fail(Exit::failure, "this device cannot compute {}; use another --device", op);
+}
+void no_variant_fits(const char* op, const std::string& reasons) {
+  fail(Exit::failure, "no variant of {} fits: {}", op, reasons);
+}
+void forced_variant_refused(const char* op, std::string_view name, const std::string& why) {
+  fail(Exit::usage, "GAN_KERNEL={}={}: {}; see `gan kernels`", op, name, why);
+}
+}  // namespace detail
+
+void* Stream::scratch(size_t bytes) {
+  if (bytes > scratch_bytes || (scratch_exact && bytes != scratch_bytes)) {
+    GAN_CHECK(scratch_allocate, "this stream has no scratch memory");
+    release_scratch(*this);
+    scratch_address = scratch_allocate(bytes);
+    scratch_bytes = bytes;
+  }
+  return scratch_address;
+}
+
+void release_scratch(Stream& stream) noexcept {
+  if (stream.scratch_address) stream.scratch_release(stream.scratch_address);
+  stream.scratch_address = nullptr;
+  stream.scratch_bytes = 0;
+}
+
+// -------------------------------------------------------------------------------------------------------
+// backends
+
+#define GAN_BACKEND(space)                                                                              \
+  {                                                                                                     \
+    Device::space, space::memory, space::pointwise, space::gemm, space::conv, space::norm, space::loss, \
+        space::optim, space::image, space::rng                                                          \
+  }
+
+// Filled on first use: the tables are constants of other files, whose initialisation order is not defined.
+const Backend* find_backend(Device device) {
+  switch (device) {
+    case Device::cpu: {
+      static const Backend backend = GAN_BACKEND(cpu);
+      return &backend;
+    }
+    case Device::simt: {
+      static const Backend backend = GAN_BACKEND(simt);
+      return &backend;
+    }
+    case Device::ref: {
+      static const Backend backend = GAN_BACKEND(ref);
+      return &backend;
+    }
+    case Device::cuda: {
+#ifdef GAN_WITH_CUDA
+      static const Backend backend = GAN_BACKEND(cuda);
+      return &backend;
+#else
+      return nullptr;
+#endif
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace gan

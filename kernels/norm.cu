@@ -1,0 +1,617 @@
+// Batch and instance normalisation with the activation that follows (Ioffe & Szegedy 2015; Ulyanov et al.
+// 2016).
+//
+// x is `segments` matrices (rows, channels); each column of each matrix is normalised by its own statistics:
+//   xhat = (x - mean) * rstd      mean, variance over the rows, rstd = 1 / sqrt(variance + eps)
+//   z = gamma * xhat + beta       y = act(z)
+// Backwards, with dz = dy * act'(z):
+//   dbeta = sum dz      dgamma = sum dz * xhat
+//   dx = gamma * rstd * (dz - mean of dz - xhat * mean of (dz * xhat))
+//
+// Read on: 1 what all kernels share, 2 naive: one thread per channel, 3 block: one block per matrix and up to
+// 32 channels, 4 split: the rows of a matrix go to many blocks, in three launches, 5 inference, 6 launchers,
+// 7 the list of variants.
+//
+// Precision: a mean far larger than the deviation costs no digits. The naive rung sums in double; the others
+// take values relative to the column's first one before they sum.
+#include "kernels/family.cuh"
+
+namespace gan::GAN_GPU {
+namespace {
+
+// ---- 1 Common parts ------------------------------------------------------------------------------------
+
+template <class T>
+struct Forward {
+  int segments;
+  int64_t rows;
+  int channels;
+  float eps, momentum;
+  const T* x;                 // (segments, rows, channels)
+  const float *gamma, *beta;  // (channels) or null
+  Activation act;
+  T* y;                               // (segments, rows, channels)
+  float *mean, *rstd;                 // (segments, channels)
+  float *running_mean, *running_var;  // (channels) or null
+};
+
+template <class T>
+struct Backward {
+  int segments;
+  int64_t rows;
+  int channels;
+  const T *x, *dy;            // (segments, rows, channels)
+  const float *gamma, *beta;  // (channels) or null
+  const float *mean, *rstd;   // (segments, channels)
+  Activation act;
+  T* dx;  // (segments, rows, channels) or null
+  bool add_dx;
+  float *dgamma, *dbeta;  // (channels) or null
+  bool add_dgamma, add_dbeta;
+};
+
+// What one column does to its values. Forward and backward pass both go through z(), with an explicit fma, so
+// that they agree to the last bit on which side of a ReLU's corner a value lies.
+struct Column {
+  float mean, rstd, gamma, beta;
+  __device__ float xhat(float x) const { return (x - mean) * rstd; }
+  __device__ float z(float x) const { return fmaf(xhat(x), gamma, beta); }
+};
+__device__ Column column(const float* mean, const float* rstd, const float* gamma, const float* beta,
+                         int64_t at, int c) {
+  return {mean[at], rstd[at], gamma ? gamma[c] : 1.0f, beta ? beta[c] : 0.0f};
+}
+
+// dz = dy * act'(z).
+__device__ float gradient_of_z(const Column& column, const Activation& act, float x, float dy) {
+  if (act.kind == Act::none) return dy;
+  return dy * activation_slope(act, activate(act, column.z(x)));
+}
+
+// sum_of_squares: of the differences from the mean.
+template <class T>
+__device__ void store_statistics(const Forward<T>& f, int segment, int c, float mean, float sum_of_squares) {
+  const float rows = float(f.rows), variance = sum_of_squares / rows;
+  const int64_t at = int64_t(segment) * f.channels + c;
+  f.mean[at] = mean;
+  f.rstd[at] = 1.0f / sqrtf(variance + f.eps);
+  if (f.running_mean) {
+    const float unbiased = f.rows > 1 ? sum_of_squares / (rows - 1.0f) : variance;
+    f.running_mean[c] = (1.0f - f.momentum) * f.running_mean[c] + f.momentum * mean;
+    f.running_var[c] = (1.0f - f.momentum) * f.running_var[c] + f.momentum * unbiased;
+  }
+}
+
+// ---- 2 naive: one thread per channel -------------------------------------------------------------------
+// Walks through its channel three times: mean, variance, output; then the same for the next segment. The sums
+// are in double: one long float32 sum would lose digits that the pairwise sums of the better rungs keep.
+
+template <class T>
+__global__ void forward_naive(Forward<T> f) {
+  const int c = int(first_element());
+  if (c >= f.channels) return;
+  for (int segment = 0; segment < f.segments; ++segment) {
+    const int64_t start = segment * f.rows * f.channels + c, stop = start + f.rows * f.channels;
+    double sum = 0, sum_of_squares = 0;
+    for (int64_t i = start; i < stop; i += f.channels) sum += to_float(f.x[i]);
+    const double mean = sum / double(f.rows);
+    for (int64_t i = start; i < stop; i += f.channels) {
+      const double difference = to_float(f.x[i]) - mean;
+      sum_of_squares += difference * difference;
+    }
+    store_statistics(f, segment, c, float(mean), float(sum_of_squares));
+    const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
+    for (int64_t i = start; i < stop; i += f.channels)
+      f.y[i] = from_float<T>(activate(f.act, col.z(to_float(f.x[i]))));
+  }
+}
+
+template <class T>
+__global__ void backward_naive(Backward<T> b) {
+  const int c = int(first_element());
+  if (c >= b.channels) return;
+  double dgamma = 0, dbeta = 0;
+  for (int segment = 0; segment < b.segments; ++segment) {
+    const int64_t start = segment * b.rows * b.channels + c, stop = start + b.rows * b.channels;
+    const Column col = column(b.mean, b.rstd, b.gamma, b.beta, int64_t(segment) * b.channels + c, c);
+    double sum_dz = 0, sum_dz_xhat = 0;
+    for (int64_t i = start; i < stop; i += b.channels) {
+      const float x = to_float(b.x[i]), dz = gradient_of_z(col, b.act, x, to_float(b.dy[i]));
+      sum_dz += dz;
+      sum_dz_xhat += dz * col.xhat(x);
+    }
+    const float mean_dz = float(sum_dz / double(b.rows)), mean_dz_xhat = float(sum_dz_xhat / double(b.rows));
+    for (int64_t i = start; b.dx && i < stop; i += b.channels) {
+      const float x = to_float(b.x[i]), dz = gradient_of_z(col, b.act, x, to_float(b.dy[i]));
+      put(b.dx, i, col.gamma * col.rstd * (dz - mean_dz - col.xhat(x) * mean_dz_xhat), b.add_dx);
+    }
+    dgamma += sum_dz_xhat;
+    dbeta += sum_dz;
+  }
+  if (b.dgamma) put(b.dgamma, c, float(dgamma), b.add_dgamma);
+  if (b.dbeta) put(b.dbeta, c, float(dbeta), b.add_dbeta);
+}
+
+// ---- 3 block: one block per matrix and up to 32 channels -----------------------------------------------
+// The threads of a block are (channels, groups of rows); see "Columns" in family.cuh. A warp reads
+// neighbouring channels of one row, and the second walk through the rows finds them in the cache.
+
+// Count, mean and sum of squared differences from the mean of some values. Two of these make one without
+// going back to the values and without cancellation (Chan, Golub & LeVeque 1979, eq. 2.1).
+struct Moments {
+  float count, mean, sum_of_squares;
+};
+__device__ Moments operator+(Moments a, Moments b) {
+  const float count = a.count + b.count;
+  if (count == 0) return a;
+  const float difference = b.mean - a.mean, share = b.count / count;
+  return {count, a.mean + difference * share,
+          a.sum_of_squares + b.sum_of_squares + difference * difference * a.count * share};
+}
+
+// Stores what is left when all rows of a column have been joined; the moments are relative to the first row.
+template <class T>
+__device__ void store_moments(const Forward<T>& f, int segment, int c, Moments moments) {
+  const float first = to_float(f.x[segment * f.rows * f.channels + c]);
+  store_statistics(f, segment, c, first + moments.mean, moments.sum_of_squares);
+}
+
+// How many rows a thread loads before it uses the first one: that many loads are under way together.
+constexpr int rows_at_once = 8;
+
+// The moments of rows begin, begin + step, ... < end of one column, relative to `first`. Eight values at a
+// time lie in registers: their mean and squares are found in two passes there, then joined to what is known
+// so far.
+template <class T>
+__device__ Moments moments_of_column(const T* x, int64_t begin, int64_t end, int step, int channels,
+                                     float first) {
+  Moments total{0, 0, 0};
+  for (int64_t row = begin; row < end; row += int64_t{rows_at_once} * step) {
+    float value[rows_at_once], sum = 0, sum_of_squares = 0;
+    int count = 0;
+#pragma unroll
+    for (int k = 0; k < rows_at_once; ++k) {
+      const int64_t r = row + int64_t(k) * step;
+      value[k] = r < end ? to_float(x[r * channels]) - first : 0.0f;
+      count += r < end;
+      sum += value[k];
+    }
+    const float mean = sum / float(count);
+#pragma unroll
+    for (int k = 0; k < rows_at_once; ++k) {
+      const float difference = k < count ? value[k] - mean : 0.0f;
+      sum_of_squares += difference * difference;
+    }
+    total = total + Moments{float(count), mean, sum_of_squares};
+  }
+  return total;
+}
+
+template <class T>
+__device__ void normalise_column(const Forward<T>& f, const Column& col, int64_t first_row, int64_t begin,
+                                 int64_t end, int step, int c) {
+  for (int64_t row = begin; row < end; row += int64_t{rows_at_once} * step) {
+    float value[rows_at_once];
+#pragma unroll
+    for (int k = 0; k < rows_at_once; ++k) {
+      const int64_t r = row + int64_t(k) * step;
+      value[k] = r < end ? to_float(f.x[(first_row + r) * f.channels + c]) : 0.0f;
+    }
+#pragma unroll
+    for (int k = 0; k < rows_at_once; ++k) {
+      const int64_t r = row + int64_t(k) * step;
+      if (r < end) f.y[(first_row + r) * f.channels + c] = from_float<T>(activate(f.act, col.z(value[k])));
+    }
+  }
+}
+
+// (sum dz, sum dz * xhat) over rows of one column.
+template <class T>
+__device__ Pair gradient_sums_of_column(const Backward<T>& b, const Column& col, int64_t first_row,
+                                        int64_t begin, int64_t end, int step, int c) {
+  Pair sums{0, 0};
+#pragma unroll 4
+  for (int64_t row = begin; row < end; row += step) {
+    const int64_t i = (first_row + row) * b.channels + c;
+    const float x = to_float(b.x[i]), dz = gradient_of_z(col, b.act, x, to_float(b.dy[i]));
+    sums = sums + Pair{dz, dz * col.xhat(x)};
+  }
+  return sums;
+}
+
+template <class T>
+__device__ void input_gradient_of_column(const Backward<T>& b, const Column& col, Pair sums,
+                                         int64_t first_row, int64_t begin, int64_t end, int step, int c) {
+  constexpr int at_once = rows_at_once / 2;  // two inputs
+  const float mean_dz = sums.a / float(b.rows), mean_dz_xhat = sums.b / float(b.rows),
+              scale = col.gamma * col.rstd;
+  for (int64_t row = begin; row < end; row += int64_t{at_once} * step) {
+    float x[at_once], dy[at_once];
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) {
+      const int64_t r = row + int64_t(k) * step, i = (first_row + r) * b.channels + c;
+      x[k] = r < end ? to_float(b.x[i]) : 0.0f;
+      dy[k] = r < end ? to_float(b.dy[i]) : 0.0f;
+    }
+#pragma unroll
+    for (int k = 0; k < at_once; ++k) {
+      const int64_t r = row + int64_t(k) * step, i = (first_row + r) * b.channels + c;
+      const float dz = gradient_of_z(col, b.act, x[k], dy[k]);
+      if (r < end) put(b.dx, i, scale * (dz - mean_dz - col.xhat(x[k]) * mean_dz_xhat), b.add_dx);
+    }
+  }
+}
+
+constexpr int large_block_threads = 1024;
+
+// Grid (channel tiles, segments). With running statistics grid.y is 1 and the block takes the segments in
+// order.
+template <class T>
+__global__ void __launch_bounds__(large_block_threads) forward_block(Forward<T> f) {
+  SHARED_ARRAY(Moments, shared, [large_block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x), groups = int(blockDim.y);
+  const bool inside = c < f.channels;
+  for (int segment = int(blockIdx.y); segment < f.segments; segment += int(gridDim.y)) {
+    const int64_t first_row = segment * f.rows;
+    const T* x = f.x + first_row * f.channels + c;
+    Moments moments{0, 0, 0};
+    if (inside) moments = moments_of_column(x, threadIdx.y, f.rows, groups, f.channels, to_float(*x));
+    moments = sum_of_groups(moments, shared);
+    if (inside && threadIdx.y == 0) store_moments(f, segment, c, moments);
+    __syncthreads();  // the statistics are in memory, for all groups
+    if (inside) {
+      const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
+      normalise_column(f, col, first_row, threadIdx.y, f.rows, groups, c);
+    }
+  }
+}
+
+// Grid (channel tiles, segments). sums: (segments, channels)
+template <class T>
+__global__ void __launch_bounds__(large_block_threads) backward_block(Backward<T> b, Pair* sums) {
+  SHARED_ARRAY(Pair, shared, [large_block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x), groups = int(blockDim.y);
+  const bool inside = c < b.channels;
+  for (int segment = int(blockIdx.y); segment < b.segments; segment += int(gridDim.y)) {
+    const int64_t first_row = segment * b.rows, at = int64_t(segment) * b.channels + c;
+    Column col{};
+    Pair sum{0, 0};
+    if (inside) {
+      col = column(b.mean, b.rstd, b.gamma, b.beta, at, c);
+      sum = gradient_sums_of_column(b, col, first_row, threadIdx.y, b.rows, groups, c);
+    }
+    sum = sum_of_groups(sum, shared);  // in group 0
+    if (inside && threadIdx.y == 0) sums[at] = sum;
+    __syncthreads();  // the sums are in memory, for all groups
+    if (inside && b.dx) input_gradient_of_column(b, col, sums[at], first_row, threadIdx.y, b.rows, groups, c);
+  }
+}
+
+// The last launch of each backward pass whose dgamma or dbeta is wanted: one thread per channel.
+__global__ void parameter_gradients(int segments, int channels, const Pair* sums, float* dgamma,
+                                    bool add_dgamma, float* dbeta, bool add_dbeta) {
+  const int c = int(first_element());
+  if (c >= channels) return;
+  Pair sum{0, 0};
+  for (int segment = 0; segment < segments; ++segment) sum = sum + sums[int64_t(segment) * channels + c];
+  if (dgamma) put(dgamma, c, sum.b, add_dgamma);
+  if (dbeta) put(dbeta, c, sum.a, add_dbeta);
+}
+
+// ---- 4 split: the rows of a matrix go to many blocks ---------------------------------------------------
+// Batch norm has few channels and very many rows: one block per 32 channels would leave most of a GPU idle.
+// So each block takes a chunk of rows and leaves its moments behind; a second launch joins the chunks; a
+// third normalises. Grids are (channel tiles, chunks, segments).
+
+// moments: (segments, chunks, channels)
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    forward_moments(Forward<T> f, int64_t chunk_rows, Moments* moments) {
+  SHARED_ARRAY(Moments, shared, [block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  const bool inside = c < f.channels;
+  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
+  for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
+    const T* x = f.x + segment * f.rows * f.channels + c;
+    Moments mine{0, 0, 0};
+    if (inside)
+      mine = moments_of_column(x, begin + threadIdx.y, end, int(blockDim.y), f.channels, to_float(*x));
+    mine = sum_of_groups(mine, shared);
+    if (inside && threadIdx.y == 0)
+      moments[(int64_t(segment) * gridDim.y + blockIdx.y) * f.channels + c] = mine;
+  }
+}
+
+// The sum over the chunks of one channel, shared among the groups of a block; valid where threadIdx.y == 0.
+// chunk_sums: (chunks, channels) of this segment
+template <class V>
+__device__ V sum_of_chunks(const V* chunk_sums, int chunks, int channels, int c, V* shared) {
+  V sum{};
+  if (c < channels)
+    for (int chunk = int(threadIdx.y); chunk < chunks; chunk += int(blockDim.y))
+      sum = sum + chunk_sums[int64_t(chunk) * channels + c];
+  return sum_of_groups(sum, shared);
+}
+
+// Grid (channel tiles, segments); as in forward_block, running statistics want the segments in order.
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    forward_statistics(Forward<T> f, int chunks, const Moments* moments) {
+  SHARED_ARRAY(Moments, shared, [block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  for (int segment = int(blockIdx.y); segment < f.segments; segment += int(gridDim.y)) {
+    const Moments sum =
+        sum_of_chunks(moments + int64_t(segment) * chunks * f.channels, chunks, f.channels, c, shared);
+    if (c < f.channels && threadIdx.y == 0) store_moments(f, segment, c, sum);
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(block_threads) forward_normalise(Forward<T> f, int64_t chunk_rows) {
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (c >= f.channels) return;
+  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
+  for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
+    const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
+    normalise_column(f, col, segment * f.rows, begin + threadIdx.y, end, int(blockDim.y), c);
+  }
+}
+
+// chunk_sums: (segments, chunks, channels)
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    backward_sums(Backward<T> b, int64_t chunk_rows, Pair* chunk_sums) {
+  SHARED_ARRAY(Pair, shared, [block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  const bool inside = c < b.channels;
+  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, b.rows);
+  for (int segment = int(blockIdx.z); segment < b.segments; segment += int(gridDim.z)) {
+    Pair mine{0, 0};
+    if (inside) {
+      const Column col = column(b.mean, b.rstd, b.gamma, b.beta, int64_t(segment) * b.channels + c, c);
+      mine = gradient_sums_of_column(b, col, segment * b.rows, begin + threadIdx.y, end, int(blockDim.y), c);
+    }
+    mine = sum_of_groups(mine, shared);
+    if (inside && threadIdx.y == 0)
+      chunk_sums[(int64_t(segment) * gridDim.y + blockIdx.y) * b.channels + c] = mine;
+  }
+}
+
+// Grid (channel tiles, segments). sums: (segments, channels)
+__global__ void __launch_bounds__(block_threads)
+    backward_join(int segments, int channels, int chunks, const Pair* chunk_sums, Pair* sums) {
+  SHARED_ARRAY(Pair, shared, [block_threads]);
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  for (int segment = int(blockIdx.y); segment < segments; segment += int(gridDim.y)) {
+    const Pair sum =
+        sum_of_chunks(chunk_sums + int64_t(segment) * chunks * channels, chunks, channels, c, shared);
+    if (c < channels && threadIdx.y == 0) sums[int64_t(segment) * channels + c] = sum;
+  }
+}
+
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    backward_input(Backward<T> b, int64_t chunk_rows, const Pair* sums) {
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (c >= b.channels) return;
+  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, b.rows);
+  for (int segment = int(blockIdx.z); segment < b.segments; segment += int(gridDim.z)) {
+    const int64_t at = int64_t(segment) * b.channels + c;
+    const Column col = column(b.mean, b.rstd, b.gamma, b.beta, at, c);
+    input_gradient_of_column(b, col, sums[at], segment * b.rows, begin + threadIdx.y, end, int(blockDim.y),
+                             c);
+  }
+}
+
+// ---- 5 Inference ---------------------------------------------------------------------------------------
+// The statistics are given, so every element stands alone.
+
+template <class T>
+__global__ void infer_naive(int64_t count, int channels, float eps, const T* x, const float* gamma,
+                            const float* beta, const float* mean, const float* var, Activation act, T* y) {
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    const int c = int(i % channels);
+    const Column col{mean[c], 1.0f / sqrtf(var[c] + eps), gamma ? gamma[c] : 1.0f, beta ? beta[c] : 0.0f};
+    y[i] = from_float<T>(activate(act, col.z(to_float(x[i]))));
+  }
+}
+
+// tiles: a thread stays with one channel, so the square root and the division by `channels` are done once.
+// f carries the sizes, x, y, gamma and beta; it has no statistics.
+template <class T>
+__global__ void __launch_bounds__(block_threads)
+    infer_tiles(Forward<T> f, const float* mean, const float* var, int64_t chunk_rows) {
+  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (c >= f.channels) return;
+  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
+  const Column col{mean[c], 1.0f / sqrtf(var[c] + f.eps), f.gamma ? f.gamma[c] : 1.0f,
+                   f.beta ? f.beta[c] : 0.0f};
+  normalise_column(f, col, 0, begin + threadIdx.y, end, int(blockDim.y), c);
+}
+
+// ---- 6 Launchers ---------------------------------------------------------------------------------------
+
+void check_size(int segments, int64_t rows, int channels, double eps, const Activation& act) {
+  GAN_CHECK(segments >= 1 && rows >= 1 && channels >= 1, "segments {}, rows {}, channels {}", segments, rows,
+            channels);
+  GAN_CHECK(eps >= 0, "eps {}", eps);
+  GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "leaky_relu needs a slope above 0, not {}",
+            act.slope);
+}
+
+template <class T>
+Forward<T> checked(const NormFwd& o) {
+  check_size(o.size.segments, o.size.rows, o.size.channels, o.size.eps, o.act);
+  GAN_CHECK(o.x && o.y && o.mean && o.rstd);
+  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
+  GAN_CHECK(bool(o.running_mean) == bool(o.running_var), "running mean and variance come together");
+  GAN_CHECK(o.y.acc == Acc::set && o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "norm_fwd overwrites");
+  return {o.size.segments,
+          o.size.rows,
+          o.size.channels,
+          float(o.size.eps),
+          float(o.momentum),
+          o.x.as<T>(),
+          o.gamma.as<float>(),
+          o.beta.as<float>(),
+          o.act,
+          o.y.as<T>(),
+          o.mean.as<float>(),
+          o.rstd.as<float>(),
+          o.running_mean.as<float>(),
+          o.running_var.as<float>()};
+}
+
+template <class T>
+Backward<T> checked(const NormBwd& o) {
+  check_size(o.size.segments, o.size.rows, o.size.channels, o.size.eps, o.act);
+  GAN_CHECK(o.x && o.dy && o.mean && o.rstd);
+  return {o.size.segments,
+          o.size.rows,
+          o.size.channels,
+          o.x.as<T>(),
+          o.dy.as<T>(),
+          o.gamma.as<float>(),
+          o.beta.as<float>(),
+          o.mean.as<float>(),
+          o.rstd.as<float>(),
+          o.act,
+          o.dx.as<T>(),
+          o.dx.acc == Acc::add,
+          o.dgamma.as<float>(),
+          o.dbeta.as<float>(),
+          o.dgamma.acc == Acc::add,
+          o.dbeta.acc == Acc::add};
+}
+
+unsigned grid_yz(int64_t wanted) { return unsigned(std::min<int64_t>(wanted, 65535)); }
+
+// Running statistics move once per segment, in order: one block has to take all segments then.
+template <class T>
+unsigned statistics_blocks(const Forward<T>& f) {
+  return f.running_mean ? 1 : grid_yz(f.segments);
+}
+
+template <class T>
+void launch_parameter_gradients(const Backward<T>& b, const Pair* sums, Stream& stream) {
+  if (b.dgamma || b.dbeta)
+    launch(parameter_gradients, grid_for(b.channels), block_threads, 0, handle_of(stream), b.segments,
+           b.channels, sums, b.dgamma, b.add_dgamma, b.dbeta, b.add_dbeta);
+}
+
+void run_forward_naive(const NormFwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    launch(forward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), checked<T>(o));
+  });
+}
+void run_backward_naive(const NormBwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    launch(backward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), checked<T>(o));
+  });
+}
+
+void run_forward_block(const NormFwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    const Forward<T> f = checked<T>(o);
+    const ColumnTiles t(f.rows, f.channels, large_block_threads, 1);
+    launch(forward_block<T>, dim3(t.tiles, statistics_blocks(f)), t.block, 0, handle_of(stream), f);
+  });
+}
+void run_backward_block(const NormBwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    const Backward<T> b = checked<T>(o);
+    const ColumnTiles t(b.rows, b.channels, large_block_threads, 1);
+    Pair* sums = static_cast<Pair*>(stream.scratch(size_t(b.segments) * b.channels * sizeof(Pair)));
+    launch(backward_block<T>, dim3(t.tiles, grid_yz(b.segments)), t.block, 0, handle_of(stream), b, sums);
+    launch_parameter_gradients(b, sums, stream);
+  });
+}
+
+constexpr int64_t max_chunks = 256;
+
+void run_forward_split(const NormFwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    const Forward<T> f = checked<T>(o);
+    const ColumnTiles t(f.rows, f.channels, block_threads, max_chunks);
+    const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(f.segments));
+    Moments* moments =
+        static_cast<Moments*>(stream.scratch(size_t(f.segments) * t.chunks * f.channels * sizeof(Moments)));
+    launch(forward_moments<T>, grid, t.block, 0, handle_of(stream), f, t.chunk_rows, moments);
+    launch(forward_statistics<T>, dim3(t.tiles, statistics_blocks(f)), t.block, 0, handle_of(stream), f,
+           int(t.chunks), moments);
+    launch(forward_normalise<T>, grid, t.block, 0, handle_of(stream), f, t.chunk_rows);
+  });
+}
+void run_backward_split(const NormBwd& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    const Backward<T> b = checked<T>(o);
+    const ColumnTiles t(b.rows, b.channels, block_threads, max_chunks);
+    const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(b.segments));
+    const size_t columns = size_t(b.segments) * b.channels;
+    Pair* chunk_sums = static_cast<Pair*>(stream.scratch(columns * (t.chunks + 1) * sizeof(Pair)));
+    Pair* sums = chunk_sums + columns * t.chunks;  // (segments, channels)
+    launch(backward_sums<T>, grid, t.block, 0, handle_of(stream), b, t.chunk_rows, chunk_sums);
+    launch(backward_join, dim3(t.tiles, grid.z), t.block, 0, handle_of(stream), b.segments, b.channels,
+           int(t.chunks), chunk_sums, sums);
+    if (b.dx) launch(backward_input<T>, grid, t.block, 0, handle_of(stream), b, t.chunk_rows, sums);
+    launch_parameter_gradients(b, sums, stream);
+  });
+}
+
+void check_infer(const NormInfer& o) {
+  check_size(1, std::max<int64_t>(o.rows, 1), o.channels, o.eps, o.act);
+  GAN_CHECK(o.rows >= 0 && o.mean && o.var && (o.rows == 0 || (o.x && o.y)), "rows {}", o.rows);
+  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
+  GAN_CHECK(o.y.acc == Acc::set, "norm_infer overwrites");
+}
+void run_infer_naive(const NormInfer& o, Stream& stream) {
+  check_infer(o);
+  if (o.rows == 0) return;
+  with_type(o.x.dtype, [&]<class T>(T) {
+    launch(infer_naive<T>, grid_for(o.rows * o.channels), block_threads, 0, handle_of(stream),
+           o.rows * o.channels, o.channels, float(o.eps), o.x.as<T>(), o.gamma.as<float>(),
+           o.beta.as<float>(), o.mean.as<float>(), o.var.as<float>(), o.act, o.y.as<T>());
+  });
+}
+void run_infer_tiles(const NormInfer& o, Stream& stream) {
+  check_infer(o);
+  if (o.rows == 0) return;
+  with_type(o.x.dtype, [&]<class T>(T) {
+    Forward<T> f{};
+    f.segments = 1, f.rows = o.rows, f.channels = o.channels, f.eps = float(o.eps);
+    f.x = o.x.as<T>(), f.gamma = o.gamma.as<float>(), f.beta = o.beta.as<float>(), f.act = o.act,
+    f.y = o.y.as<T>();
+    const ColumnTiles t(f.rows, f.channels, block_threads, 4096);
+    launch(infer_tiles<T>, dim3(t.tiles, unsigned(t.chunks)), t.block, 0, handle_of(stream), f,
+           o.mean.as<float>(), o.var.as<float>(), t.chunk_rows);
+  });
+}
+
+// ---- 7 Variants ----------------------------------------------------------------------------------------
+
+constexpr int64_t split_from_rows = 1024;  // fewer rows are too little work for three launches
+template <class Args>
+const char* fits_split(const Args& o) {
+  return o.size.rows >= split_from_rows ? nullptr : "fewer than 1024 rows";
+}
+
+const Variant<NormFwd> forward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<NormFwd>, run_forward_naive},
+    {"block", "f32 bf16", "any size", fits_any<NormFwd>, run_forward_block},
+    {"split", "f32 bf16", "1024 rows or more", fits_split<NormFwd>, run_forward_split},
+};
+const Variant<NormInfer> infer_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<NormInfer>, run_infer_naive},
+    {"tiles", "f32 bf16", "any size", fits_any<NormInfer>, run_infer_tiles},
+};
+const Variant<NormBwd> backward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<NormBwd>, run_backward_naive},
+    {"block", "f32 bf16", "any size", fits_any<NormBwd>, run_backward_block},
+    {"split", "f32 bf16", "1024 rows or more", fits_split<NormBwd>, run_backward_split},
+};
+
+}  // namespace
+
+const NormTable norm = {{forward_variants}, {infer_variants}, {backward_variants}};
+
+}  // namespace gan::GAN_GPU

@@ -1,0 +1,526 @@
+// The reference: every operation of kernels/kernels.h as the shortest loops that follow its formula.
+//
+// compute<T>(args) works on host buffers whose floating point type is T throughout (pictures stay u8,
+// placements i32). With T = double it is device `ref`, the oracle which all other devices are compared with
+// and on which gradients are checked against finite differences; ref.cpp puts it into the tables. With T =
+// float it is the plain same-precision version whose error sets the tolerance of those comparisons
+// (tests/compare.h). Nothing here is written for speed. Read each function beside its struct's comment in
+// kernels/kernels.h.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "kernels/philox.h"
+
+namespace gan::ref {
+
+// ---------------------------------------------------------------------------------------------- reading,
+// writing
+
+// An input that must be there.
+template <class T>
+const T* given(const In& in) {
+  GAN_CHECK(in, "a needed input is missing");
+  return in.as<T>();
+}
+
+// An output that must be there.
+template <class T>
+T* wanted(const Out& out) {
+  GAN_CHECK(out, "a needed output is missing");
+  return out.as<T>();
+}
+
+// One element of an output that may be unwanted: set or add, as the caller asked.
+template <class T>
+void store(const Out& out, int64_t index, T value) {
+  T* data = out.as<T>();
+  if (!data) return;
+  data[index] = out.acc == Acc::add ? data[index] + value : value;
+}
+
+// One element of an input that may be missing.
+template <class T>
+T read_or(const In& in, int64_t index, T otherwise) {
+  const T* data = in.as<T>();
+  return data ? data[index] : otherwise;
+}
+
+// -----------------------------------------------------------------------------------------------------
+// pointwise
+
+template <class T>
+T sigmoid(T x) {
+  return 1 / (1 + std::exp(-x));
+}
+
+// log(1 + e^x) without overflow.
+template <class T>
+T softplus(T x) {
+  return std::max(x, T(0)) + std::log1p(std::exp(-std::abs(x)));
+}
+
+template <class T>
+T activate(const Activation& act, T x) {
+  switch (act.kind) {
+    case Act::none: return x;
+    case Act::relu: return x > 0 ? x : T(0);
+    case Act::leaky_relu: return x > 0 ? x : T(act.slope) * x;
+    case Act::tanh: return std::tanh(x);
+    case Act::sigmoid: return sigmoid(x);
+  }
+  return x;
+}
+
+// The derivative, from the output y. At the corner of (leaky) relu it is the left one.
+template <class T>
+T activation_slope(const Activation& act, T y) {
+  switch (act.kind) {
+    case Act::none: return 1;
+    case Act::relu: return y > 0 ? T(1) : T(0);
+    case Act::leaky_relu: return y > 0 ? T(1) : T(act.slope);
+    case Act::tanh: return 1 - y * y;
+    case Act::sigmoid: return y * (1 - y);
+  }
+  return 1;
+}
+
+inline void check(const Activation& act) {
+  GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "slope {}: a leaky relu needs a slope above 0",
+            act.slope);
+}
+
+template <class T>
+void compute(const ActivationFwd& a) {
+  check(a.act);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, activate(a.act, x[i]));
+}
+
+template <class T>
+void compute(const ActivationBwd& a) {
+  check(a.act);
+  const T *y = given<T>(a.y), *dy = given<T>(a.dy);
+  wanted<T>(a.dx);
+  for (int64_t i = 0; i < a.count; ++i) store(a.dx, i, dy[i] * activation_slope(a.act, y[i]));
+}
+
+template <class T>
+void compute(const Binary& a) {
+  GAN_CHECK(a.b_count == a.count || a.b_count == 1, "count {}, b_count {}", a.count, a.b_count);
+  const T *x = given<T>(a.a), *b = given<T>(a.b);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const T other = b[a.b_count == 1 ? 0 : i];
+    store(a.y, i,
+          a.kind == BinaryKind::add        ? x[i] + other
+          : a.kind == BinaryKind::subtract ? x[i] - other
+                                           : x[i] * other);
+  }
+}
+
+template <class T>
+void compute(const Affine& a) {
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(a.scale) * x[i] + T(a.shift));
+}
+
+template <class T>
+void compute(const Broadcast& a) {
+  const T value = T(a.scale) * read_or(a.x, 0, T(1));
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, value);
+}
+
+template <class T>
+void compute(const Sum& a) {
+  const T* x = given<T>(a.x);
+  wanted<T>(a.sum);
+  T sum = 0;
+  for (int64_t i = 0; i < a.count; ++i) sum += x[i];
+  store(a.sum, 0, T(a.scale) * sum);
+}
+
+template <class T>
+void compute(const SumRows& a) {
+  const T* x = given<T>(a.x);  // (rows, channels)
+  wanted<T>(a.sums);
+  for (int c = 0; c < a.channels; ++c) {
+    T sum = 0;
+    for (int64_t r = 0; r < a.rows; ++r) sum += x[r * a.channels + c];
+    store(a.sums, c, sum);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// gemm
+
+template <class T>
+void compute(const Gemm& g) {
+  check(g.act);
+  GAN_CHECK(g.m >= 1 && g.n >= 1 && g.k >= 1, "m {} n {} k {}", g.m, g.n, g.k);
+  GAN_CHECK(g.act.kind == Act::none || g.c.acc == Acc::set, "an activation cannot be added to what is there");
+  const T *a = given<T>(g.a), *b = given<T>(g.b);
+  wanted<T>(g.c);
+  for (int64_t i = 0; i < g.m; ++i)
+    for (int64_t j = 0; j < g.n; ++j) {
+      T sum = 0;
+      for (int64_t p = 0; p < g.k; ++p)
+        sum += a[g.transpose_a ? p * g.m + i : i * g.k + p] * b[g.transpose_b ? j * g.k + p : p * g.n + j];
+      store(g.c, i * g.n + j, activate(g.act, sum + read_or(g.bias, j, T(0))));
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------
+// convolution
+
+// Where a row or column of the padded picture lies in the picture itself; -1: in the zero padding.
+inline int source(int position, int length, Padding padding) {
+  if (padding == Padding::reflect) {
+    if (position < 0) position = -position;
+    if (position >= length) position = 2 * (length - 1) - position;
+  }
+  return position >= 0 && position < length ? position : -1;
+}
+
+// Calls f(x, w, y, channels) for every tap of the convolution: the output element y (an index) takes part
+// with `channels` neighbouring elements of the input from x on and of the weights from w on. The three
+// directions are this one list of products, summed over different indices; that they are each other's
+// adjoints is plain to see.
+template <class F>
+void for_each_tap(const Conv2d& s, F&& f) {
+  gan::check(s);
+  const int64_t group_in = s.c / s.groups, group_out = s.k / s.groups;
+  for (int64_t n = 0; n < s.n; ++n)
+    for (int oh = 0; oh < s.oh; ++oh)
+      for (int ow = 0; ow < s.ow; ++ow)
+        for (int64_t k = 0; k < s.k; ++k)
+          for (int r = 0; r < s.kh; ++r)
+            for (int q = 0; q < s.kw; ++q) {
+              const int h = source(oh * s.sh - s.ph + r * s.dh, s.h, s.padding);
+              const int w = source(ow * s.sw - s.pw + q * s.dw, s.w, s.padding);
+              if (h < 0 || w < 0) continue;
+              const int64_t x_index = ((n * s.h + h) * s.w + w) * s.c + k / group_out * group_in;
+              const int64_t w_index = ((k * s.kh + r) * s.kw + q) * group_in;
+              const int64_t y_index = ((n * s.oh + oh) * s.ow + ow) * s.k + k;
+              f(x_index, w_index, y_index, group_in);
+            }
+}
+
+template <class T>
+void compute(const ConvFwd& a) {
+  check(a.act);
+  GAN_CHECK(a.act.kind == Act::none || a.y.acc == Acc::set, "an activation cannot be added to what is there");
+  const T *x = given<T>(a.x), *w = given<T>(a.w);
+  wanted<T>(a.y);
+  gan::check(a.size);
+  std::vector<T> y(a.size.y_count());
+  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+    T sum = 0;
+    for (int64_t c = 0; c < channels; ++c) sum += x[xi + c] * w[wi + c];
+    y[yi] += sum;
+  });
+  for (int64_t i = 0; i < a.size.y_count(); ++i)
+    store(a.y, i, activate(a.act, y[i] + read_or(a.bias, i % a.size.k, T(0))));
+}
+
+template <class T>
+void compute(const ConvBwdData& a) {
+  check(a.act);
+  GAN_CHECK(a.act.kind == Act::none || a.dx.acc == Acc::set,
+            "an activation cannot be added to what is there");
+  const T *dy = given<T>(a.dy), *w = given<T>(a.w);
+  wanted<T>(a.dx);
+  gan::check(a.size);
+  std::vector<T> dx(a.size.x_count());
+  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+    for (int64_t c = 0; c < channels; ++c) dx[xi + c] += dy[yi] * w[wi + c];
+  });
+  for (int64_t i = 0; i < a.size.x_count(); ++i)
+    store(a.dx, i, activate(a.act, dx[i] + read_or(a.bias, i % a.size.c, T(0))));
+}
+
+template <class T>
+void compute(const ConvBwdWeight& a) {
+  const T *x = given<T>(a.x), *dy = given<T>(a.dy);
+  wanted<T>(a.dw);
+  gan::check(a.size);
+  std::vector<T> dw(a.size.w_count());
+  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+    for (int64_t c = 0; c < channels; ++c) dw[wi + c] += x[xi + c] * dy[yi];
+  });
+  for (int64_t i = 0; i < a.size.w_count(); ++i) store(a.dw, i, dw[i]);
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// norm
+
+inline void check(const NormSize& s) {
+  GAN_CHECK(s.segments >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0,
+            "segments {} rows {} channels {} eps {}", s.segments, s.rows, s.channels, s.eps);
+}
+
+// Running variances take the unbiased variance; a single row has none, and its variance of 0 is taken as it
+// is.
+template <class T>
+void compute(const NormFwd& a) {
+  check(a.size);
+  check(a.act);
+  const auto& [segments, rows, channels, eps] = a.size;
+  GAN_CHECK(bool(a.gamma) == bool(a.beta) && bool(a.running_mean) == bool(a.running_var),
+            "gamma and beta, and the running statistics, come in pairs");
+  const T* x = given<T>(a.x);
+  T *mean = wanted<T>(a.mean), *rstd = wanted<T>(a.rstd);
+  T *running_mean = a.running_mean.as<T>(), *running_var = a.running_var.as<T>();
+  wanted<T>(a.y);
+  for (int s = 0; s < segments; ++s)
+    for (int c = 0; c < channels; ++c) {
+      const auto at = [&, ch = channels, n = rows](int64_t row) { return (s * n + row) * ch + c; };
+      T sum = 0, squares = 0;
+      for (int64_t r = 0; r < rows; ++r) sum += x[at(r)];
+      const T m = sum / T(rows);
+      for (int64_t r = 0; r < rows; ++r) squares += (x[at(r)] - m) * (x[at(r)] - m);
+      const T inverse = 1 / std::sqrt(squares / T(rows) + T(eps));
+      mean[s * channels + c] = m;
+      rstd[s * channels + c] = inverse;
+      for (int64_t r = 0; r < rows; ++r) {
+        const T normalised = (x[at(r)] - m) * inverse;
+        store(a.y, at(r), activate(a.act, read_or(a.gamma, c, T(1)) * normalised + read_or(a.beta, c, T(0))));
+      }
+      if (running_mean) {
+        const T unbiased = squares / T(std::max<int64_t>(rows - 1, 1)), keep = T(1 - a.momentum);
+        running_mean[c] = keep * running_mean[c] + T(a.momentum) * m;
+        running_var[c] = keep * running_var[c] + T(a.momentum) * unbiased;
+      }
+    }
+}
+
+template <class T>
+void compute(const NormInfer& a) {
+  check(a.act);
+  GAN_CHECK(a.rows >= 1 && a.channels >= 1, "rows {} channels {}", a.rows, a.channels);
+  const T *x = given<T>(a.x), *mean = given<T>(a.mean), *var = given<T>(a.var);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.rows * a.channels; ++i) {
+    const int64_t c = i % a.channels;
+    const T normalised = (x[i] - mean[c]) / std::sqrt(var[c] + T(a.eps));
+    store(a.y, i, activate(a.act, read_or(a.gamma, c, T(1)) * normalised + read_or(a.beta, c, T(0))));
+  }
+}
+
+// With xhat the normalised x and dz the gradient of the activation's input gamma * xhat + beta:
+//   dx = gamma * rstd * (dz - mean(dz) - xhat * mean(dz * xhat)), the means over the rows of a segment;
+//   dgamma = sum of dz * xhat and dbeta = sum of dz over all rows of all segments.
+template <class T>
+void compute(const NormBwd& a) {
+  check(a.size);
+  check(a.act);
+  const auto& [segments, rows, channels, eps] = a.size;
+  const T *x = given<T>(a.x), *dy = given<T>(a.dy), *mean = given<T>(a.mean), *rstd = given<T>(a.rstd);
+  for (int c = 0; c < channels; ++c) {
+    const T gamma = read_or(a.gamma, c, T(1)), beta = read_or(a.beta, c, T(0));
+    T dgamma = 0, dbeta = 0;
+    for (int s = 0; s < segments; ++s) {
+      const T m = mean[s * channels + c], inverse = rstd[s * channels + c];
+      const auto at = [&, s, c, ch = channels, n = rows](int64_t row) { return (s * n + row) * ch + c; };
+      const auto xhat = [&](int64_t row) { return (x[at(row)] - m) * inverse; };
+      const auto dz = [&](int64_t row) {
+        return dy[at(row)] * activation_slope(a.act, activate(a.act, gamma * xhat(row) + beta));
+      };
+      T sum = 0, sum_xhat = 0;
+      for (int64_t r = 0; r < rows; ++r) {
+        sum += dz(r);
+        sum_xhat += dz(r) * xhat(r);
+      }
+      for (int64_t r = 0; r < rows; ++r)
+        store(a.dx, at(r), gamma * inverse * (dz(r) - sum / T(rows) - xhat(r) * sum_xhat / T(rows)));
+      dgamma += sum_xhat;
+      dbeta += sum;
+    }
+    store(a.dgamma, c, dgamma);
+    store(a.dbeta, c, dbeta);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// loss
+
+template <class T>
+struct LossAndSlope {
+  T loss, slope;
+};
+
+// One logit of the discriminator's loss, on the real or on the fake half.
+template <class T>
+LossAndSlope<T> discriminator_loss(GanLoss kind, bool real, T label, T x) {
+  switch (kind) {
+    case GanLoss::vanilla:
+    case GanLoss::minimax: return {softplus(x) - x * label, sigmoid(x) - label};
+    case GanLoss::lsgan: return {(x - label) * (x - label), 2 * (x - label)};
+    case GanLoss::hinge: {
+      const T margin = real ? 1 - x : 1 + x;
+      return {std::max(margin, T(0)), margin > 0 ? T(real ? -1 : 1) : T(0)};
+    }
+    case GanLoss::wasserstein: return {real ? -x : x, T(real ? -1 : 1)};
+  }
+  return {};
+}
+
+// One logit of the generator's loss.
+template <class T>
+LossAndSlope<T> generator_loss(GanLoss kind, T x) {
+  switch (kind) {
+    case GanLoss::vanilla: return {softplus(-x), -sigmoid(-x)};
+    case GanLoss::minimax: return {-softplus(x), -sigmoid(x)};
+    case GanLoss::lsgan: return {(x - 1) * (x - 1), 2 * (x - 1)};
+    case GanLoss::hinge:
+    case GanLoss::wasserstein: return {-x, -1};
+  }
+  return {};
+}
+
+template <class T>
+void compute(const DiscriminatorLoss& a) {
+  GAN_CHECK(a.real_count >= 1 && a.fake_count >= 1, "real {} fake {}", a.real_count, a.fake_count);
+  wanted<T>(a.values);
+  const bool probability = a.kind == GanLoss::vanilla || a.kind == GanLoss::minimax;
+  for (bool real : {true, false}) {
+    const T* logits = given<T>(real ? a.real : a.fake);
+    const int64_t count = real ? a.real_count : a.fake_count;
+    const T label = T(real ? a.real_label : a.fake_label);
+    T loss = 0, shown = 0;
+    for (int64_t i = 0; i < count; ++i) {
+      const auto one = discriminator_loss(a.kind, real, label, logits[i]);
+      loss += one.loss;
+      shown += probability ? sigmoid(logits[i]) : logits[i];
+      store(real ? a.d_real : a.d_fake, i, T(a.scale) * one.slope / T(count));
+    }
+    store(a.values, real ? 0 : 1, loss / T(count));
+    store(a.values, real ? 2 : 3, shown / T(count));
+  }
+}
+
+template <class T>
+void compute(const GeneratorLoss& a) {
+  GAN_CHECK(a.count >= 1, "count {}", a.count);
+  const T* fake = given<T>(a.fake);
+  wanted<T>(a.values);
+  T loss = 0;
+  for (int64_t i = 0; i < a.count; ++i) {
+    const auto one = generator_loss(a.kind, fake[i]);
+    loss += one.loss;
+    store(a.d_fake, i, T(a.scale) * one.slope / T(a.count));
+  }
+  store(a.values, 0, loss / T(a.count));
+}
+
+// Where a == b the gradient of |a - b| is taken as 0.
+template <class T>
+void compute(const PixelLoss& a) {
+  GAN_CHECK(a.count >= 1, "count {}", a.count);
+  const T *x = given<T>(a.a), *y = given<T>(a.b);
+  wanted<T>(a.value);
+  T loss = 0;
+  for (int64_t i = 0; i < a.count; ++i) {
+    const T difference = x[i] - y[i];
+    const bool l1 = a.kind == PixelLossKind::l1;
+    loss += l1 ? std::abs(difference) : difference * difference;
+    const T slope = l1 ? T((difference > 0) - (difference < 0)) : 2 * difference;
+    store(a.da, i, T(a.scale) * slope / T(a.count));
+    store(a.db, i, T(-a.scale) * slope / T(a.count));
+  }
+  store(a.value, 0, loss / T(a.count));
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// optim
+
+template <class T>
+void compute(const Adam& a) {
+  const T *grad = given<T>(a.grad), *scalars = given<T>(a.scalars);
+  T *weight = wanted<T>(a.weight), *m = wanted<T>(a.m), *v = wanted<T>(a.v);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const T g = grad[i] + T(a.weight_decay) * weight[i];
+    m[i] = T(a.beta1) * m[i] + T(1 - a.beta1) * g;
+    v[i] = T(a.beta2) * v[i] + T(1 - a.beta2) * g * g;
+    weight[i] -= scalars[0] * (m[i] / scalars[1]) / (std::sqrt(v[i] / scalars[2]) + T(a.eps));
+  }
+}
+
+template <class T>
+void compute(const Sgd& a) {
+  const T *grad = given<T>(a.grad), *scalars = given<T>(a.scalars);
+  T *weight = wanted<T>(a.weight), *velocity = a.velocity.as<T>();
+  GAN_CHECK(velocity || a.momentum == 0, "momentum needs a velocity");
+  for (int64_t i = 0; i < a.count; ++i) {
+    T step = grad[i] + T(a.weight_decay) * weight[i];
+    if (velocity) step = velocity[i] = T(a.momentum) * velocity[i] + step;
+    weight[i] -= scalars[0] * step;
+  }
+}
+
+template <class T>
+void compute(const MovingAverage& a) {
+  const T* weight = given<T>(a.weight);
+  T* average = wanted<T>(a.average);
+  for (int64_t i = 0; i < a.count; ++i) average[i] = T(a.decay) * average[i] + T(1 - a.decay) * weight[i];
+}
+
+template <class T>
+void compute(const GradNorm& a) {
+  const T* grad = given<T>(a.grad);
+  T* values = wanted<T>(a.values);
+  T squares = 0;
+  bool finite = true;
+  for (int64_t i = 0; i < a.count; ++i) {
+    squares += grad[i] * grad[i];
+    finite = finite && std::isfinite(grad[i]);
+  }
+  values[0] = std::sqrt(squares);
+  values[1] = finite ? 1 : 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// image
+
+template <class T>
+void compute(const ImageBatch& a) {
+  GAN_CHECK(a.height >= 1 && a.height <= a.pool_height && a.width >= 1 && a.width <= a.pool_width,
+            "a crop of {}x{} from pictures of {}x{}", a.height, a.width, a.pool_height, a.pool_width);
+  const auto* pool = given<uint8_t>(a.pool);
+  const auto* placement = given<int32_t>(a.placement);
+  wanted<T>(a.batch);
+  int64_t out = 0;
+  for (int n = 0; n < a.count; ++n) {
+    const int32_t *place = placement + 4 * n, index = place[0], top = place[1], left = place[2];
+    for (int y = 0; y < a.height; ++y)
+      for (int x = 0; x < a.width; ++x)
+        for (int c = 0; c < a.channels; ++c) {
+          const int column = left + (place[3] ? a.width - 1 - x : x);
+          const int64_t row = int64_t(index) * a.pool_height + top + y;
+          store(a.batch, out++, T(pool[(row * a.pool_width + column) * a.channels + c]) / T(127.5) - 1);
+        }
+  }
+}
+
+// -----------------------------------------------------------------------------------------------------------
+// rng
+
+// Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
+template <class T>
+void compute(const RandomNormal& a) {
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, a.step, i)));
+}
+
+template <class T>
+void compute(const RandomUniform& a) {
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
+}
+
+}  // namespace gan::ref

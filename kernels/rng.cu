@@ -1,0 +1,89 @@
+// Random numbers: element i is a function of (seed, stream, step, i) alone, written in philox.h. Whatever
+// computes it, on however many threads, gets the same bits.
+#include "kernels/philox.h"
+
+#include "kernels/family.cuh"
+
+namespace gan::GAN_GPU {
+namespace {
+
+struct Key {
+  uint64_t seed;
+  uint32_t stream, step;
+};
+
+// The four numbers that one evaluation of Philox makes, and one number of a stream.
+struct Normal {
+  __device__ static Four four(Philox4 bits) {
+    Four r;
+    normals_from_bits(bits.v[0], bits.v[1], r.v[0], r.v[1]);
+    normals_from_bits(bits.v[2], bits.v[3], r.v[2], r.v[3]);
+    return r;
+  }
+  __device__ static float one(Key k, int64_t i) {
+    return random_normal(k.seed, k.stream, k.step, uint64_t(i));
+  }
+};
+struct Uniform {
+  __device__ static Four four(Philox4 bits) {
+    Four r;
+    for (int k = 0; k < 4; ++k) r.v[k] = uniform_from_bits(bits.v[k]);
+    return r;
+  }
+  __device__ static float one(Key k, int64_t i) {
+    return random_uniform(k.seed, k.stream, k.step, uint64_t(i));
+  }
+};
+
+// naive: one element per thread, though one evaluation would make four.
+template <class Distribution, class T>
+__global__ void random_naive(Key key, int64_t count, T* y) {
+  for (int64_t i = first_element(); i < count; i += element_step())
+    y[i] = from_float<T>(Distribution::one(key, i));
+}
+
+// fours: one evaluation, four elements per thread.
+template <class Distribution, class T>
+__global__ void random_fours(Key key, int64_t count, T* y) {
+  for (int64_t block = first_element(); 4 * block < count; block += element_step()) {
+    const Four four = Distribution::four(random_bits(key.seed, key.stream, key.step, uint64_t(block)));
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      if (4 * block + k < count) y[4 * block + k] = from_float<T>(four.v[k]);
+  }
+}
+
+// ---- Launchers -----------------------------------------------------------------------------------------
+
+template <class Distribution, bool fours, class Args>
+void run(const Args& o, Stream& stream) {
+  GAN_CHECK(o.count >= 0 && (o.count == 0 || o.y), "count {}", o.count);
+  GAN_CHECK(o.y.acc == Acc::set, "random numbers overwrite");
+  if (o.count == 0) return;
+  const Key key{o.seed, o.stream, o.step};
+  with_type(o.y.dtype, [&]<class T>(T) {
+    if (fours)
+      launch(random_fours<Distribution, T>, grid_for(ceil_div(o.count, int64_t{4})), block_threads, 0,
+             handle_of(stream), key, o.count, o.y.template as<T>());
+    else
+      launch(random_naive<Distribution, T>, grid_for(o.count), block_threads, 0, handle_of(stream), key,
+             o.count, o.y.template as<T>());
+  });
+}
+
+// ---- Variants ------------------------------------------------------------------------------------------
+
+const Variant<RandomNormal> normal[] = {
+    {"naive", "f32 bf16", "any size", fits_any<RandomNormal>, run<Normal, false>},
+    {"fours", "f32 bf16", "any size", fits_any<RandomNormal>, run<Normal, true>},
+};
+const Variant<RandomUniform> uniform[] = {
+    {"naive", "f32 bf16", "any size", fits_any<RandomUniform>, run<Uniform, false>},
+    {"fours", "f32 bf16", "any size", fits_any<RandomUniform>, run<Uniform, true>},
+};
+
+}  // namespace
+
+const RngTable rng = {{normal}, {uniform}};
+
+}  // namespace gan::GAN_GPU

@@ -1,0 +1,844 @@
+// The run time of the SIMT emulation: runs the blocks of a grid on CPU threads, one block at a time per OS
+// thread, and the CUDA threads of a block as fibers of that OS thread.
+//
+// How to read it, top to bottom: configuration; an Engine, which runs one block after another (threads and
+// fibers, the schedule, the barrier, warp rendezvous, shared memory, errors); the pool of OS threads that
+// deals blocks to engines; the functions that simt.h declares.
+//
+// The idea that makes it cheap: all CUDA threads of a block start as "ready, without a fiber". A fiber runs
+// thread t; when t returns, the same fiber takes the next ready thread in a plain loop. Only a thread that
+// has to wait keeps its fiber, and another one takes over. A kernel without barriers is thus a loop on one
+// stack.
+#include "kernels/simt/simt.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdlib>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <numeric>
+#include <thread>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "kernels/simt/fiber.h"
+
+#if defined(GAN_SIMT_ASAN)
+#include <sanitizer/asan_interface.h>
+#endif
+
+__thread uint3 threadIdx, blockIdx;
+__thread dim3 blockDim, gridDim;
+
+namespace gan::simt {
+
+// ---- Configuration
+// ---------------------------------------------------------------------------------------------
+
+namespace {
+
+const char* name_of(Schedule schedule) {
+  switch (schedule) {
+    case Schedule::forward: return "forward";
+    case Schedule::reverse: return "reverse";
+    case Schedule::random: return "random";
+  }
+  return "?";
+}
+
+// More would run out of memory mappings (two for each fiber) with large blocks.
+constexpr unsigned max_os_threads = 16;
+
+[[noreturn]] void bad_setting(const std::string& part) {
+  gan::fail(
+      Exit::usage,
+      "GAN_SIMT: cannot understand \"{}\"; write for example GAN_SIMT=schedule=random,seed=17,threads=1 "
+      "(schedule: forward, reverse or random; threads: 0 to {})",
+      part, max_os_threads);
+}
+
+uint64_t parse_number(const std::string& part, const std::string& digits) {
+  if (digits.empty() || digits.size() > 19 || digits.find_first_not_of("0123456789") != std::string::npos)
+    bad_setting(part);
+  return std::stoull(digits);
+}
+
+std::string replay_setting(const Config& c) {
+  return fmt::format("GAN_SIMT=schedule={},seed={},threads=1", name_of(c.schedule), c.seed);
+}
+
+}  // namespace
+
+Config parse_config(const std::string& text) {
+  Config result;
+  std::string rest = text;
+  while (!rest.empty()) {
+    const size_t comma = rest.find(',');
+    const std::string part = rest.substr(0, comma);
+    rest = comma == std::string::npos ? "" : rest.substr(comma + 1);
+    const size_t equals = part.find('=');
+    if (equals == std::string::npos) bad_setting(part);
+    const std::string key = part.substr(0, equals), value = part.substr(equals + 1);
+    if (key == "schedule" && value == "forward") result.schedule = Schedule::forward;
+    else if (key == "schedule" && value == "reverse") result.schedule = Schedule::reverse;
+    else if (key == "schedule" && value == "random") result.schedule = Schedule::random;
+    else if (key == "seed") result.seed = parse_number(part, value);
+    else if (key == "threads" && parse_number(part, value) <= max_os_threads)
+      result.threads = static_cast<unsigned>(parse_number(part, value));
+    else bad_setting(part);
+  }
+  return result;
+}
+
+Config& config() {
+  static Config instance = [] {
+    const char* text = std::getenv("GAN_SIMT");
+    return parse_config(text ? text : "");
+  }();
+  return instance;
+}
+
+std::string replay() { return replay_setting(config()); }
+
+namespace runtime {
+namespace {
+
+// ---- Engine: the state
+// -----------------------------------------------------------------------------------------
+
+constexpr int max_warps = 32;
+
+// Each engine's shared memory lies in one arena, aligned to its own size: an address's offset in it can serve
+// as the 32-bit shared-memory address that some GPU instructions want. What is not allocated is poisoned for
+// ASan.
+constexpr size_t arena_bytes = 256 * 1024;
+constexpr size_t arena_first = 1024;  // offset of the first array
+constexpr size_t red_zone = 64;       // unallocated bytes between arrays
+constexpr size_t max_static_bytes = 48 * 1024;
+constexpr size_t max_total_bytes = 227 * 1024;
+
+void poison([[maybe_unused]] void* from, [[maybe_unused]] size_t bytes) {
+#if defined(GAN_SIMT_ASAN)
+  __asan_poison_memory_region(from, bytes);
+#endif
+}
+void unpoison([[maybe_unused]] void* from, [[maybe_unused]] size_t bytes) {
+#if defined(GAN_SIMT_ASAN)
+  __asan_unpoison_memory_region(from, bytes);
+#endif
+}
+
+uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64: neighbouring numbers come out unrelated
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+struct Launch {
+  LaunchShape shape;
+  void* call;
+  void (*body)(void*);
+  Config config;
+  int threads;      // per block
+  uint64_t blocks;  // in the grid
+};
+
+struct Worker;  // a fiber and the CUDA thread it was last given
+
+struct CudaThread {
+  uint3 index;
+  Worker* worker;  // null: not started, or exited
+  bool exited;
+  const char* operation;  // what it waits in, when it waits
+  Site site;
+  uint32_t wanted_mask;  // the lanes it waits for; 0: the whole block
+};
+
+struct Barrier {
+  int arrived = 0;
+  int yes = 0;       // arrived with a true predicate
+  int last_yes = 0;  // result of the round that has just been completed
+  const char* operation = nullptr;
+  Site site{};
+  uint32_t waiting[max_warps] = {};
+};
+
+// Lanes of one warp on their way into one WarpOperation; free when nobody has arrived.
+struct Rendezvous {
+  uint32_t mask = 0, arrived = 0;
+  const WarpOperation* operation = nullptr;
+  Site site{};
+  void* lane_data[32] = {};
+};
+
+struct StaticArray {
+  const void* tag;
+  size_t offset, bytes;
+};
+
+class Engine {
+ public:
+  Engine();
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  void begin(const Launch& launch);
+  // Runs one block; returns an error message, or nothing when all went well.
+  std::string run_block(uint64_t block);
+
+  void run_threads(Worker* self);  // what a fiber does; never returns
+
+  int lane() const { return current_ & 31; }
+  int barrier(const char* operation, Site site, bool predicate);
+  void rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
+  void* static_shared(const void* tag, size_t bytes, size_t alignment);
+  void* dynamic_shared() { return arena_ + arena_first; }
+  void yield();
+
+  template <class... A>
+  [[noreturn]] void fail(fmt::format_string<A...> format, A&&... arguments);
+
+ private:
+  // Schedule.
+  uint64_t random();
+  void reset_schedule(uint64_t block);
+  void shuffle_priorities();
+  void wake(int warp, uint32_t lanes);
+  int pick();
+
+  // Threads and fibers.
+  Worker* take_worker();
+  void resume(int thread);
+  void wait(const char* operation, Site site, uint32_t wanted_mask);
+  void on_exit();
+  void return_to_main();
+
+  uint32_t existing_lanes(int warp) const;
+  void release_barrier();
+  std::string deadlock_report() const;
+
+  const Launch* launch_ = nullptr;
+  uint64_t random_state_ = 1;
+
+  std::vector<CudaThread> threads_;  // of the current block
+  int warps_ = 0, live_ = 0, current_ = -1;
+  uint32_t exited_lanes_[max_warps] = {};
+
+  std::vector<std::unique_ptr<Worker>> workers_;  // every fiber ever made
+  std::vector<Worker*> free_workers_;
+  Fiber main_;
+  Fiber* running_ = nullptr;
+
+  // The ready set: lanes per warp, and the warps that have any. Bit p of ready_priorities_ is the warp
+  // warp_at_[p], so that the lowest set bit is the warp to run next.
+  enum class Style { in_order, fair, changing_priorities, fixed_priorities } style_ = Style::in_order;
+  uint32_t ready_lanes_[max_warps] = {}, ready_priorities_ = 0;
+  int warp_at_[max_warps] = {}, priority_of_[max_warps] = {};
+  int first_lane_ = 0;  // the lane that comes first within a warp
+
+  Barrier barrier_;
+  std::vector<Rendezvous> meetings_[max_warps];
+
+  char* arena_;
+  size_t arena_used_ = arena_first;  // end of the last array
+  size_t static_bytes_ = 0;
+  std::vector<StaticArray> static_arrays_;
+
+  // Errors arise on a fiber whose stack is then abandoned, so they are formatted without any heap memory.
+  enum class Failure { none, message, deadlock } failure_ = Failure::none;
+  char message_[2048];
+};
+
+struct Worker {
+  Worker(Engine* engine_, size_t number) : engine(engine_), fiber(&start, this, number) {}
+  static void start(void* self);
+  Engine* engine;
+  Fiber fiber;
+};
+
+Engine::Engine() : arena_(static_cast<char*>(std::aligned_alloc(arena_bytes, arena_bytes))) {
+  if (!arena_) gan::fail(Exit::failure, "simt: no memory for {} bytes of shared memory", arena_bytes);
+}
+
+Engine::~Engine() {
+  unpoison(arena_, arena_bytes);
+  std::free(arena_);
+}
+
+// ---- Engine: a launch, a block
+// ---------------------------------------------------------------------------------
+
+void Engine::begin(const Launch& launch) {
+  launch_ = &launch;
+  blockDim = launch.shape.block;
+  gridDim = launch.shape.grid;
+  warps_ = (launch.threads + 31) / 32;
+  threads_.assign(static_cast<size_t>(launch.threads), {});
+  size_t t = 0;
+  for (unsigned z = 0; z < blockDim.z; ++z)
+    for (unsigned y = 0; y < blockDim.y; ++y)
+      for (unsigned x = 0; x < blockDim.x; ++x) threads_[t++].index = {x, y, z};
+
+  static_arrays_.clear();
+  static_bytes_ = 0;
+  poison(arena_, arena_bytes);
+  arena_used_ = arena_first + launch.shape.dynamic_shared_bytes;
+  unpoison(arena_ + arena_first, launch.shape.dynamic_shared_bytes);
+}
+
+std::string Engine::run_block(uint64_t block) {
+  const dim3 grid = launch_->shape.grid;
+  blockIdx = {static_cast<unsigned>(block % grid.x), static_cast<unsigned>(block / grid.x % grid.y),
+              static_cast<unsigned>(block / grid.x / grid.y)};
+
+  // Shared memory starts out as NaN (-1 in integers), whatever the previous block left there.
+  if (launch_->shape.dynamic_shared_bytes)
+    std::memset(arena_ + arena_first, 0xff, launch_->shape.dynamic_shared_bytes);
+  for (const StaticArray& a : static_arrays_) std::memset(arena_ + a.offset, 0xff, a.bytes);
+
+  for (CudaThread& t : threads_) t.worker = nullptr, t.exited = false, t.operation = nullptr;
+  for (int w = 0; w < warps_; ++w) exited_lanes_[w] = 0;
+  live_ = launch_->threads;
+  barrier_ = {};
+  failure_ = Failure::none;
+  reset_schedule(block);
+  for (int w = 0; w < warps_; ++w) wake(w, existing_lanes(w));
+
+  running_ = &main_;
+  resume(pick());  // comes back when the block is done or has failed
+  if (failure_ == Failure::none) return {};
+
+  std::string what = failure_ == Failure::message ? message_ : deadlock_report();
+  for (auto& meetings : meetings_) meetings.clear();
+  free_workers_.clear();
+  for (const auto& worker : workers_) {
+    worker->fiber.restart();
+    free_workers_.push_back(worker.get());
+  }
+  const dim3 size = launch_->shape.block;
+  const Site site = launch_->shape.site;
+  return fmt::format(
+      "{}\n  in block ({},{},{}) of a grid of ({},{},{}), block size ({},{},{}), launched at {}:{}\n  replay "
+      "with {}",
+      what, blockIdx.x, blockIdx.y, blockIdx.z, grid.x, grid.y, grid.z, size.x, size.y, size.z, site.file,
+      site.line, replay_setting(launch_->config));
+}
+
+// ---- Engine: the schedule
+// --------------------------------------------------------------------------------------
+
+uint64_t Engine::random() {  // xorshift64
+  random_state_ ^= random_state_ << 13;
+  random_state_ ^= random_state_ >> 7;
+  random_state_ ^= random_state_ << 17;
+  return random_state_;
+}
+
+// Random blocks come in three styles. Fair picks alone would keep all threads nearly in step and so miss most
+// write-after-read bugs; priorities that let some warps race far ahead find those. Changing them now and then
+// follows "probabilistic concurrency testing" (Burckhardt et al., ASPLOS 2010).
+void Engine::reset_schedule(uint64_t block) {
+  const Schedule schedule = launch_->config.schedule;
+  random_state_ = mix(launch_->config.seed ^ mix(block)) | 1;
+  ready_priorities_ = 0;
+  for (int i = 0; i < warps_; ++i) {
+    warp_at_[i] = schedule == Schedule::reverse ? warps_ - 1 - i : i;
+    priority_of_[warp_at_[i]] = i;
+    ready_lanes_[i] = 0;
+  }
+  first_lane_ = 0;
+  style_ = Style::in_order;
+  if (schedule == Schedule::random) {
+    constexpr Style styles[] = {Style::fair, Style::changing_priorities, Style::fixed_priorities};
+    style_ = styles[(random() >> 20) % 3];
+    shuffle_priorities();
+  }
+}
+
+void Engine::shuffle_priorities() {
+  for (int i = warps_ - 1; i > 0; --i)
+    std::swap(warp_at_[i], warp_at_[(random() >> 20) % static_cast<uint64_t>(i + 1)]);
+  ready_priorities_ = 0;
+  for (int i = 0; i < warps_; ++i) {
+    priority_of_[warp_at_[i]] = i;
+    if (ready_lanes_[warp_at_[i]]) ready_priorities_ |= 1u << i;
+  }
+  first_lane_ = static_cast<int>((random() >> 20) & 31);
+}
+
+void Engine::wake(int warp, uint32_t lanes) {
+  if (!lanes) return;
+  ready_lanes_[warp] |= lanes;
+  ready_priorities_ |= 1u << priority_of_[warp];
+}
+
+// Takes the thread that runs next out of the ready set; -1 when there is none.
+int Engine::pick() {
+  if (!ready_priorities_) return -1;
+  int priority = __builtin_ctz(ready_priorities_);
+  if (style_ == Style::fair) {
+    const uint64_t draw = random();
+    uint32_t candidates = ready_priorities_;
+    for (uint64_t skip = (draw >> 8) % static_cast<uint64_t>(__builtin_popcount(candidates)); skip > 0;
+         --skip)
+      candidates &= candidates - 1;
+    priority = __builtin_ctz(candidates);
+    first_lane_ = static_cast<int>((draw >> 40) & 31);
+  } else if (style_ == Style::changing_priorities && ((random() >> 20) & 255) == 0) {
+    shuffle_priorities();
+    priority = __builtin_ctz(ready_priorities_);
+  }
+  const int warp = warp_at_[priority];
+  const uint32_t lanes = ready_lanes_[warp];
+  int lane;
+  if (launch_->config.schedule == Schedule::reverse) {
+    lane = 31 - __builtin_clz(lanes);
+  } else {
+    const uint32_t rotated = first_lane_ ? (lanes >> first_lane_) | (lanes << (32 - first_lane_)) : lanes;
+    lane = (__builtin_ctz(rotated) + first_lane_) & 31;
+  }
+  ready_lanes_[warp] = lanes & ~(1u << lane);
+  if (!ready_lanes_[warp]) ready_priorities_ &= ~(1u << priority);
+  return warp * 32 + lane;
+}
+
+// ---- Engine: threads and fibers
+// --------------------------------------------------------------------------------
+
+void Worker::start(void* self) {
+  Worker* const worker = static_cast<Worker*>(self);
+  worker->engine->run_threads(worker);
+}
+
+// The loop on every fiber: run the thread that was made current, then whichever is to run next.
+void Engine::run_threads(Worker* self) {
+  for (;;) {
+    launch_->body(launch_->call);
+    on_exit();
+    const int next = pick();
+    if (next >= 0 && !threads_[static_cast<size_t>(next)].worker) {
+      threads_[static_cast<size_t>(next)].worker = self;
+      resume(next);  // stays on this stack
+      continue;
+    }
+    free_workers_.push_back(self);
+    if (next >= 0) {
+      resume(next);
+    } else {
+      if (live_ > 0) failure_ = Failure::deadlock;
+      return_to_main();
+    }
+  }
+}
+
+Worker* Engine::take_worker() {
+  if (free_workers_.empty()) {
+    workers_.push_back(std::make_unique<Worker>(this, workers_.size()));
+    free_workers_.push_back(workers_.back().get());
+  }
+  Worker* const worker = free_workers_.back();
+  free_workers_.pop_back();
+  return worker;
+}
+
+// Lets another thread go on, at once and on its own stack; returns when the caller's stack is taken up again.
+void Engine::resume(int thread) {
+  CudaThread& next = threads_[static_cast<size_t>(thread)];
+  if (!next.worker) next.worker = take_worker();
+  current_ = thread;
+  threadIdx = next.index;
+  Fiber& from = *running_;
+  Fiber& to = next.worker->fiber;
+  if (&from == &to) return;
+  running_ = &to;
+  Fiber::switch_to(from, to);
+}
+
+void Engine::return_to_main() {
+  Fiber& from = *running_;
+  running_ = &main_;
+  Fiber::switch_to(from, main_);
+}
+
+void Engine::wait(const char* operation, Site site, uint32_t wanted_mask) {
+  CudaThread& me = threads_[static_cast<size_t>(current_)];
+  me.operation = operation;
+  me.site = site;
+  me.wanted_mask = wanted_mask;
+  const int next = pick();
+  if (next < 0) {
+    failure_ = Failure::deadlock;
+    return_to_main();
+  }
+  resume(next);
+}
+
+void Engine::yield() {
+  if (launch_->config.schedule != Schedule::random || ((random() >> 20) & 3)) return;
+  wake(current_ / 32, 1u << lane());
+  wait("a random pause", {"", 0}, 0);
+}
+
+void Engine::on_exit() {
+  const int warp = current_ / 32;
+  threads_[static_cast<size_t>(current_)].exited = true;
+  exited_lanes_[warp] |= 1u << lane();
+  --live_;
+  for (const Rendezvous& r : meetings_[warp])
+    if (r.arrived && (r.mask >> lane() & 1))
+      fail("{}:{}: {} waits for a lane that has exited: its mask 0x{:08x} names lane {}", r.site.file,
+           r.site.line, r.operation->name, r.mask, lane());
+  if (barrier_.arrived > 0 && barrier_.arrived >= live_) release_barrier();
+}
+
+template <class... A>
+void Engine::fail(fmt::format_string<A...> format, A&&... arguments) {
+  const uint3 t = threads_[static_cast<size_t>(current_)].index;
+  auto end = fmt::format_to_n(message_, sizeof message_ - 100, format, std::forward<A>(arguments)...).out;
+  end = fmt::format_to_n(end, 99, "\n  thread ({},{},{})", t.x, t.y, t.z).out;
+  *end = '\0';
+  failure_ = Failure::message;
+  return_to_main();
+  std::abort();  // nobody takes up an abandoned stack
+}
+
+// ---- Engine: the barrier
+// ---------------------------------------------------------------------------------------
+
+int Engine::barrier(const char* operation, Site site, bool predicate) {
+  Barrier& b = barrier_;
+  if (b.arrived == 0) {
+    b.operation = operation;
+    b.site = site;
+  } else if (b.site.line != site.line || std::strcmp(b.site.file, site.file) != 0) {
+    fail("{}:{}: divergent {}: this thread is here while {} other{} of its block wait{} in {} at {}:{}",
+         site.file, site.line, operation, b.arrived, b.arrived == 1 ? "" : "s", b.arrived == 1 ? "s" : "",
+         b.operation, b.site.file, b.site.line);
+  }
+  ++b.arrived;
+  b.yes += predicate;
+  b.waiting[current_ / 32] |= 1u << lane();
+  if (b.arrived < live_) {
+    wait(operation, site, 0);
+  } else if (style_ == Style::in_order) {
+    b.waiting[current_ / 32] &= ~(1u << lane());  // the last to come goes straight on: as far ahead as can be
+    release_barrier();
+  } else {
+    release_barrier();
+    wait(operation, site, 0);
+  }
+  // No thread can complete another round before each of this one has read its result: it takes all of them.
+  return b.last_yes;
+}
+
+void Engine::release_barrier() {
+  for (int w = 0; w < warps_; ++w) wake(w, std::exchange(barrier_.waiting[w], 0));
+  barrier_.last_yes = std::exchange(barrier_.yes, 0);
+  barrier_.arrived = 0;
+}
+
+// ---- Engine: warp operations
+// -----------------------------------------------------------------------------------
+
+uint32_t Engine::existing_lanes(int warp) const {
+  const int lanes = std::min(32, launch_->threads - warp * 32);
+  return lanes == 32 ? 0xffffffffu : (1u << lanes) - 1;
+}
+
+void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site) {
+  const int warp = current_ / 32;
+  const uint32_t existing = existing_lanes(warp), me = 1u << lane();
+  if (!(mask & me))
+    fail("{}:{}: {} with mask 0x{:08x}, which does not name the calling lane {}", site.file, site.line,
+         operation.name, mask, lane());
+  if (mask == 0xffffffffu) mask = existing;  // "the whole warp" is fine in a last warp that is not full
+  if (mask & ~existing)
+    fail("{}:{}: {} with mask 0x{:08x} names lanes that do not exist: this warp has lanes 0x{:08x}",
+         site.file, site.line, operation.name, mask, existing);
+  if (mask & exited_lanes_[warp])
+    fail(
+        "{}:{}: {} with mask 0x{:08x} names lanes that have exited (0x{:08x}): a mask must name exactly the "
+        "lanes that "
+        "arrive",
+        site.file, site.line, operation.name, mask, mask & exited_lanes_[warp]);
+
+  std::vector<Rendezvous>& meetings = meetings_[warp];
+  size_t slot = 0;
+  while (slot < meetings.size() && !(meetings[slot].arrived && meetings[slot].mask == mask)) ++slot;
+  if (slot == meetings.size()) {  // the first to come
+    for (slot = 0; slot < meetings.size() && meetings[slot].arrived;) ++slot;
+    if (slot == meetings.size()) meetings.emplace_back();
+    meetings[slot].mask = mask;
+    meetings[slot].operation = &operation;
+    meetings[slot].site = site;
+  }
+  Rendezvous& r = meetings[slot];
+  if (r.operation != &operation || r.site.line != site.line || std::strcmp(r.site.file, site.file) != 0)
+    fail(
+        "{}:{}: divergent {}: this lane ({}) is here while lanes 0x{:08x} of its mask 0x{:08x} are in {} at "
+        "{}:{}",
+        site.file, site.line, operation.name, lane(), r.arrived, mask, r.operation->name, r.site.file,
+        r.site.line);
+  r.arrived |= me;
+  r.lane_data[lane()] = my_data;
+  if (r.arrived != mask) {
+    wait(operation.name, site, mask);
+    return;
+  }
+  if (operation.run) operation.run(r.lane_data, mask);
+  r.arrived = 0;
+  if (style_ == Style::in_order) {
+    wake(warp, mask & ~me);
+  } else {
+    wake(warp, mask);
+    wait(operation.name, site, mask);
+  }
+}
+
+// Says who waits where, one line for each place. Runs on the main stack.
+std::string Engine::deadlock_report() const {
+  struct Group {
+    int count = 0, first = 0;
+  };
+  std::map<std::tuple<std::string, int, std::string>, Group> groups;
+  for (int t = launch_->threads - 1; t >= 0; --t) {
+    const CudaThread& thread = threads_[static_cast<size_t>(t)];
+    if (thread.exited) continue;
+    Group& group = groups[{thread.site.file, thread.site.line, thread.operation}];
+    ++group.count;
+    group.first = t;
+  }
+  std::string report = fmt::format("deadlock: no thread of the block can go on ({} of {} have exited)",
+                                   launch_->threads - live_, launch_->threads);
+  for (const auto& [place, group] : groups) {
+    const CudaThread& first = threads_[static_cast<size_t>(group.first)];
+    report += fmt::format("\n  {}:{}: {} thread{} in {}, the first is ({},{},{})", std::get<0>(place),
+                          std::get<1>(place), group.count, group.count == 1 ? " waits" : "s wait",
+                          std::get<2>(place), first.index.x, first.index.y, first.index.z);
+    if (first.wanted_mask == 0) continue;
+    for (const Rendezvous& r : meetings_[group.first / 32])
+      if (r.arrived && r.mask == first.wanted_mask)
+        report +=
+            fmt::format("; lanes 0x{:08x} of its mask 0x{:08x} have not come", r.mask & ~r.arrived, r.mask);
+  }
+  return report;
+}
+
+// ---- Engine: shared memory
+// -------------------------------------------------------------------------------------
+
+void* Engine::static_shared(const void* tag, size_t bytes, size_t alignment) {
+  for (const StaticArray& a : static_arrays_)
+    if (a.tag == tag) return arena_ + a.offset;
+  static_bytes_ += bytes;
+  if (static_bytes_ > max_static_bytes)
+    fail("{} bytes of SHARED_ARRAY: at most {} are possible, use DYNAMIC_SHARED for more", static_bytes_,
+         max_static_bytes);
+  if (static_bytes_ + launch_->shape.dynamic_shared_bytes > max_total_bytes)
+    fail("{} bytes of SHARED_ARRAY and {} of dynamic shared memory: a block has at most {}", static_bytes_,
+         launch_->shape.dynamic_shared_bytes, max_total_bytes);
+  alignment = std::max<size_t>(alignment, 16);
+  const size_t offset = (arena_used_ + red_zone + alignment - 1) / alignment * alignment;
+  if (offset + bytes + red_zone > arena_bytes) fail("too many separate SHARED_ARRAYs in one kernel");
+  arena_used_ = offset + bytes;
+  unpoison(arena_ + offset, bytes);
+  std::memset(arena_ + offset, 0xff, bytes);
+  static_arrays_.push_back({tag, offset, bytes});
+  return arena_ + offset;
+}
+
+// ---- Pool: deals blocks to engines
+// -----------------------------------------------------------------------------
+
+thread_local Engine* active_engine = nullptr;  // the engine whose kernel runs on this OS thread
+
+// A launch in progress. Blocks are dealt in one fixed order, so all blocks dealt before a failing one run to
+// their end; of several failures the first in that order wins, however many OS threads there are.
+class Grid {
+ public:
+  explicit Grid(const Launch& launch) : launch_(launch) {
+    if (launch.config.schedule != Schedule::random) return;
+    // Steps by a prime that does not divide the number of blocks visit each block once, far from its
+    // neighbours.
+    constexpr uint64_t primes[] = {7919, 104729, 1299709};
+    stride_ = *std::find_if(primes, primes + 2, [&](uint64_t p) { return launch.blocks % p != 0; });
+    start_ = mix(launch.config.seed) % launch.blocks;
+  }
+
+  // Runs blocks on this OS thread until none is left.
+  void work() {
+    static thread_local Engine engine;
+    active_engine = &engine;
+    engine.begin(launch_);
+    while (!failed_.load(std::memory_order_relaxed)) {
+      const uint64_t position = next_.fetch_add(1, std::memory_order_relaxed);
+      if (position >= launch_.blocks) break;
+      std::string error = engine.run_block(block_at(position));
+      if (error.empty()) continue;
+      failed_.store(true, std::memory_order_relaxed);
+      const std::lock_guard lock(mutex_);
+      if (position < failed_position_) failed_position_ = position, error_ = std::move(error);
+    }
+    active_engine = nullptr;
+  }
+
+  const std::string& error() const { return error_; }
+
+ private:
+  uint64_t block_at(uint64_t position) const {
+    switch (launch_.config.schedule) {
+      case Schedule::forward: return position;
+      case Schedule::reverse: return launch_.blocks - 1 - position;
+      case Schedule::random: break;
+    }
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(position) * stride_ + start_) %
+                                 launch_.blocks);
+  }
+
+  const Launch& launch_;
+  uint64_t start_ = 0, stride_ = 1;
+  std::atomic<uint64_t> next_{0};
+  std::atomic<bool> failed_{false};
+  std::mutex mutex_;
+  uint64_t failed_position_ = ~uint64_t{0};
+  std::string error_;
+};
+
+// OS threads that wait for grids. One launch at a time; the launching thread works too.
+class Pool {
+ public:
+  ~Pool() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    start_.notify_all();
+    for (std::thread& t : threads_) t.join();
+  }
+
+  void run(Grid& grid, size_t helpers) {
+    const std::lock_guard one_launch(launch_mutex_);
+    {
+      const std::lock_guard lock(mutex_);
+      while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
+      grid_ = &grid;
+      wanted_ = helpers;
+    }
+    if (helpers == 1) start_.notify_one();
+    if (helpers > 1) start_.notify_all();
+    grid.work();
+    std::unique_lock lock(mutex_);
+    wanted_ = 0;  // whoever has not woken up by now is not needed
+    done_.wait(lock, [this] { return busy_ == 0; });
+    grid_ = nullptr;
+  }
+
+ private:
+  void serve() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+      start_.wait(lock, [this] { return stop_ || wanted_ > 0; });
+      if (stop_) return;
+      --wanted_;
+      ++busy_;
+      Grid* const grid = grid_;
+      lock.unlock();
+      grid->work();
+      lock.lock();
+      if (--busy_ == 0) done_.notify_one();
+    }
+  }
+
+  std::mutex launch_mutex_, mutex_;
+  std::condition_variable start_, done_;
+  std::vector<std::thread> threads_;
+  Grid* grid_ = nullptr;
+  size_t wanted_ = 0, busy_ = 0;
+  bool stop_ = false;
+};
+
+Engine& engine_for(const char* operation) {
+  if (!active_engine) throw Error(fmt::format("{} was called outside a kernel", operation));
+  return *active_engine;
+}
+
+constexpr uint64_t all_ones = ~uint64_t{0};
+
+void run_shuffle(void* const lane_data[32], uint32_t mask) {
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    ShuffleLane& reader = *static_cast<ShuffleLane*>(lane_data[__builtin_ctz(rest)]);
+    // Reading a lane that does not take part is undefined on a GPU; here it gives NaN (-1 in integers).
+    const bool there = mask >> reader.source & 1;
+    reader.result = there ? static_cast<ShuffleLane*>(lane_data[reader.source])->value : all_ones;
+  }
+}
+
+void run_vote(void* const lane_data[32], uint32_t mask) {
+  uint32_t ballot = 0;
+  for (uint32_t rest = mask; rest; rest &= rest - 1)
+    if (static_cast<VoteLane*>(lane_data[__builtin_ctz(rest)])->predicate) ballot |= rest & -rest;
+  for (uint32_t rest = mask; rest; rest &= rest - 1) {
+    VoteLane& voter = *static_cast<VoteLane*>(lane_data[__builtin_ctz(rest)]);
+    voter.ballot = ballot;
+    voter.members = mask;
+  }
+}
+
+}  // namespace
+
+// ---- What simt.h declares
+// --------------------------------------------------------------------------------------
+
+const WarpOperation shuffle_any{"__shfl_sync", run_shuffle}, shuffle_xor{"__shfl_xor_sync", run_shuffle},
+    shuffle_up{"__shfl_up_sync", run_shuffle}, shuffle_down{"__shfl_down_sync", run_shuffle};
+const WarpOperation vote_ballot{"__ballot_sync", run_vote}, vote_any{"__any_sync", run_vote},
+    vote_all{"__all_sync", run_vote}, sync_warp{"__syncwarp", nullptr};
+
+void run_grid(const LaunchShape& shape, void* call, void (*body)(void*)) {
+  if (active_engine)
+    active_engine->fail("{}:{}: launch() was called inside a kernel", shape.site.file, shape.site.line);
+  const Launch launch{shape,
+                      call,
+                      body,
+                      config(),
+                      static_cast<int>(shape.block.x * shape.block.y * shape.block.z),
+                      uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z};
+  Grid grid(launch);
+  const unsigned wanted = launch.config.threads ? launch.config.threads : std::thread::hardware_concurrency();
+  const uint64_t helpers = std::min<uint64_t>(std::clamp(wanted, 1u, max_os_threads), launch.blocks) - 1;
+  static Pool pool;
+  pool.run(grid, static_cast<size_t>(helpers));
+  if (!grid.error().empty()) throw Error(grid.error());
+}
+
+int block_barrier(const char* operation, Site site, bool predicate) {
+  return engine_for(operation).barrier(operation, site, predicate);
+}
+
+void warp_rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site) {
+  engine_for(operation.name).rendezvous(operation, mask, my_data, site);
+}
+
+void* static_shared(const void* tag, size_t bytes, size_t alignment) {
+  return engine_for("SHARED_ARRAY").static_shared(tag, bytes, alignment);
+}
+
+void* dynamic_shared() { return engine_for("DYNAMIC_SHARED").dynamic_shared(); }
+
+void yield() {
+  if (active_engine) active_engine->yield();
+}
+
+int lane() { return engine_for("a shuffle").lane(); }
+
+void bad_shuffle_width(int width, Site site) {
+  engine_for("a shuffle")
+      .fail("{}:{}: a shuffle of width {}: it must be 1, 2, 4, 8, 16 or 32", site.file, site.line, width);
+}
+
+}  // namespace runtime
+}  // namespace gan::simt

@@ -1,0 +1,285 @@
+// CUDA's vocabulary for g++ and clang++: lets a kernel file (.cu) compile as plain C++ and run on the CPU.
+//
+// Kernel files include "kernels/gpu.cuh", which includes this. Read it in three parts: A the interface to the
+// emulation (configuration, errors), B the few functions of the run time (simt.cpp) that everything else is
+// built on, C CUDA's own names in the global namespace, each a line or two over B. README.md beside this file
+// says what is emulated, how failures are replayed, and what the emulation cannot see.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "kernels/check.h"
+
+// Keywords. __noinline__ must never be defined: the standard library spells an attribute that way.
+#define __global__
+#define __device__
+#define __host__
+#define __grid_constant__
+#define __launch_bounds__(...)
+#define __forceinline__ inline __attribute__((always_inline))
+#define __align__(n) __attribute__((aligned(n)))
+
+// Vector types with CUDA's sizes and alignments (so that UBSan sees a misaligned float4 access).
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct uint3 {
+  unsigned x, y, z;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct dim3 {
+  unsigned x, y, z;
+  constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+// ---- A Interface
+// -----------------------------------------------------------------------------------------------
+
+namespace gan::simt {
+
+using StreamHandle = void*;  // launches are synchronous: streams have no meaning here
+
+// In which order the threads of a block run between two synchronisation points, and the blocks of a grid.
+enum class Schedule {
+  forward,  // lowest thread first, each as far as it can go
+  reverse,  // highest thread first
+  random,   // drawn from (seed, block index): per block either fair picks or changing priorities
+};
+
+// Read at each launch. The first use fills it from the environment variable GAN_SIMT, for example
+// GAN_SIMT=schedule=random,seed=17,threads=1 (any part may be left out).
+struct Config {
+  Schedule schedule = Schedule::forward;
+  uint64_t seed = 1;
+  unsigned threads =
+      0;  // OS threads that run blocks; 0: as many as the machine has (<= 16). Never changes a result.
+};
+
+Config& config();
+
+// Reads the form that GAN_SIMT has ("" gives the defaults). Throws gan::Error(Exit::usage) naming the part
+// that it cannot understand; so does the first config().
+Config parse_config(const std::string& text);
+
+// What to put before the command to repeat the current schedule:
+// "GAN_SIMT=schedule=random,seed=17,threads=1". Tests put it into their failure messages: a wrong VALUE is
+// something only the test can notice.
+std::string replay();
+
+// What a kernel did wrong: thrown from launch(), with the block, the thread and the way to repeat it.
+class Error : public gan::Error {
+ public:
+  explicit Error(const std::string& message) : gan::Error(Exit::failure, message) {}
+};
+
+// ---- B Run time (simt.cpp)
+// -------------------------------------------------------------------------------------
+
+namespace runtime {
+
+// A line of a kernel file. CUDA's names below get theirs by default arguments.
+struct Site {
+  const char* file;
+  int line;
+};
+
+struct LaunchShape {
+  dim3 grid, block;
+  size_t dynamic_shared_bytes;
+  Site site;  // of the launch() call
+};
+
+// Runs body(call) once for each thread of the grid. The sizes have been checked.
+void run_grid(const LaunchShape& shape, void* call, void (*body)(void* call));
+
+// Waits until every thread of the block that has not exited is at the same line. Returns for how many of them
+// predicate was true. operation: the CUDA name, for messages.
+int block_barrier(const char* operation, Site site, bool predicate);
+
+// Something that the lanes of a warp do together: each lane named in a mask leaves a pointer to its own
+// inputs and outputs; when the last has come, run() is called once with all of them, and all go on. Shuffles
+// and votes are such operations, and anything else that works on a whole warp fits the same form.
+struct WarpOperation {
+  const char* name;
+  void (*run)(void* const lane_data[32], uint32_t mask);  // may be null: only meet
+};
+void warp_rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
+
+// The block's array for this declaration (tag: its address is the declaration's identity), made on first use.
+void* static_shared(const void* tag, size_t bytes, size_t alignment);
+void* dynamic_shared();
+
+// A point where a random schedule may let others go first.
+void yield();
+
+struct ShuffleLane {
+  uint64_t value, result;
+  int source;  // lane to read from
+};
+extern const WarpOperation shuffle_any, shuffle_xor, shuffle_up, shuffle_down;
+
+struct VoteLane {
+  bool predicate;
+  uint32_t ballot, members;  // results: lanes that voted yes, lanes that voted
+};
+extern const WarpOperation vote_ballot, vote_any, vote_all, sync_warp;
+
+[[noreturn]] void bad_shuffle_width(int width, Site site);
+int lane();  // of the calling thread
+
+// The lane which each kind of shuffle reads from, by the rules of CUDA's programming guide: lanes form groups
+// of `width`; a lane whose source would lie outside its group keeps its own value.
+template <class T>
+T shuffle(const WarpOperation& kind, uint32_t mask, T value, int argument, int width, Site site) {
+  static_assert(sizeof(T) <= 8 && std::is_trivially_copyable_v<T>, "a shuffle moves at most 8 bytes");
+  if (width < 1 || width > 32 || (width & (width - 1))) bad_shuffle_width(width, site);
+  const int me = lane(), first = me & ~(width - 1), last = first + width - 1;
+  int source = first + (argument & (width - 1));
+  if (&kind == &shuffle_xor) source = (me ^ argument) <= last ? me ^ argument : me;
+  if (&kind == &shuffle_up) source = me - argument >= first ? me - argument : me;
+  if (&kind == &shuffle_down) source = me + argument <= last ? me + argument : me;
+  ShuffleLane data{0, 0, source};
+  std::memcpy(&data.value, &value, sizeof value);
+  warp_rendezvous(kind, mask, &data, site);
+  std::memcpy(&value, &data.result, sizeof value);
+  return value;
+}
+
+inline VoteLane vote(const WarpOperation& kind, uint32_t mask, bool predicate, Site site) {
+  VoteLane data{predicate, 0, 0};
+  warp_rendezvous(kind, mask, &data, site);
+  return data;
+}
+
+}  // namespace runtime
+}  // namespace gan::simt
+
+// ---- C CUDA's names
+// --------------------------------------------------------------------------------------------
+
+// Real variables, one set per OS thread, which the run time sets whenever another CUDA thread goes on: a
+// debugger can print them and stop on them (break norm.cu:19 if threadIdx.x == 37).
+extern __thread uint3 threadIdx, blockIdx;
+extern __thread dim3 blockDim, gridDim;
+inline constexpr int warpSize = 32;
+
+// Static and dynamic shared memory (described in gpu.cuh). The array keeps its type, so UBSan checks its
+// indices.
+#define SHARED_ARRAY(T, name, ...)                  \
+  static char name##_tag_;                          \
+  using name##_type_ = T __VA_ARGS__;               \
+  name##_type_& name = *static_cast<name##_type_*>( \
+      ::gan::simt::runtime::static_shared(&name##_tag_, sizeof(name##_type_), alignof(name##_type_)))
+#define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::gan::simt::runtime::dynamic_shared())
+
+#define GAN_SIMT_CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
+
+inline void __syncthreads(GAN_SIMT_CALLER) {
+  gan::simt::runtime::block_barrier("__syncthreads", {file, line}, false);
+}
+inline int __syncthreads_or(int predicate, GAN_SIMT_CALLER) {
+  return gan::simt::runtime::block_barrier("__syncthreads_or", {file, line}, predicate != 0) != 0;
+}
+inline void __syncwarp(unsigned mask = 0xffffffffu, GAN_SIMT_CALLER) {
+  gan::simt::runtime::warp_rendezvous(gan::simt::runtime::sync_warp, mask, nullptr, {file, line});
+}
+
+template <class T>
+T __shfl_sync(unsigned mask, T value, int source_lane, int width = 32, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return shuffle(shuffle_any, mask, value, source_lane, width, {file, line});
+}
+template <class T>
+T __shfl_xor_sync(unsigned mask, T value, int lane_mask, int width = 32, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return shuffle(shuffle_xor, mask, value, lane_mask, width, {file, line});
+}
+template <class T>
+T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = 32, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return shuffle(shuffle_up, mask, value, static_cast<int>(delta), width, {file, line});
+}
+template <class T>
+T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = 32, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return shuffle(shuffle_down, mask, value, static_cast<int>(delta), width, {file, line});
+}
+
+inline unsigned __ballot_sync(unsigned mask, int predicate, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return vote(vote_ballot, mask, predicate != 0, {file, line}).ballot;
+}
+inline int __any_sync(unsigned mask, int predicate, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  return vote(vote_any, mask, predicate != 0, {file, line}).ballot != 0;
+}
+inline int __all_sync(unsigned mask, int predicate, GAN_SIMT_CALLER) {
+  using namespace gan::simt::runtime;
+  const VoteLane result = vote(vote_all, mask, predicate != 0, {file, line});
+  return result.ballot == result.members;
+}
+
+inline int atomicAdd(int* address, int value) {
+  gan::simt::runtime::yield();
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+inline unsigned atomicAdd(unsigned* address, unsigned value) {
+  gan::simt::runtime::yield();
+  return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
+}
+inline float atomicAdd(float* address, float value) {
+  gan::simt::runtime::yield();
+  float before, after;
+  __atomic_load(address, &before, __ATOMIC_RELAXED);
+  do {
+    after = before + value;
+  } while (!__atomic_compare_exchange(address, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+  return before;
+}
+inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+
+template <class T>
+T __ldg(const T* address) {
+  return *address;
+}
+inline int __popc(unsigned value) { return __builtin_popcount(value); }
+inline int __ffs(int value) { return __builtin_ffs(value); }
+inline unsigned __float_as_uint(float value) {
+  unsigned bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return bits;
+}
+inline float __uint_as_float(unsigned bits) {
+  float value;
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+inline float rsqrtf(float value) noexcept { return 1.0f / std::sqrt(value); }
+using std::max;
+using std::min;
+
+constexpr float2 make_float2(float x, float y) { return {x, y}; }
+constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+constexpr int2 make_int2(int x, int y) { return {x, y}; }
+constexpr int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+constexpr uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+constexpr uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }

@@ -1,0 +1,354 @@
+// The tiled matrix product that gemm and the three directions of convolution share.
+//
+// All of them are sums  out(row, column) = sum over k of A(row, k) * B(k, column)  and differ only in where
+// the elements of A and B lie in memory. So the product is written once, and a "source" says where: a plain
+// matrix (below), or the patches of a picture (conv/2_tiled.cu). Read: TileShape, TileLoader (global to
+// shared memory), tile_product (the inner loop), tiled_kernel (one block), run_tiled (the host side).
+#pragma once
+#include "kernels/epilogue.cuh"
+
+namespace gan::GAN_GPU {
+
+// ---- the shape of a tile
+// ---------------------------------------------------------------------------------------
+
+// A block computes m x n outputs in steps of k; each of its threads computes thread_m x thread_n of them in
+// registers, so every value read from shared memory is used thread_n (or thread_m) times.
+template <int m_, int n_, int k_, int thread_m_, int thread_n_>
+struct TileShape {
+  static constexpr int m = m_, n = n_, k = k_, thread_m = thread_m_, thread_n = thread_n_;
+  static constexpr int threads_n = n / thread_n, threads = m / thread_m * threads_n;
+  static_assert(k % 4 == 0 && thread_m % 4 == 0 && thread_n % 4 == 0);
+};
+using LargeTile = TileShape<128, 128, 16, 8, 8>;  // where it leaves enough blocks to fill the GPU
+using SmallTile = TileShape<64, 64, 16, 4, 4>;
+using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that ends in 1 or 3 channels
+
+// ---- global to shared memory
+// -----------------------------------------------------------------------------------
+
+// A line is a row of A or a column of B. A source describes one of the two matrices:
+//   along_k                 whether the neighbour in memory is the next k (else it is the next line)
+//   Line line(i)            what is worth keeping about line i (along_k), or about lines i..i+3
+//   Position position(k)    what is worth keeping about k
+//   advance(position, step) moves on by step
+//   load(line, position)    the 4 neighbours in memory from there; 0 for those outside of the matrix
+//
+// A thread's share of a tile is `vectors` such 4-neighbour loads, always of the same lines: indices that need
+// divisions are computed once, before the loop. fetch() starts the loads into registers and moves on by one
+// tile; store() puts them into shared memory, transposed if need be, so that the inner loop finds
+// neighbouring lines side by side.
+template <class Shape, int lines, class Source>
+class TileLoader {
+ public:
+  static constexpr int padded =
+      lines + 4;  // spreads transposed stores over the banks, keeps rows 16-byte aligned
+
+  __device__ TileLoader(const Source& source, int first_line, int first_k) : source_(source) {
+#pragma unroll
+    for (int v = 0; v < kept_lines; ++v) lines_[v] = source_.line(first_line + line_in_tile(v));
+#pragma unroll
+    for (int v = 0; v < kept_positions; ++v) positions_[v] = source_.position(first_k + k_in_tile(v));
+  }
+
+  __device__ void fetch() {
+#pragma unroll
+    for (int v = 0; v < vectors; ++v)
+      if (active(v)) held_[v] = source_.load(lines_[along_k ? v : 0], positions_[along_k ? 0 : v]);
+#pragma unroll
+    for (int v = 0; v < kept_positions; ++v) source_.advance(positions_[v], Shape::k);
+  }
+
+  __device__ void store(float (&tile)[Shape::k][padded]) const {
+#pragma unroll
+    for (int v = 0; v < vectors; ++v) {
+      if (!active(v)) continue;
+      const int line = line_in_tile(v), k = k_in_tile(v);
+      if constexpr (along_k) {
+#pragma unroll
+        for (int i = 0; i < 4; ++i) tile[k + i][line] = held_[v].v[i];
+      } else {
+        store_four(&tile[k][line], held_[v]);
+      }
+    }
+  }
+
+ private:
+  static constexpr bool along_k = Source::along_k;
+  static constexpr int all_vectors = lines * Shape::k / 4;
+  static constexpr int vectors = ceil_div(all_vectors, Shape::threads);
+  static constexpr int kept_lines = along_k ? vectors : 1, kept_positions = along_k ? 1 : vectors;
+  static constexpr int run = (along_k ? Shape::k : lines) / 4;  // vectors that are neighbours in memory
+  static_assert(Shape::threads % run == 0, "all vectors of a thread are at the same place of their run");
+
+  static __device__ bool active(int v) {
+    return all_vectors % Shape::threads == 0 || thread() + v * Shape::threads < all_vectors;
+  }
+  static __device__ int line_in_tile(int v) { return along_k ? across(v) : along(); }
+  static __device__ int k_in_tile(int v) { return along_k ? along() : across(v); }
+  static __device__ int along() { return 4 * (thread() % run); }
+  static __device__ int across(int v) { return thread() / run + v * (Shape::threads / run); }
+  static __device__ int thread() { return static_cast<int>(threadIdx.x); }
+
+  const Source& source_;
+  typename Source::Line lines_[kept_lines];
+  typename Source::Position positions_[kept_positions];
+  Four held_[vectors] = {};
+};
+
+// Source: a dense matrix of lines x depth, the k of a line side by side.
+template <class T>
+struct MatrixAlongK {
+  static constexpr bool along_k = true;
+  const T* data;  // (lines, depth)
+  int lines, depth;
+  bool vector;  // aligned_for_4(data, depth)
+
+  using Line = const T*;  // null: outside
+  using Position = int;   // k
+
+  __device__ Line line(int i) const { return i < lines ? data + int64_t{i} * depth : nullptr; }
+  __device__ Position position(int k) const { return k; }
+  __device__ void advance(Position& k, int step) const { k += step; }
+  __device__ Four load(Line line, Position k) const {
+    Four result = {};
+    if (!line || k >= depth) return result;
+    if (vector) return load_four(line + k);
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (k + i < depth) result.v[i] = to_float(line[k + i]);
+    return result;
+  }
+};
+
+// Source: a dense matrix of depth x lines, the lines of a k side by side.
+template <class T>
+struct MatrixAlongLines {
+  static constexpr bool along_k = false;
+  const T* data;  // (depth, lines)
+  int lines, depth;
+  bool vector;  // aligned_for_4(data, lines)
+
+  using Line = int;      // the first of 4 lines
+  using Position = int;  // k
+
+  __device__ Line line(int i) const { return i; }
+  __device__ Position position(int k) const { return k; }
+  __device__ void advance(Position& k, int step) const { k += step; }
+  __device__ Four load(Line first, Position k) const {
+    Four result = {};
+    if (k >= depth || first >= lines) return result;
+    const T* row = data + int64_t{k} * lines;
+    if (vector) return load_four(row + first);
+#pragma unroll
+    for (int i = 0; i < 4; ++i)
+      if (first + i < lines) result.v[i] = to_float(row[first + i]);
+    return result;
+  }
+};
+
+// ---- the product of one tile
+// -----------------------------------------------------------------------------------
+
+// The place in its tile of a thread's i-th row (or column): groups of 4 neighbours, the groups of all `peers`
+// threads next to each other, so that a warp reads shared memory without bank conflicts.
+template <int peers>
+__device__ __forceinline__ int place_in_tile(int thread, int i) {
+  return i / 4 * (4 * peers) + 4 * thread + i % 4;
+}
+
+// Adds `steps` tiles of k to this thread's sums. While a tile is multiplied, the next one is on its way from
+// global memory into registers; two copies of each tile in shared memory make one barrier per step enough.
+template <class Shape, class SourceA, class SourceB>
+__device__ void tile_product(const SourceA& a, const SourceB& b, int first_row, int first_column, int first_k,
+                             int steps, float (&sums)[Shape::thread_m][Shape::thread_n]) {
+  using LoaderA = TileLoader<Shape, Shape::m, SourceA>;
+  using LoaderB = TileLoader<Shape, Shape::n, SourceB>;
+  SHARED_ARRAY(float, a_tile, [2][Shape::k][LoaderA::padded]);
+  SHARED_ARRAY(float, b_tile, [2][Shape::k][LoaderB::padded]);
+
+  constexpr int peers_m = Shape::m / Shape::thread_m, peers_n = Shape::threads_n;
+  const int thread = static_cast<int>(threadIdx.x);
+  const int thread_row = thread / peers_n, thread_column = thread % peers_n;
+#pragma unroll
+  for (int i = 0; i < Shape::thread_m; ++i)
+#pragma unroll
+    for (int j = 0; j < Shape::thread_n; ++j) sums[i][j] = 0;
+  if (steps == 0) return;
+
+  LoaderA load_a(a, first_row, first_k);
+  LoaderB load_b(b, first_column, first_k);
+  load_a.fetch();
+  load_b.fetch();
+  load_a.store(a_tile[0]);
+  load_b.store(b_tile[0]);
+  __syncthreads();
+
+  for (int step = 0; step < steps; ++step) {
+    const int now = step % 2;
+    const bool more = step + 1 < steps;
+    if (more) {
+      load_a.fetch();
+      load_b.fetch();
+    }
+#pragma unroll 4
+    for (int k = 0; k < Shape::k; ++k) {
+      Four a_part[Shape::thread_m / 4], b_part[Shape::thread_n / 4];
+#pragma unroll
+      for (int i = 0; i < Shape::thread_m; i += 4)
+        a_part[i / 4] = load_four(&a_tile[now][k][place_in_tile<peers_m>(thread_row, i)]);
+#pragma unroll
+      for (int j = 0; j < Shape::thread_n; j += 4)
+        b_part[j / 4] = load_four(&b_tile[now][k][place_in_tile<peers_n>(thread_column, j)]);
+#pragma unroll
+      for (int i = 0; i < Shape::thread_m; ++i)
+#pragma unroll
+        for (int j = 0; j < Shape::thread_n; ++j)
+          sums[i][j] += a_part[i / 4].v[i % 4] * b_part[j / 4].v[j % 4];
+    }
+    if (more) {
+      load_a.store(a_tile[1 - now]);
+      load_b.store(b_tile[1 - now]);
+      __syncthreads();
+    }
+  }
+}
+
+// ---- one block
+// -------------------------------------------------------------------------------------------------
+
+// Where the sums go. With one split: through the epilogue to the output. With several, each split of k writes
+// its partial sums to partials + split * count, and add_partials adds them up in order: the result does not
+// depend on which block comes first, as it would with atomic additions.
+template <class T>
+struct Target {
+  Epilogue<T> epilogue;
+  float* partials;  // (splits, count), or null
+  int64_t count;    // elements of the output
+  int splits;
+
+  __device__ void store_four(int split, int64_t index, int column, int columns, Four sums) const {
+    if (epilogue.vector && !partials) return epilogue.store_four(index, column, sums);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if (column + i >= columns) return;
+      if (partials) partials[split * count + index + i] = sums.v[i];
+      else epilogue.store(index + i, column + i, sums.v[i]);
+    }
+  }
+};
+
+// A product to compute. `Product` has the two sources a and b, and
+//   rows, columns, depth    the sizes of the product
+//   row_start(row)          where a row of the output begins, in elements
+//   choose_part(part)       narrows the product to one of several that fill one output (most have one part)
+template <class Shape, class T, class Product>
+__global__ void __launch_bounds__(Shape::threads) tiled_kernel(Product product, Target<T> target) {
+  const int part = static_cast<int>(blockIdx.z) / target.splits;
+  const int split = static_cast<int>(blockIdx.z) % target.splits;
+  product.choose_part(part);
+  const int first_row = static_cast<int>(blockIdx.x) * Shape::m;
+  const int first_column = static_cast<int>(blockIdx.y) * Shape::n;
+  if (first_row >= product.rows) return;  // the whole block: parts differ in size
+
+  const int all_steps = ceil_div(product.depth, Shape::k),
+            steps_per_split = ceil_div(all_steps, target.splits);
+  const int first_step = min(split * steps_per_split, all_steps);
+  const int steps = min(steps_per_split, all_steps - first_step);
+  float sums[Shape::thread_m][Shape::thread_n];
+  tile_product<Shape>(product.a, product.b, first_row, first_column, first_step * Shape::k, steps, sums);
+
+  constexpr int peers_m = Shape::m / Shape::thread_m, peers_n = Shape::threads_n;
+  const int thread = static_cast<int>(threadIdx.x);
+#pragma unroll
+  for (int i = 0; i < Shape::thread_m; ++i) {
+    const int row = first_row + place_in_tile<peers_m>(thread / peers_n, i);
+    if (row >= product.rows) continue;
+    const int64_t row_start = product.row_start(row);
+#pragma unroll
+    for (int j = 0; j < Shape::thread_n; j += 4) {
+      const int column = first_column + place_in_tile<peers_n>(thread % peers_n, j);
+      if (column < product.columns)
+        target.store_four(split, row_start + column, column, product.columns,
+                          {{sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3]}});
+    }
+  }
+}
+
+template <class T>
+__global__ void add_partials(const float* partials, int splits, int64_t count, int columns,
+                             Epilogue<T> epilogue) {
+  for (int64_t index = first_element(); index < count; index += element_step()) {
+    float sum = 0;
+    for (int split = 0; split < splits; ++split) sum += partials[split * count + index];
+    epilogue.store(index, static_cast<int>(index % columns), sum);
+  }
+}
+
+// ---- the host side
+// ---------------------------------------------------------------------------------------------
+
+// How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
+// device model.
+struct TilePlan {
+  enum class Shape { large, small, thin } shape;
+  int row_tiles, column_tiles, parts, splits;
+};
+
+// rows: of the largest part. depth: of the deepest part.
+inline TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count) {
+  constexpr int enough_blocks = 264;      // two for each multiprocessor of a large GPU
+  constexpr int min_steps_per_split = 8;  // below this, writing and adding partial sums costs more
+  constexpr int64_t max_partials = int64_t{1} << 24;  // 64 MB of scratch
+  GAN_CHECK(rows < INT32_MAX - 1024 && columns < INT32_MAX - 1024 && depth < INT32_MAX - 1024,
+            "a product of {} x {} x {} is too large", rows, columns, depth);
+  TilePlan plan{TilePlan::Shape::small, ceil_div(rows, SmallTile::m), ceil_div(columns, SmallTile::n), parts,
+                1};
+  const int64_t large_blocks =
+      int64_t{ceil_div(rows, LargeTile::m)} * ceil_div(columns, LargeTile::n) * parts;
+  if (columns <= ThinTile::n) {
+    plan = {TilePlan::Shape::thin, ceil_div(rows, ThinTile::m), 1, parts, 1};
+  } else if (columns > SmallTile::n && large_blocks >= enough_blocks / 2) {
+    plan = {TilePlan::Shape::large, ceil_div(rows, LargeTile::m), ceil_div(columns, LargeTile::n), parts, 1};
+  }
+  static_assert(LargeTile::k == SmallTile::k && SmallTile::k == ThinTile::k);
+  const int64_t blocks = int64_t{plan.row_tiles} * plan.column_tiles * parts;
+  const int64_t wanted =
+      std::min<int64_t>({ceil_div(int64_t{enough_blocks}, blocks),
+                         ceil_div(depth, SmallTile::k) / min_steps_per_split, max_partials / count});
+  plan.splits = static_cast<int>(std::max<int64_t>(1, wanted));
+  return plan;
+}
+
+// Launches the blocks of a plan. partials: as in Target.
+template <class T, class Product>
+void launch_tiles(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, float* partials,
+                  int64_t count, StreamHandle stream) {
+  const dim3 grid(plan.row_tiles, plan.column_tiles, plan.parts * plan.splits);
+  const Target<T> target{epilogue, partials, count, plan.splits};
+  switch (plan.shape) {
+    case TilePlan::Shape::large:
+      return launch(tiled_kernel<LargeTile, T, Product>, grid, LargeTile::threads, 0, stream, product,
+                    target);
+    case TilePlan::Shape::small:
+      return launch(tiled_kernel<SmallTile, T, Product>, grid, SmallTile::threads, 0, stream, product,
+                    target);
+    case TilePlan::Shape::thin:
+      return launch(tiled_kernel<ThinTile, T, Product>, grid, ThinTile::threads, 0, stream, product, target);
+  }
+}
+
+// Computes the product into epilogue.out, which has `count` elements: in one launch, or in two when k is
+// split.
+template <class T, class Product>
+void run_tiled(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, int64_t count,
+               Stream& stream) {
+  const auto handle = handle_of(stream);
+  if (plan.splits == 1) return launch_tiles(plan, product, epilogue, nullptr, count, handle);
+  auto* partials = static_cast<float*>(stream.scratch(sizeof(float) * count * plan.splits));
+  launch_tiles(plan, product, epilogue, partials, count, handle);
+  launch(add_partials<T>, grid_for(count), block_threads, 0, handle, partials, plan.splits, count,
+         product.columns, epilogue);
+}
+
+}  // namespace gan::GAN_GPU

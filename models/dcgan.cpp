@@ -1,0 +1,119 @@
+// DCGAN (Radford, Metz & Chintala 2016), the networks of pytorch/examples: all-convolutional, sizes 32 to
+// 256.
+//
+//   G   z (N,1,1,nz) -> convT k4 s1 p0 -> (N,4,4,ngf*size/8) -> convT k4 s2 p1, halving the width and
+//   doubling the side
+//       -> (N,size/2,size/2,ngf) -> convT -> tanh (N,size,size,channels); norm and relu between
+//   D   the mirror image with leaky relu 0.2: (N,size,size,channels) -> conv k4 s2 p1 ... ->
+//   (N,4,4,ndf*size/8)
+//       -> conv k4 s1 p0 -> logit (N,1,1,1); no norm after its first layer
+//
+// No convolution has a bias. Weights start as N(0, 0.02), norm scales as N(1, 0.02). Parameters are named
+// main.k, k counting convolutions, norms and activations as they come.
+#include "models/dcgan.h"
+
+#include "models/noise_gan.h"
+
+namespace gan {
+
+namespace {
+
+// A convolution, a norm and an activation in a row.
+struct Stage {
+  std::string name;
+  ConvLayer conv;
+  NormLayer norm;
+  Activation act;
+};
+
+constexpr Activation kRelu{Act::relu}, kTanh{Act::tanh}, kLeaky{Act::leaky_relu, 0.2f}, kNone{Act::none};
+constexpr ConvOptions kProject{.kernel = 4, .stride = 1, .pad = 0};  // 1x1 <-> 4x4
+constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <-> side/2
+
+class Dcgan : public NoiseGan {
+ protected:
+  void declare() override {
+    const int size = config.size, channels = config.channels;
+    int width = config.ngf * size / 8;
+    add(g_, generator_, config.nz, width, kProject, true, kRelu);  // (N,4,4,ngf*size/8)
+    for (int side = 8; side < size; side *= 2, width /= 2)
+      add(g_, generator_, width, width / 2, kDouble, true, kRelu);      // (N,side,side,width/2)
+    add(g_, generator_, width, channels, kDouble, true, kTanh, false);  // (N,size,size,channels)
+
+    width = config.ndf;
+    add(d_, discriminator_, channels, width, kDouble, false, kLeaky, false);  // (N,size/2,size/2,ndf)
+    for (int side = size / 4; side >= 4; side /= 2, width *= 2)
+      add(d_, discriminator_, width, width * 2, kDouble, false, kLeaky);  // (N,side,side,width*2)
+    add(d_, discriminator_, width, 1, kProject, false, kNone, false);     // (N,1,1,1)
+  }
+
+  Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell) override {
+    return forward(g_, generator_, reshape(z, {z.dim(0), 1, 1, z.dim(1)}), statistics, tell);
+  }
+  Tensor discriminate(const Tensor& pictures, const LayerObserver& tell) override {
+    return forward(d_, discriminator_, pictures, Statistics::batch, tell);
+  }
+
+ private:
+  void add(Player& player, std::vector<Stage>& stages, int in, int out, ConvOptions options, bool transposed,
+           Activation act, bool with_norm = true) {
+    int& index = &stages == &generator_ ? generator_modules_ : discriminator_modules_;
+    const NormKind kind = with_norm ? norm_kind_of(config.norm) : NormKind::none;
+    Stage stage{.name = "main." + std::to_string(index), .conv = {}, .norm = {}, .act = act};
+    stage.conv = ConvLayer::make(player.parameters, stage.name, in, out, options, transposed, false);
+    ++index;
+    if (kind != NormKind::none)
+      stage.norm = NormLayer::make(player.parameters, "main." + std::to_string(index++), kind, out);
+    if (act.kind != Act::none) ++index;
+    stages.push_back(stage);
+  }
+
+  // Without a norm the activation is fused into the convolution, else into the norm.
+  Tensor forward(const Player& player, const std::vector<Stage>& stages, Tensor x, Statistics statistics,
+                 const LayerObserver& tell) {
+    const Parameters& p = player.parameters;
+    for (const Stage& s : stages) {
+      const double before = x.context().flop();
+      if (s.norm.kind == NormKind::none) x = s.conv(p, x, s.act);
+      else x = s.norm(p, s.conv(p, x), s.act, statistics);
+      if (tell) tell(record_of(s, p, x.shape(), x.context().flop() - before));
+    }
+    return x;
+  }
+
+  static LayerRecord record_of(const Stage& s, const Parameters& p, Shape output, double flop) {
+    static const char* const acts[] = {"", " + relu", " + leaky relu", " + tanh", " + sigmoid"};
+    static const char* const norms[] = {"", " + batch norm", " + instance norm"};
+    const auto& o = s.conv.options;
+    int64_t count = p.infos()[s.conv.weight].shape.count();
+    if (s.norm.gamma >= 0) count += 2 * p.infos()[s.norm.gamma].shape.count();
+    return {s.name,
+            fmt::format("{} {}x{} stride {} pad {}{}{}", s.conv.transposed ? "conv_transpose2d" : "conv2d",
+                        o.kernel, o.kernel, o.stride, o.pad, norms[int(s.norm.kind)], acts[int(s.act.kind)]),
+            output, count, flop};
+  }
+
+  std::vector<Stage> generator_, discriminator_;
+  int generator_modules_ = 0, discriminator_modules_ = 0;
+};
+
+}  // namespace
+
+void dcgan_preset(Config& c) {
+  c.size = 64, c.nz = 100, c.ngf = 64, c.ndf = 64, c.channels = 3;
+  c.batch = 64, c.epochs = 25;
+  c.lr = 2e-4, c.beta1 = 0.5, c.beta2 = 0.999;
+  c.norm = "batch", c.gan_loss = "vanilla";
+}
+
+void dcgan_check(const Config& c) {
+  int nearest = 32;
+  while (nearest < 256 && nearest * 3 < c.size * 2) nearest *= 2;  // nearest power of two on a log scale
+  if (c.size != nearest)
+    fail(Exit::usage, "dcgan makes pictures of 32, 64, 128 or 256 pixels, not {}; the nearest is --size {}",
+         c.size, nearest);
+}
+
+std::unique_ptr<Model> make_dcgan() { return std::make_unique<Dcgan>(); }
+
+}  // namespace gan

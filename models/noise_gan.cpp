@@ -1,0 +1,98 @@
+// The training step of a generator and a discriminator.
+#include "models/noise_gan.h"
+
+namespace gan {
+
+GanLoss gan_loss_of(const std::string& name) {
+  if (name == "vanilla") return GanLoss::vanilla;
+  if (name == "minimax") return GanLoss::minimax;
+  if (name == "lsgan") return GanLoss::lsgan;
+  if (name == "hinge") return GanLoss::hinge;
+  fail(Exit::usage, "unknown gan-loss `{}`: vanilla, minimax, lsgan or hinge", name);
+}
+
+NormKind norm_kind_of(const std::string& name) {
+  if (name == "batch") return NormKind::batch;
+  if (name == "instance") return NormKind::instance;
+  if (name == "none") return NormKind::none;
+  fail(Exit::usage, "unknown norm `{}`: batch, instance or none", name);
+}
+
+namespace {
+Player& add_player(Model& model, const char* name) {
+  model.players.push_back(std::make_unique<Player>());
+  model.players.back()->name = name;
+  return *model.players.back();
+}
+}  // namespace
+
+NoiseGan::NoiseGan() : g_(add_player(*this, "G")), d_(add_player(*this, "D")) {}
+
+StepResult NoiseGan::step(const StepInput& in) {
+  const GanLoss kind = gan_loss_of(config.gan_loss);
+  const size_t updates = in.real.size();
+  GAN_CHECK(updates >= 1 && in.z.size() == updates);
+  DeviceContext& context = in.real[0].context();
+  Tape& tape = context.tape();
+  tape.clear();
+
+  // The discriminator learns to tell real pictures from generated ones. What it sees of the generator is
+  // detached: its mistakes teach the generator nothing yet.
+  Tensor fake;
+  LossValue d_loss;
+  for (size_t i = 0; i < updates; ++i) {
+    if (i + 1 < updates) {
+      NoGradient quiet(context);
+      fake = generate(in.z[i], Statistics::batch);
+    } else {
+      fake = generate(in.z[i], Statistics::batch);  // recorded: the generator learns from this one
+    }
+    d_.parameters.forget_gradients();
+    const Tensor real_logits = discriminate(in.real[i]);
+    const Tensor fake_logits = discriminate(fake.detach());
+    d_loss = discriminator_loss(real_logits, fake_logits, kind, 1 - config.label_smooth);
+    tape.backward(d_loss.loss);
+    d_.adam.step(in.learning_rate_d);
+  }
+  const Tensor d_norm = in.log ? gradient_norm(d_.parameters) : Tensor();
+
+  // The generator learns from the improved discriminator, which stands still meanwhile.
+  LossValue g_loss;
+  {
+    Freeze still(d_.parameters);
+    g_.parameters.forget_gradients();
+    g_loss = generator_loss(discriminate(fake), kind);
+    tape.backward(g_loss.loss);
+    g_.adam.step(in.learning_rate_g);
+  }
+  if (config.ema > 0) update_average(g_.parameters, config.ema);
+  tape.clear();
+
+  StepResult result;
+  result.scalars = {{"loss_D", d_loss.loss},
+                    {"loss_D_real", d_loss.values.view(0, {1})},
+                    {"loss_D_fake", d_loss.values.view(1, {1})},
+                    {"loss_G", g_loss.loss},
+                    {"D_real", d_loss.values.view(2, {1})},
+                    {"D_fake", d_loss.values.view(3, {1})}};
+  if (in.log) {
+    result.scalars.emplace_back("grad_norm_G", gradient_norm(g_.parameters).view(0, {1}));
+    result.scalars.emplace_back("grad_norm_D", d_norm.view(0, {1}));
+  }
+  return result;
+}
+
+Tensor NoiseGan::sample(const Tensor& z) {
+  NoGradient quiet(z.context());
+  UseAverage averaged(g_.parameters);
+  return generate(z, Statistics::running);
+}
+
+void NoiseGan::describe(DeviceContext& context, int batch, const std::string& player,
+                        const LayerObserver& tell) {
+  NoGradient quiet(context);
+  if (player == "G") generate(Tensor(context, {batch, config.nz}), Statistics::batch, tell);
+  else discriminate(Tensor(context, {batch, config.size, config.size, config.channels}), tell);
+}
+
+}  // namespace gan

@@ -1,0 +1,27 @@
+// Replay files: another framework's run, step by step (README.md, "Replay files"). The file holds the initial
+// weights and every step's noise and pictures; training on it must give the same losses.
+#pragma once
+#include "engine/safetensors.h"
+#include "models/model.h"
+
+namespace gan {
+
+class Replay {
+ public:
+  // Reads and checks the file. `config` has the model's settings from the file; keys it does not name are
+  // neutral.
+  explicit Replay(const std::filesystem::path& path);
+
+  const Config& config() const { return config_; }
+  int64_t steps() const { return steps_; }
+  void set_initial_weights(Model& model) const;
+  StepInput input(DeviceContext& context, int64_t step) const;  // step from 0
+
+ private:
+  SafetensorsFile file_;
+  Config config_;
+  int64_t steps_ = 0;
+  std::vector<float> z_, real_;  // (S,N,nz), (S,N,C,H,W)
+};
+
+}  // namespace gan

@@ -1,0 +1,462 @@
+// The training loop: plan, draw, step, log, sample, save, stop.
+#include "models/train.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <optional>
+
+#include "engine/data.h"
+#include "kernels/philox.h"
+#include "models/checkpoint.h"
+#include "models/replay.h"
+
+namespace gan {
+
+// ------------------------------------------------------------------------------------------------------
+// signals
+
+namespace {
+
+// First SIGINT or SIGTERM: finish the step, save, exit 128 + n. Second: leave at once.
+volatile std::sig_atomic_t stop_signal = 0;
+void on_signal(int number) {
+  if (stop_signal) _exit(128 + number);
+  stop_signal = number;
+}
+
+class StopOnSignal {
+ public:
+  StopOnSignal() {
+    stop_signal = 0;
+    struct sigaction action = {};
+    action.sa_handler = on_signal;
+    sigaction(SIGINT, &action, &before_[0]);
+    sigaction(SIGTERM, &action, &before_[1]);
+  }
+  ~StopOnSignal() {
+    sigaction(SIGINT, &before_[0], nullptr);
+    sigaction(SIGTERM, &before_[1], nullptr);
+  }
+  StopOnSignal(const StopOnSignal&) = delete;
+
+ private:
+  struct sigaction before_[2];
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config) {
+  const ZooEntry& entry = find_model(config.model);
+  entry.check(config);
+  auto model = entry.make();
+  model->build(context, config);
+  return model;
+}
+
+StepInput planned_input(DeviceContext& context, const Config& c) {
+  StepInput in;
+  for (int i = 0; i < c.n_critic; ++i) {
+    in.real.emplace_back(context, Shape{c.batch, c.size, c.size, c.channels});
+    in.z.emplace_back(context, Shape{c.batch, c.nz});
+  }
+  return in;
+}
+
+}  // namespace
+
+// ---------------------------------------------------------------------------------------------------------
+// plan
+
+StepPlan plan_step(const Config& config, Device device) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  auto model = build_model(context, config);
+  StepPlan plan;
+  plan.parameters_g = model->player("G").parameters.learnt_count();
+  plan.parameters_d = model->player("D").parameters.learnt_count();
+  const int64_t operations = context.operations();
+  const double flop = context.flop();
+  model->step(planned_input(context, config));
+  plan.operations = context.operations() - operations;
+  plan.flop = context.flop() - flop;
+  plan.buffer_bytes = context.pool().peak_bytes();
+  // On cpu every weight has two re-laid-out copies (forward and input gradient); code and libraries take
+  // about 60 MB.
+  const size_t weights = size_t(plan.parameters_g + plan.parameters_d) * size_of(context.real());
+  plan.library_bytes = (device == Device::cpu ? 2 * weights : 0) + (size_t(60) << 20);
+  return plan;
+}
+
+// ------------------------------------------------------------------------------------------------- sample
+// pictures
+
+std::vector<Image> to_images(const Tensor& pictures) {
+  const std::vector<float> values = pictures.host_f32();
+  const int n = int(pictures.dim(0)), h = int(pictures.dim(1)), w = int(pictures.dim(2)),
+            c = int(pictures.dim(3));
+  std::vector<Image> images(n);
+  const size_t each = size_t(h) * w * c;
+  for (int i = 0; i < n; ++i) {
+    images[i].height = h, images[i].width = w, images[i].channels = c;
+    images[i].pixels.resize(each);
+    for (size_t k = 0; k < each; ++k)
+      images[i].pixels[k] =
+          uint8_t(std::lround(std::clamp((values[i * each + k] + 1) * 127.5f, 0.0f, 255.0f)));
+  }
+  return images;
+}
+
+namespace {
+
+std::vector<Image> pictures_from(Model& model, DeviceContext& context, std::span<const float> noise) {
+  const int nz = model.config.nz, count = int(noise.size()) / nz;
+  std::vector<Image> images;
+  for (int first = 0; first < count; first += 64) {
+    const int n = std::min(64, count - first);
+    Tensor z(context, {n, nz});
+    z.upload(noise.subspan(size_t(first) * nz, size_t(n) * nz));
+    for (auto& image : to_images(model.sample(z))) images.push_back(std::move(image));
+  }
+  return images;
+}
+
+std::vector<float> sample_noise(int count, int nz, uint64_t seed) {
+  std::vector<float> noise(size_t(count) * nz);
+  for (size_t i = 0; i < noise.size(); ++i)
+    noise[i] = random_normal(seed, uint32_t(RandomStream::samples), 0, i);
+  return noise;
+}
+
+}  // namespace
+
+std::vector<Image> sample_pictures(LoadedModel& loaded, int count, uint64_t seed) {
+  return pictures_from(*loaded.model, *loaded.context, sample_noise(count, loaded.config.nz, seed));
+}
+
+std::vector<Image> sample_walk(LoadedModel& loaded, int count, int stops, uint64_t seed) {
+  const int nz = loaded.config.nz;
+  const std::vector<float> points = sample_noise(stops, nz, seed);
+  std::vector<float> noise(size_t(count) * nz);
+  for (int i = 0; i < count; ++i) {
+    const double place = count > 1 ? double(i) * (stops - 1) / (count - 1) : 0;
+    const int a = std::min(int(place), std::max(stops - 2, 0)), b = std::min(a + 1, stops - 1);
+    const float *p = &points[size_t(a) * nz], *q = &points[size_t(b) * nz];
+    // Spherical interpolation keeps the length that the generator was trained on.
+    double pp = 0, qq = 0, pq = 0;
+    for (int k = 0; k < nz; ++k) pp += p[k] * p[k], qq += q[k] * q[k], pq += p[k] * q[k];
+    const double angle = std::acos(std::clamp(pq / std::sqrt(pp * qq), -1.0, 1.0)), t = place - a;
+    const bool straight = std::sin(angle) < 1e-6;
+    const double wp = straight ? 1 - t : std::sin((1 - t) * angle) / std::sin(angle);
+    const double wq = straight ? t : std::sin(t * angle) / std::sin(angle);
+    for (int k = 0; k < nz; ++k) noise[size_t(i) * nz + k] = float(wp * p[k] + wq * q[k]);
+  }
+  return pictures_from(*loaded.model, *loaded.context, noise);
+}
+
+LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& device) {
+  const auto file = SafetensorsFile::open(find_checkpoint(run_or_checkpoint));
+  file.verify_hashes();
+  LoadedModel loaded;
+  loaded.config = read_checkpoint_config(file);
+  loaded.context = std::make_unique<DeviceContext>(choose_device(device).device);
+  loaded.model = build_model(*loaded.context, loaded.config);
+  load_checkpoint(file, *loaded.model, nullptr, false);
+  loaded.step = file.read_i64("state.step").at(0);
+  return loaded;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// loop
+
+namespace {
+
+constexpr int kGridPictures = 64;
+
+DataOptions data_options(const Config& c) {
+  DataOptions o;
+  o.source = c.data;
+  o.size = c.size;
+  o.load_size = c.load_size;
+  o.channels = c.channels;
+  o.augment = !c.no_augment;
+  o.shuffle = !c.no_shuffle;
+  o.split = c.split;
+  o.matte = parse_colour(c.matte);
+  o.max_bad = c.max_bad;
+  o.workers = c.workers;
+  o.cache_gb = c.cache_gb;
+  o.seed = uint64_t(c.seed);
+  return o;
+}
+
+// The first tensor that holds a number that is not finite, in words.
+std::string first_bad_tensor(Model& model) {
+  for (auto& player : model.players)
+    for (int i = 0; i < int(player->parameters.infos().size()); ++i) {
+      const auto& info = player->parameters.infos()[i];
+      auto bad = [](const std::vector<float>& values) {
+        return std::any_of(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+      };
+      if (!info.buffer && bad(player->parameters.gradient(i).host_f32()))
+        return fmt::format("the gradient of {}.{} {}", player->name, info.name, to_string(info.shape));
+      if (bad(player->parameters.value(i).host_f32()))
+        return fmt::format("{}.{} {}", player->name, info.name, to_string(info.shape));
+    }
+  return "none of the weights and gradients";
+}
+
+void print_plan(const Config& config, const Origins& origins, const StepPlan& plan, Device device) {
+  const double megabyte = 1 << 20;
+  if (config.json) {
+    fmt::print(
+        "{{\"device\":\"{}\",\"parameters_G\":{},\"parameters_D\":{},\"memory_bytes\":{},\"flop_per_step\":{:"
+        ".0f},"
+        "\"operations_per_step\":{}}}\n",
+        name_of(device), plan.parameters_g, plan.parameters_d,
+        plan.buffer_bytes + plan.data_bytes + plan.library_bytes, plan.flop, plan.operations);
+    return;
+  }
+  for_each_field(config, [&](const Field& field, const auto& value) {
+    std::string text;
+    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::vector<double>>)
+      text = fmt::format("{}", fmt::join(value, ","));
+    else text = fmt::format("{}", value);
+    const auto origin = origins.find(field.name);
+    fmt::print("{:<16}{:<24}{}\n", field.name, text.empty() ? "-" : text,
+               origin == origins.end() ? "default" : origin->second);
+  });
+  fmt::print("\ndevice           {}\n", name_of(device));
+  fmt::print("parameters       G {}  D {}\n", plan.parameters_g, plan.parameters_d);
+  fmt::print(
+      "memory           {:.0f} MB: {:.0f} weights, moments and activations, {:.0f} pictures, {:.0f} library "
+      "and code\n",
+      double(plan.buffer_bytes + plan.data_bytes + plan.library_bytes) / megabyte,
+      double(plan.buffer_bytes) / megabyte, double(plan.data_bytes) / megabyte,
+      double(plan.library_bytes) / megabyte);
+  fmt::print("work per step    {:.2f} GFLOP in {} operations\n", plan.flop / 1e9, plan.operations);
+}
+
+// One run: everything between the settings and the exit code.
+class Trainer {
+ public:
+  Trainer(Config config, const Origins& origins) : config_(std::move(config)), origins_(origins) {}
+
+  int run() {
+    prepare_config();
+    const ChosenDevice chosen = choose_device(config_.device);
+    StepPlan plan = plan_step(config_, chosen.device);
+    if (!replay_) {
+      pictures_ = std::make_unique<PictureSet>(data_options(config_));
+      plan.data_bytes = pictures_->cache_bytes();
+      if (config_.batch > pictures_->train_count())
+        fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
+             config_.batch, pictures_->train_count(), config_.data, pictures_->train_count());
+    }
+    plan_length();
+    if (config_.dry_run) {
+      print_plan(config_, origins_, plan, chosen.device);
+      return int(Exit::ok);
+    }
+    Progress progress(config_.quiet);
+    progress_ = &progress;
+    progress.say(fmt::format("{} on {}{}: {} + {} parameters, {:.1f} GFLOP a step, about {:.0f} MB",
+                             config_.model, name_of(chosen.device),
+                             chosen.why.empty() ? "" : " (" + chosen.why + ")", plan.parameters_g,
+                             plan.parameters_d, plan.flop / 1e9,
+                             double(plan.buffer_bytes + plan.data_bytes + plan.library_bytes) / (1 << 20)));
+
+    context_ = std::make_unique<DeviceContext>(chosen.device);
+    model_ = build_model(*context_, config_);
+    load_weights();
+    if (!folder_) folder_ = RunFolder::create(config_.out, config_.model, config_.data, config_.force);
+    folder_->write_config(config_);
+    const int code = loop();
+    progress.finish();
+    return code;
+  }
+
+ private:
+  // Lengths given anywhere replace the preset's; a replay brings its own settings.
+  void prepare_config() {
+    if (!config_.replay.empty()) {
+      replay_ = std::make_unique<Replay>(config_.replay);
+      Config c = replay_->config();
+      if (!config_.model.empty() && config_.model != c.model)
+        fail(Exit::usage, "{} is a replay of {}, not of {}", config_.replay, c.model, config_.model);
+      c.out = config_.out, c.device = config_.device, c.force = config_.force, c.quiet = config_.quiet;
+      c.json = config_.json, c.verbose = config_.verbose, c.dry_run = config_.dry_run,
+      c.replay = config_.replay;
+      c.seed = config_.seed, c.deterministic = config_.deterministic;
+      c.data = config_.replay;
+      c.log_every = 1, c.sample_every = 0, c.save_every = 0;
+      config_ = c;
+      return;
+    }
+    auto from_preset = [&](const char* name) {
+      const auto origin = origins_.find(name);
+      return origin == origins_.end() || origin->second == "preset" || origin->second == "default";
+    };
+    const bool given = !from_preset("steps") || !from_preset("epochs") || !from_preset("minutes");
+    if (given) {
+      if (from_preset("steps")) config_.steps = 0;
+      if (from_preset("epochs")) config_.epochs = 0;
+      if (from_preset("minutes")) config_.minutes = 0;
+    }
+    if (config_.steps == 0 && config_.epochs == 0 && config_.minutes == 0)
+      fail(Exit::usage, "nothing says how long to train: give --steps, --epochs or --minutes");
+    if (config_.data.empty())
+      fail(Exit::usage, "no pictures to train on: gan train {} FOLDER, or builtin:comics", config_.model);
+    find_model(config_.model).check(config_);
+  }
+
+  void plan_length() {
+    if (replay_) {
+      last_step_ = replay_->steps();
+      steps_per_epoch_ = last_step_;
+      return;
+    }
+    steps_per_epoch_ = std::max<int64_t>(1, pictures_->draws_per_epoch(config_.batch) / config_.n_critic);
+    last_step_ = config_.steps > 0 ? config_.steps : INT64_MAX;
+    if (config_.epochs > 0) last_step_ = std::min(last_step_, config_.epochs * steps_per_epoch_);
+    if (last_step_ == INT64_MAX && config_.lr_policy != "constant")
+      fail(Exit::usage,
+           "--lr-policy {} needs to know the number of epochs: give --steps or --epochs with --minutes",
+           config_.lr_policy);
+    epochs_ = last_step_ == INT64_MAX ? 1 : (last_step_ + steps_per_epoch_ - 1) / steps_per_epoch_;
+  }
+
+  void load_weights() {
+    if (replay_) {
+      replay_->set_initial_weights(*model_);
+    } else if (!config_.resume.empty()) {
+      folder_ = RunFolder::open(config_.resume);
+      const auto file = SafetensorsFile::open(find_checkpoint(config_.resume));
+      file.verify_hashes();
+      load_checkpoint(file, *model_, &state_, true);
+      progress_->say(fmt::format("resumed at step {} from {}", state_.step, file.path().string()));
+    } else if (!config_.init.empty()) {
+      const auto file = SafetensorsFile::open(find_checkpoint(config_.init));
+      file.verify_hashes();
+      load_checkpoint(file, *model_, nullptr, false);
+    }
+  }
+
+  StepInput next_input(bool log) {
+    StepInput in;
+    if (replay_) {
+      in = replay_->input(*context_, state_.step);
+    } else {
+      for (int i = 0; i < config_.n_critic; ++i, ++state_.draw) {
+        in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch));
+        in.z.push_back(random_normal(*context_, {config_.batch, config_.nz}, uint64_t(config_.seed),
+                                     uint32_t(RandomStream::noise), uint32_t(state_.draw)));
+      }
+    }
+    const double factor = learning_rate_factor(config_.lr_policy, state_.step / steps_per_epoch_, epochs_);
+    in.learning_rate_g = config_.lr * factor;
+    in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
+    in.log = log;
+    return in;
+  }
+
+  int loop() {
+    MetricsFile metrics(folder_->path() / "metrics.jsonl", config_, state_.step);
+    StopOnSignal signals;
+    // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
+    // points look.
+    const bool shared_memory = context_->device() != Device::cuda;
+    const double seconds_before = state_.seconds, start = now();
+    const int64_t images_before = state_.images;
+    Metrics shown;
+    bool done = state_.step >= last_step_;
+    if (done) progress_->say(fmt::format("nothing to do: step {} of {} is reached", state_.step, last_step_));
+    while (!done) {
+      const int64_t step = state_.step + 1;
+      const bool due = config_.log_every > 0 && step % config_.log_every == 0;
+      const bool log = due || step == last_step_;
+      const StepInput input = next_input(log);
+      const StepResult result = model_->step(input);
+      state_.step = step;
+      state_.images += int64_t(config_.batch) * config_.n_critic;
+      if (log || shared_memory) shown = check_finite(result);
+      state_.seconds = seconds_before + (now() - start);
+      done = step == last_step_ || stop_signal ||
+             (config_.minutes > 0 && state_.seconds >= config_.minutes * 60);
+      if (due || (done && config_.log_every > 0)) {
+        Metrics line{{"lr", input.learning_rate_g}};
+        line.insert(line.end(), shown.begin(), shown.end());
+        metrics.write(step, state_.images, state_.seconds, line);
+      }
+      if (config_.sample_every > 0 && (done || step % config_.sample_every == 0)) write_grid();
+      if (done || (config_.save_every > 0 && step % config_.save_every == 0)) save();
+      const double elapsed = now() - start;
+      const double rate = double(state_.images - images_before) / std::max(elapsed, 1e-9);
+      progress_->show({step, last_step_ == INT64_MAX ? 0 : last_step_, rate,
+                       seconds_left(elapsed, images_before), peak_resident_bytes(), shown});
+    }
+    if (stop_signal) {
+      progress_->say(fmt::format("stopped by a signal at step {}; go on with: gan train --resume {}",
+                                 state_.step, folder_->path().string()));
+      return 128 + stop_signal;
+    }
+    return int(Exit::ok);
+  }
+
+  double seconds_left(double elapsed, int64_t images_before) const {
+    const int64_t done = (state_.images - images_before) / (int64_t(config_.batch) * config_.n_critic);
+    double left = -1;
+    if (last_step_ != INT64_MAX && done > 0) left = elapsed / double(done) * double(last_step_ - state_.step);
+    if (config_.minutes > 0) {
+      const double by_clock = config_.minutes * 60 - state_.seconds;
+      left = left < 0 ? by_clock : std::min(left, by_clock);
+    }
+    return left;
+  }
+
+  Metrics check_finite(const StepResult& result) {
+    Metrics values = result.read();
+    for (const auto& [name, value] : values)
+      if (!std::isfinite(value)) {
+        progress_->finish();
+        fail(Exit::diverged,
+             "diverged: {} is {} at step {}; the first tensor that is not finite is {}. The last checkpoint "
+             "is "
+             "untouched; try a smaller --lr or another --gan-loss",
+             name, value, state_.step, first_bad_tensor(*model_));
+      }
+    return values;
+  }
+
+  void write_grid() {
+    const auto noise = sample_noise(kGridPictures, config_.nz, uint64_t(config_.seed));
+    folder_->write_sample(state_.step, make_grid(pictures_from(*model_, *context_, noise), 8, 2, 255));
+  }
+
+  void save() {
+    save_checkpoint(folder_->checkpoint_path(state_.step), *model_, state_);
+    folder_->set_latest(state_.step);
+    folder_->prune_checkpoints(config_.keep);
+  }
+
+  Config config_;
+  const Origins& origins_;
+  std::unique_ptr<DeviceContext> context_;  // first: what holds device memory goes before it
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<Replay> replay_;
+  std::unique_ptr<PictureSet> pictures_;
+  std::optional<RunFolder> folder_;
+  Progress* progress_ = nullptr;
+  TrainState state_;
+  int64_t last_step_ = 0, steps_per_epoch_ = 1, epochs_ = 1;
+};
+
+}  // namespace
+
+int train(Config config, const Origins& origins) { return Trainer(std::move(config), origins).run(); }
+
+}  // namespace gan

@@ -1,0 +1,31 @@
+// The list of models.
+#include "models/zoo.h"
+
+#include "models/dcgan.h"
+#include "models/mlpgan.h"
+
+namespace gan {
+
+std::span<const ZooEntry> zoo() {
+  static const ZooEntry entries[] = {
+      {"dcgan", "pictures from noise, convolutional (Radford et al. 2016)", dcgan_preset, dcgan_check,
+       make_dcgan},
+      {"mlpgan", "pictures from noise, fully connected (Goodfellow et al. 2014)", mlpgan_preset, mlpgan_check,
+       make_mlpgan},
+  };
+  return entries;
+}
+
+const ZooEntry& find_model(const std::string& name) {
+  std::string all;
+  const ZooEntry* nearest = nullptr;
+  for (const auto& entry : zoo()) {
+    if (name == entry.name) return entry;
+    all += std::string(all.empty() ? "" : ", ") + entry.name;
+    if (edit_distance(name, entry.name) <= 2) nearest = &entry;
+  }
+  fail(Exit::usage, "unknown model `{}`{}; there are: {}", name,
+       nearest ? fmt::format("; did you mean {}?", nearest->name) : "", all);
+}
+
+}  // namespace gan

@@ -1,0 +1,24 @@
+// The models there are: an explicit list, no registration behind the scenes. A new network is one file and
+// one row.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+
+#include "models/model.h"
+
+namespace gan {
+
+struct ZooEntry {
+  const char* name;
+  const char* summary;           // one line, for --help
+  void (*preset)(Config&);       // the paper's values
+  void (*check)(const Config&);  // refuses what the model cannot be, Exit::usage with the nearest that works
+  std::unique_ptr<Model> (*make)();
+};
+
+std::span<const ZooEntry> zoo();
+// Throws Exit::usage naming the models there are, and the nearest.
+const ZooEntry& find_model(const std::string& name);
+
+}  // namespace gan

@@ -1,0 +1,68 @@
+// When is a device's result right? The rule for tolerances, and the report of what is not right.
+//
+// Three results are computed from the same inputs (which all types hold exactly): `exact` in float64, `plain`
+// by the same simple loops in float32, and the device's. Element i of an output may differ from exact by
+//
+//   4 * yardstick + 4 ulp(exact[i])                         ulp(v) = 2^-23 |v|
+//   + 2^-8 (|exact[i]| + the above)                         one rounding, when the output is stored as
+//   bfloat16
+//
+// where yardstick = max over the output of |plain - exact|: what rounding does to a straightforward float32
+// version of this very case. So a device may sum in another order or fuse operations, but not be of another
+// class of accuracy. An output of few elements can meet exact by luck; there the yardstick also takes the
+// largest change of exact when every input moves by half a float32 ulp (in three random ways), which is the
+// problem's condition. Cases marked bit_exact (random numbers) allow only exact[i] rounded to the type. A
+// case whose yardstick exceeds 2^-10 of its largest element tests nothing and is reported as ill-conditioned.
+#pragma once
+#include <cfloat>
+#include <cmath>
+#include <string>
+
+#include "tests/cases.h"
+
+namespace gan::tests {
+
+struct Expected {
+  Values exact;
+  double yardstick = 0;
+};
+
+inline std::string coordinates(int64_t index, const std::vector<int64_t>& shape) {
+  std::string text;
+  for (size_t d = shape.size(); d-- > 0; index /= shape[d])
+    text = fmt::format("{}{}{}", index % shape[d], text.empty() ? "" : ",", text);
+  return "[" + text + "]";
+}
+
+inline double tolerance(const Expected& expected, size_t i, DType type) {
+  const double size = std::abs(expected.exact[i]);
+  double allowed = 4 * expected.yardstick + 4 * 0x1p-23 * size + FLT_MIN;
+  if (type == DType::bf16) allowed += 0x1p-8 * (size + allowed);
+  return allowed;
+}
+
+// Empty when got (stored as `type`) is right, else the first few elements that are not, one a line.
+inline std::string mismatches(const std::string& name, const std::vector<int64_t>& shape,
+                              const Expected& expected, const Values& got, DType type, bool bit_exact) {
+  double largest = 0;
+  for (double value : expected.exact)
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  if (expected.yardstick > 0x1p-10 * (largest > 0 ? largest : 1))
+    return fmt::format("  {}: ill-conditioned case: plain float32 is off by {:.3g}, largest element {:.3g}\n",
+                       name, expected.yardstick, largest);
+  std::string report;
+  int64_t wrong = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    const double want = bit_exact ? rounded_to(type, expected.exact[i]) : expected.exact[i];
+    const double allowed = bit_exact ? 0 : tolerance(expected, i, type);
+    const bool right = std::isfinite(want) ? std::abs(got[i] - want) <= allowed : !std::isfinite(got[i]);
+    if (right) continue;
+    if (wrong++ < 4)
+      report += fmt::format("  {}{} is {:.9g}, should be {:.9g} within {:.3g}\n", name, coordinates(i, shape),
+                            got[i], want, allowed);
+  }
+  if (wrong > 4) report += fmt::format("  {}: {} of {} elements are wrong\n", name, wrong, got.size());
+  return report;
+}
+
+}  // namespace gan::tests

@@ -1,0 +1,79 @@
+// The test program: doctest with the list of devices at its start and one line of counts at its end. Skipped
+// tests (tests/skip.h) are neither passed nor failed. Exit code 0 only when no test failed. All of doctest's
+// options work.
+#define DOCTEST_CONFIG_IMPLEMENT
+#include <doctest/doctest.h>
+
+#include <cstdio>
+#include <set>
+#include <string>
+
+#include "kernels/kernels.h"
+#include "tests/skip.h"
+
+namespace gan::tests {
+namespace {
+
+struct Counts {
+  std::string running;            // name of the test in progress
+  std::set<std::string> skipped;  // names of the tests that were skipped
+  int passed = 0, failed = 0;
+};
+
+Counts& counts() {
+  static Counts all;
+  return all;
+}
+
+// Hears of every test's start and end.
+struct Counter : doctest::IReporter {
+  explicit Counter(const doctest::ContextOptions&) {}
+  void test_case_start(const doctest::TestCaseData& test) override { counts().running = test.m_name; }
+  void test_case_end(const doctest::CurrentTestCaseStats& test) override {
+    if (test.failure_flags) ++counts().failed;
+    else if (!counts().skipped.count(counts().running)) ++counts().passed;
+    counts().running.clear();
+  }
+  void test_case_reenter(const doctest::TestCaseData&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override {}
+  void report_query(const doctest::QueryData&) override {}
+  void test_run_start() override {}
+  void test_run_end(const doctest::TestRunStats&) override {}
+  void subcase_start(const doctest::SubcaseSignature&) override {}
+  void subcase_end() override {}
+  void log_assert(const doctest::AssertData&) override {}
+  void log_message(const doctest::MessageData&) override {}
+  void test_case_skipped(const doctest::TestCaseData&) override {}  // left out by a filter
+};
+DOCTEST_REGISTER_LISTENER("counter", 1, Counter);
+
+void print_devices() {
+  std::string line = "devices of this build:";
+  for (Device device : {Device::cpu, Device::cuda, Device::simt, Device::ref})
+    if (find_backend(device)) line += std::string(" ") + name_of(device);
+  fmt::print("{}\n", line);
+  std::fflush(stdout);
+}
+
+}  // namespace
+
+void record_skip(const std::string& reason) {
+  if (counts().skipped.insert(counts().running).second)
+    fmt::print("skipped: {}: {}\n", counts().running, reason);
+  std::fflush(stdout);
+}
+
+}  // namespace gan::tests
+
+int main(int argc, char** argv) {
+  using namespace gan::tests;
+  doctest::Context context(argc, argv);
+  context.setOption("no-intro", true);
+  context.applyCommandLine(argc, argv);
+  print_devices();
+  const int code = context.run();
+  if (counts().passed + counts().failed + counts().skipped.size() > 0 || !context.shouldExit())
+    fmt::print("gan tests: {} test cases passed, {} failed, {} skipped\n", counts().passed, counts().failed,
+               counts().skipped.size());
+  return code;
+}

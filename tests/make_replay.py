@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+"""Makes a replay file: the initial weights and the inputs of a few training steps, and what PyTorch makes of them.
+
+`gan train MODEL --replay FILE` repeats the run. Beside NAME.safetensors stands NAME.expected.json: the losses of
+every step from PyTorch in float32 and in float64, the gap between these two runs (which bounds how well a third
+float32 run can agree), and sums over the final float64 weights. Inputs come from numpy with a seed, so that the file
+does not depend on the version of PyTorch. Read main() first, then train(), which is one training run.
+
+The files of tests/data/replay were made by `tests/make_replay.py --all tests/data/replay`.
+"""
+import argparse
+import json
+import os
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from torch_networks import build_networks, load_strictly, write_safetensors
+
+# The stored files: small networks, every adversarial loss, every norm. Larger initial weights where no batch norm
+# scales the activations, and a larger learning rate, let a mistake show in the losses after a few steps.
+STORED = {
+    "dcgan32-vanilla": "--gan-loss vanilla",
+    "dcgan32-minimax": "--gan-loss minimax --seed 2 --lr 1e-3 --init-std 0.05",
+    "dcgan32-lsgan": "--gan-loss lsgan --seed 3 --lr 1e-3 --init-std 0.05",
+    "dcgan32-hinge": "--gan-loss hinge --seed 4 --lr 1e-3 --init-std 0.05 --beta1 0",
+    "dcgan64-grey": "--size 64 --channels 1 --ngf 2 --ndf 3 --batch 3 --nz 10 --steps 4 --seed 5",
+    "dcgan32-none": "--norm none --seed 6 --lr 1e-3 --init-std 0.12",
+    "dcgan32-instance": "--norm instance --seed 7 --lr 1e-3 --init-std 0.12",
+    "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --steps 3 --lr 1e-3 --seed 8",
+}
+
+
+def main():
+    options = parse(None)
+    if options.all:
+        for name, arguments in STORED.items():
+            make(parse([*arguments.split(), "--out", os.path.join(options.all, name + ".safetensors")]))
+    else:
+        make(options)
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", default="replay.safetensors", help="the replay file; NAME.expected.json stands beside it")
+    parser.add_argument("--all", metavar="DIR", help="make the project's stored files in DIR; needs no other option")
+    parser.add_argument("--model", choices=("dcgan", "mlpgan"), default="dcgan")
+    parser.add_argument("--size", type=int, default=32)
+    parser.add_argument("--channels", type=int, default=3)
+    parser.add_argument("--nz", type=int, default=12)
+    parser.add_argument("--ngf", type=int, default=4)
+    parser.add_argument("--ndf", type=int, default=4)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--gan-loss", choices=("vanilla", "minimax", "lsgan", "hinge"), default="vanilla")
+    parser.add_argument("--norm", choices=("batch", "none", "instance"), default="batch")
+    parser.add_argument("--lr", type=float, default=2e-4)
+    parser.add_argument("--beta1", type=float, default=0.5)
+    parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of the DCGAN's convolution weights")
+    parser.add_argument("--seed", type=int, default=1)
+    return parser.parse_args(arguments)
+
+
+def make(options):
+    torch.set_num_threads(1)  # one order of summation, whatever the machine
+    keys = ["model", "size", "channels", "nz", "batch", "lr", "beta1", "gan_loss"]
+    keys += ["ngf", "ndf", "norm"] if options.model == "dcgan" else []
+    config = {key: getattr(options, key) for key in keys}
+    random = np.random.default_rng(options.seed)
+    initial = initial_weights(config, options.init_std, random)
+    inputs = {
+        "input.z": random.standard_normal((options.steps, options.batch, options.nz)).astype(np.float32),
+        "input.real": smooth_pictures(options, random),
+    }
+    tensors = {**{"init." + name: array for name, array in initial.items()}, **inputs}
+    toml = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
+    write_safetensors(options.out, tensors, {"format": "gan-replay/1", "config": toml})
+
+    steps32, final32 = train(config, initial, inputs, torch.float32)
+    steps64, final64 = train(config, initial, inputs, torch.float64)
+    expected = {
+        "torch": torch.__version__,
+        "config": config,
+        "steps": [
+            {"f32": a, "f64": b, "gap": max(abs(a[key] - b[key]) for key in a if key.startswith("loss_"))}
+            for a, b in zip(steps32, steps64)
+        ],
+        "final": {name: digest(final64[name], final32[name]) for name in final64},
+    }
+    path = os.path.splitext(options.out)[0] + ".expected.json"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(json.dumps(expected, indent=1) + "\n")  # Python writes the shortest digits that read back the same
+    last = steps64[-1]
+    gap = max(step["gap"] for step in expected["steps"])
+    print(f"{options.out}: {os.path.getsize(options.out)} bytes; last step loss_D {last['loss_D']:.6f} loss_G {last['loss_G']:.6f}; gap {gap:.1e}")
+
+
+def initial_weights(config, convolution_std, random):
+    """{G.name, D.name: float32 array}. The DCGAN's own initialisation, but nothing starts at a plain 0 or 1 (norm
+    shifts, biases, running statistics), so that a loader which skips a tensor is found out."""
+    weights = {}
+    for prefix, network in zip(("G.", "D."), build_networks(config)):
+        for name, tensor in network.state_dict().items():
+            shape = tuple(tensor.shape)
+            if name.endswith("num_batches_tracked"):
+                continue
+            if name.endswith("running_var"):
+                array = random.uniform(0.5, 1.5, shape)
+            elif name.endswith("running_mean"):
+                array = 0.1 * random.standard_normal(shape)
+            elif len(shape) == 4:  # a convolution
+                array = convolution_std * random.standard_normal(shape)
+            elif len(shape) == 2:  # a dense layer, (outputs, inputs)
+                array = random.uniform(-1, 1, shape) / np.sqrt(shape[1])
+                array = np.round(array * 1024) / 1024  # few distinct values: the stored file packs well
+            elif name.endswith("bias"):
+                array = 0.02 * random.standard_normal(shape)
+            else:  # the scale of a norm
+                array = 1 + 0.02 * random.standard_normal(shape)
+            weights[prefix + name] = array.astype(np.float32)
+    return weights
+
+
+def smooth_pictures(options, random):
+    """(steps, batch, channels, size, size) in [-1, 1]: a few low cosines each, as photographs mostly are."""
+    frequencies = np.arange(4)
+    waves = np.cos(np.pi * np.outer(frequencies, np.arange(options.size) + 0.5) / options.size)  # (4, size)
+    amplitudes = random.standard_normal((options.steps, options.batch, options.channels, 4, 4))
+    amplitudes /= 1 + frequencies[:, None] + frequencies[None, :]
+    return np.tanh(np.einsum("sncij,iy,jx->sncyx", amplitudes, waves, waves)).astype(np.float32)
+
+
+def discriminator_losses(kind, real, fake):
+    """(loss_D_real, loss_D_fake) from logits; plain means."""
+    if kind == "lsgan":
+        return (real - 1).square().mean(), fake.square().mean()
+    if kind == "hinge":
+        return F.relu(1 - real).mean(), F.relu(1 + fake).mean()
+    cross_entropy = F.binary_cross_entropy_with_logits
+    return cross_entropy(real, torch.ones_like(real)), cross_entropy(fake, torch.zeros_like(fake))
+
+
+def generator_loss(kind, fake):
+    if kind == "lsgan":
+        return (fake - 1).square().mean()
+    if kind == "hinge":
+        return -fake.mean()
+    if kind == "minimax":  # mean log(1 - D(fake)): the saturating form, what D's own term is minimised against
+        return -F.binary_cross_entropy_with_logits(fake, torch.zeros_like(fake))
+    return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
+
+
+def train(config, initial, inputs, dtype):
+    """One run. Returns the losses of each step and the final tensors {G.name, D.name: array}."""
+    generator, discriminator = build_networks(config)
+    load_strictly(generator, initial, "G.")
+    load_strictly(discriminator, initial, "D.")
+    generator.to(dtype).train()
+    discriminator.to(dtype).train()
+    betas = (config["beta1"], 0.999)
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    kind = config["gan_loss"]
+    steps = []
+    for z, real in zip(inputs["input.z"], inputs["input.real"]):
+        z, real = torch.from_numpy(z).to(dtype), torch.from_numpy(real).to(dtype)
+
+        fake = generator(z)
+        logits_real = discriminator(real)  # first running statistics of D: real, then fake
+        logits_fake = discriminator(fake.detach())
+        loss_real, loss_fake = discriminator_losses(kind, logits_real, logits_fake)
+        optimizer_d.zero_grad()
+        (loss_real + loss_fake).backward()
+        optimizer_d.step()
+
+        discriminator.requires_grad_(False)
+        loss_g = generator_loss(kind, discriminator(fake))  # the same fake, the updated D
+        optimizer_g.zero_grad()
+        loss_g.backward()
+        optimizer_g.step()
+        discriminator.requires_grad_(True)
+
+        score = torch.sigmoid if kind in ("vanilla", "minimax") else lambda logits: logits
+        values = {
+            "loss_D": loss_real + loss_fake,
+            "loss_D_real": loss_real,
+            "loss_D_fake": loss_fake,
+            "loss_G": loss_g,
+            "D_real": score(logits_real).mean(),
+            "D_fake": score(logits_fake).mean(),
+        }
+        steps.append({name: value.item() for name, value in values.items()})
+    final = {}
+    for prefix, network in (("G.", generator), ("D.", discriminator)):
+        for name, tensor in network.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                final[prefix + name] = tensor.numpy().copy()
+    return steps, final
+
+
+def digest(float64, float32):
+    """A tensor in a few numbers, in PyTorch's order of elements. `weighted_sum` is the sum of element[i] * (i+1)/n: it
+    changes when elements change places. `gap` is the largest difference between the two runs."""
+    flat = float64.ravel()
+    return {
+        "shape": list(float64.shape),
+        "sum": float(flat.sum()),
+        "abs_sum": float(np.abs(flat).sum()),
+        "weighted_sum": float((flat * np.arange(1, flat.size + 1)).sum() / flat.size),
+        "first8": flat[:8].tolist(),
+        "last8": flat[-8:].tolist(),
+        "gap": float(np.abs(float64 - float32).max()),
+    }
+
+
+if __name__ == "__main__":
+    main()

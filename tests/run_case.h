@@ -1,0 +1,108 @@
+// Runs a case of tests/cases.h on a device: binds its ports to buffers, calls, and brings the results back.
+//
+// Everything around the call is laid out to show a kernel's mistakes. Each buffer, scratch memory too, lies
+// between guard bands of 0xFF bytes, which are NaN in every float type: writing there is seen afterwards,
+// reading there poisons the result. Outputs that are only written start as NaN. Inputs must come back
+// unchanged. Under an address sanitizer the bands are left out, so that blocks have their exact size and the
+// sanitizer sees every step outside.
+#pragma once
+#include <cstring>
+#include <string>
+
+#include "kernels/bf16.h"
+#include "tests/cases.h"
+
+namespace gan::tests {
+
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr size_t guard_bytes = 0;
+#else
+inline constexpr size_t guard_bytes = 256;  // keeps the alignment of 128
+#endif
+
+using Bytes = std::vector<uint8_t>;
+
+Bytes encode(const Values& values, DType type);
+Values decode(const Bytes& bytes, DType type);
+
+// A block of device memory between guard bands.
+class GuardedBlock {
+ public:
+  GuardedBlock(const Memory& memory, Stream& stream, const Bytes& initial);
+  ~GuardedBlock() { memory_.release(block_); }
+  GuardedBlock(const GuardedBlock&) = delete;
+  GuardedBlock& operator=(const GuardedBlock&) = delete;
+
+  void* address() const { return static_cast<uint8_t*>(block_) + guard_bytes; }
+  // The contents; `intact` becomes false when a guard band was written to.
+  Bytes read(bool& intact) const;
+
+ private:
+  const Memory& memory_;
+  Stream& stream_;
+  size_t bytes_;
+  void* block_;
+};
+
+// A stream of a device whose scratch memory is a GuardedBlock, fresh for every size asked for. One at a time.
+class TestStream {
+ public:
+  explicit TestStream(const Backend& backend);
+  ~TestStream() { release_scratch(stream_); }
+  TestStream(const TestStream&) = delete;
+  TestStream& operator=(const TestStream&) = delete;
+
+  Stream& get() { return stream_; }
+  bool scratch_intact() const;
+
+ private:
+  Stream stream_;
+};
+
+// The device's backend when it can be used, else null and the reason (no such build, no GPU).
+const Backend* usable_backend(Device device, std::string& reason);
+
+// A case bound to a device's memory.
+template <class Args>
+class BoundCase {
+ public:
+  BoundCase(const Case<Args>& c, const std::vector<Values>& initial, const Storage& storage,
+            const Memory& memory, Stream& stream)
+      : case_(c), storage_(storage), args(c.args) {
+    for (size_t p = 0; p < c.ports.size(); ++p) {
+      const auto& port = c.ports[p];
+      const DType type = storage.of(port.kind);
+      initial_.push_back(initial[p].empty() ? Bytes(port.count() * size_of(type), 0xFF)
+                                            : encode(initial[p], type));
+      blocks_.push_back(std::make_unique<GuardedBlock>(memory, stream, initial_.back()));
+      if (port.input) args.*port.input = In{blocks_.back()->address(), type};
+      else args.*port.output = Out{blocks_.back()->address(), type, port.acc};
+    }
+  }
+
+  // Contents of the outputs, by port (inputs: empty), and what was damaged, in words.
+  std::vector<Bytes> outputs(std::string& damage) const {
+    std::vector<Bytes> all;
+    for (size_t p = 0; p < blocks_.size(); ++p) {
+      const auto& port = case_.ports[p];
+      bool intact = true;
+      Bytes bytes = blocks_[p]->read(intact);
+      if (!intact) damage += fmt::format("  {}: written outside of the buffer\n", port.name);
+      if (port.input && bytes != initial_[p])
+        damage += fmt::format("  {}: an input was changed\n", port.name);
+      all.push_back(port.output ? std::move(bytes) : Bytes{});
+    }
+    return all;
+  }
+
+ private:
+  const Case<Args>& case_;
+  Storage storage_;
+  std::vector<Bytes> initial_;
+  std::vector<std::unique_ptr<GuardedBlock>> blocks_;
+
+ public:
+  Args args;  // ready to be run
+};
+
+}  // namespace gan::tests

@@ -1,0 +1,204 @@
+// Every variant of every operation on every device, on every case of the table (tests/cases.h), against the
+// float64 reference by the rule of tests/compare.h.
+//
+// A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
+// must give the same bits under every order of threads: forward, reverse, and GAN_TEST_SEEDS (default 4)
+// random ones. Each variant must have fitted at least one case. Operations are subcases: run one with
+//   gan_tests --test-case="kernels on simt" --subcase=norm_fwd
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <map>
+
+#include "kernels/ref/ref.h"
+#include "kernels/simt/simt.h"
+#include "tests/compare.h"
+#include "tests/run_case.h"
+#include "tests/skip.h"
+
+namespace gan::tests {
+namespace {
+
+// Layers of full width are for optimised builds: elsewhere they take minutes and show nothing new.
+#if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+constexpr bool run_real_widths = true;
+#else
+constexpr bool run_real_widths = false;
+#endif
+
+// The outputs of compute<T> on the host, as numbers.
+template <class T, class Args>
+std::vector<Values> compute_on_host(const Case<Args>& c, const std::vector<Values>& initial,
+                                    const Storage& storage) {
+  const Backend& host = *find_backend(Device::ref);
+  Stream stream;
+  BoundCase<Args> bound(c, initial, storage, host.memory, stream);
+  ref::compute<T>(bound.args);
+  std::string damage;
+  std::vector<Values> results;
+  for (const Bytes& bytes : bound.outputs(damage)) results.push_back(decode(bytes, dtype_of<T>()));
+  GAN_CHECK(damage.empty(), "the reference itself: {} {}:\n{}", Args::op, c.name, damage);
+  return results;
+}
+
+double largest_difference(const Values& a, const Values& b) {
+  double largest = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (std::isfinite(a[i])) largest = std::max(largest, std::abs(a[i] - b[i]));
+  return largest;
+}
+
+// What the outputs of a case should be, by port; computed once for all devices and variants.
+template <class Args>
+const std::vector<Expected>& expected(const Case<Args>& c, const std::vector<Values>& initial,
+                                      bool bfloat16) {
+  static std::map<std::pair<const Case<Args>*, bool>, std::vector<Expected>> known;
+  auto [entry, is_new] = known.try_emplace({&c, bfloat16});
+  if (!is_new) return entry->second;
+  const auto exact = compute_on_host<double>(c, initial, float64_run);
+  const auto plain = compute_on_host<float>(c, initial, float32_run);
+  bool few = false;
+  for (size_t p = 0; p < c.ports.size(); ++p) {
+    entry->second.push_back({exact[p], c.bit_exact ? 0 : largest_difference(exact[p], plain[p])});
+    few = few || (c.ports[p].output && c.ports[p].count() < 64);
+  }
+  for (uint32_t way = 0; few && !c.bit_exact && way < 3; ++way) {
+    auto moved = initial;
+    for (size_t p = 0; p < moved.size(); ++p)
+      if (c.ports[p].kind == Kind::value || c.ports[p].kind == Kind::f32)
+        for (size_t i = 0; i < moved[p].size(); ++i)
+          moved[p][i] *= random_uniform(way, 0, p, i) < 0.5f ? 1 - 0x1p-24 : 1 + 0x1p-24;
+    const auto changed = compute_on_host<double>(c, moved, float64_run);
+    for (size_t p = 0; p < c.ports.size(); ++p)
+      if (c.ports[p].count() < 64) {
+        double& yardstick = entry->second[p].yardstick;
+        yardstick = std::max(yardstick, largest_difference(exact[p], changed[p]));
+      }
+  }
+  return entry->second;
+}
+
+// In which order simt runs the threads; one entry, without meaning, on the other devices.
+std::vector<simt::Config> schedules(Device device, bool all) {
+  simt::Config config = simt::config();
+  if (device != Device::simt || !all) return {config};
+  const char* text = std::getenv("GAN_TEST_SEEDS");
+  const int seeds = text ? std::atoi(text) : 4;
+  std::vector<simt::Config> list;
+  for (auto schedule : {simt::Schedule::forward, simt::Schedule::reverse}) {
+    config.schedule = schedule;
+    list.push_back(config);
+  }
+  config.schedule = simt::Schedule::random;
+  for (int seed = 1; seed <= seeds; ++seed) {
+    config.seed = uint64_t(seed);
+    list.push_back(config);
+  }
+  return list;
+}
+
+struct Tally {
+  int cases = 0, runs = 0, refused = 0;
+};
+Tally tallies[4];  // by device
+
+// One case by one variant. Returns what is wrong, or nothing.
+template <class Args>
+std::string check_case(const Backend& backend, const Variant<Args>& variant, const Case<Args>& c,
+                       bool bfloat16, Tally& tally) {
+  const Storage storage = backend.device == Device::ref ? float64_run : bfloat16 ? bfloat16_run : float32_run;
+  const auto initial = contents(c, bfloat16 ? bfloat16_run : float32_run);
+  TestStream stream(backend);
+  std::string report;
+  std::vector<Bytes> first;
+  auto orders = schedules(backend.device, !c.real_width);
+  if (!c.real_width) orders.push_back(orders.front());  // once more: the same bits?
+  const simt::Config before = simt::config();
+  for (size_t run = 0; run < orders.size() && report.empty(); ++run) {
+    simt::config() = orders[run];
+    BoundCase<Args> bound(c, initial, storage, backend.memory, stream.get());
+    if (variant.fits(bound.args)) {
+      ++tally.refused;
+      return {};
+    }
+    ++tally.runs;
+    try {
+      variant.run(bound.args, stream.get());
+      backend.memory.synchronize(stream.get());
+    } catch (const Error& error) {
+      report += fmt::format("  threw: {}\n", error.what());
+      break;
+    }
+    std::vector<Bytes> outputs = bound.outputs(report);
+    if (!stream.scratch_intact()) report += "  written outside of the scratch memory\n";
+    if (run == 0) {
+      const auto& want = expected(c, initial, bfloat16);
+      for (size_t p = 0; p < c.ports.size(); ++p) {
+        const DType type = storage.of(c.ports[p].kind);
+        if (c.ports[p].output)
+          report += mismatches(c.ports[p].name, c.ports[p].shape, want[p], decode(outputs[p], type), type,
+                               c.bit_exact);
+      }
+      first = std::move(outputs);
+    } else if (outputs != first) {
+      report += fmt::format("  run {} gave other bits than run 0 ({})\n", run,
+                            backend.device == Device::simt ? simt::replay() : "repeated");
+    }
+  }
+  simt::config() = before;
+  ++tally.cases;
+  return report;
+}
+
+template <class Args>
+void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
+  CHECK_MESSAGE(!cases<Args>().empty(), "no case for ", Args::op);
+  for (const Variant<Args>& variant : op.variants) {
+    const bool stores_bf16 = std::string(variant.dtypes).find("bf16") != std::string::npos;
+    for (bool bfloat16 : {false, true}) {
+      if (bfloat16 && !stores_bf16) continue;
+      const int cases_before = tally.cases;
+      int failures = 0;
+      for (const Case<Args>& c : cases<Args>()) {
+        if (c.real_width && !run_real_widths) continue;
+        const std::string report = check_case(backend, variant, c, bfloat16, tally);
+        // The first failures tell the story; the rest are counted.
+        if (!report.empty() && ++failures <= 5)
+          ADD_FAIL_CHECK_AT(__FILE__, __LINE__,
+                            fmt::format("{} {} {}{}: case \"{}\"\n{}", gan::name_of(backend.device), Args::op,
+                                        variant.name, bfloat16 ? " bf16" : "", c.name, report));
+      }
+      CHECK_MESSAGE(failures == 0, fmt::format("{} {} {}: {} cases failed", gan::name_of(backend.device),
+                                               Args::op, variant.name, failures));
+      CHECK_MESSAGE(tally.cases > cases_before,
+                    fmt::format("{} {} {}{} fits no case of the table", gan::name_of(backend.device),
+                                Args::op, variant.name, bfloat16 ? " bf16" : ""));
+    }
+  }
+}
+
+void check_device(Device device) {
+  std::string reason;
+  const Backend* backend = usable_backend(device, reason);
+  if (!backend) GAN_SKIP(reason);
+  for_each_op(*backend, [&](const char*, const auto& op) {
+    SUBCASE(op.name()) { check_operation(*backend, op, tallies[int(device)]); }
+  });
+}
+
+TEST_CASE("kernels on ref") { check_device(Device::ref); }
+TEST_CASE("kernels on cpu") { check_device(Device::cpu); }
+TEST_CASE("kernels on simt") { check_device(Device::simt); }
+TEST_CASE("kernels on cuda") { check_device(Device::cuda); }
+
+TEST_CASE("kernels: what the devices ran") {
+  for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda}) {
+    const Tally& tally = tallies[int(device)];
+    if (tally.cases > 0)
+      fmt::print("kernels on {}: {} cases in {} runs, {} refused by variants they do not fit\n",
+                 gan::name_of(device), tally.cases, tally.runs, tally.refused);
+  }
+}
+
+}  // namespace
+}  // namespace gan::tests

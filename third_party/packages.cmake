@@ -1,0 +1,63 @@
+# Finds every package the project uses (table in third_party/README.md). No network, no copied source: what is missing
+# is one error that names the Debian package. Also used by the installed package's configuration file.
+
+function(gan_require what package)
+  if(NOT ${what})
+    message(FATAL_ERROR "gan needs ${package} (not found: ${what}). Run tools/setup.sh, or: apt install ${package}")
+  endif()
+endfunction()
+
+find_package(Threads REQUIRED)
+find_package(OpenMP COMPONENTS CXX QUIET)
+gan_require(OpenMP_CXX_FOUND "g++ (with OpenMP) or libomp-dev for clang")
+find_package(fmt QUIET)
+gan_require(fmt_FOUND libfmt-dev)
+
+# oneDNN's own CMake files ask for OpenCL headers, which the cpu device does not use.
+find_path(GAN_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)
+find_library(GAN_ONEDNN_LIBRARY dnnl)
+gan_require(GAN_ONEDNN_INCLUDE libdnnl-dev)
+gan_require(GAN_ONEDNN_LIBRARY libdnnl-dev)
+
+# Header-only packages.
+find_path(GAN_STB_INCLUDE stb_image.h PATH_SUFFIXES stb)
+gan_require(GAN_STB_INCLUDE libstb-dev)
+find_path(GAN_JSON_INCLUDE nlohmann/json.hpp)
+gan_require(GAN_JSON_INCLUDE nlohmann-json3-dev)
+find_path(GAN_TOMLPLUSPLUS_INCLUDE toml++/toml.h)
+gan_require(GAN_TOMLPLUSPLUS_INCLUDE libtomlplusplus-dev)
+find_path(GAN_CLI11_INCLUDE CLI/CLI.hpp)
+gan_require(GAN_CLI11_INCLUDE libcli11-dev)
+
+foreach(name stb json tomlplusplus cli11)
+  string(TOUPPER ${name} upper)
+  add_library(gan_${name} INTERFACE)
+  target_include_directories(gan_${name} SYSTEM INTERFACE $<BUILD_INTERFACE:${GAN_${upper}_INCLUDE}>)
+endforeach()
+add_library(gan_onednn INTERFACE)
+target_include_directories(gan_onednn SYSTEM INTERFACE $<BUILD_INTERFACE:${GAN_ONEDNN_INCLUDE}>)
+target_link_libraries(gan_onednn INTERFACE ${GAN_ONEDNN_LIBRARY})
+
+# CUDA: cudart is linked; cuBLAS and cuDNN are opened on first use and need only their headers here.
+set(GAN_WITH_CUDA OFF)
+if(GAN_CUDA)
+  if(GAN_CUDA STREQUAL "AUTO")
+    include(CheckLanguage)
+    check_language(CUDA)
+    if(CMAKE_CUDA_COMPILER)
+      set(GAN_WITH_CUDA ON)
+    else()
+      message(STATUS "gan: no CUDA toolkit, building without the cuda device")
+    endif()
+  else()
+    set(GAN_WITH_CUDA ON)
+  endif()
+  if(GAN_WITH_CUDA)
+    if(NOT CMAKE_CUDA_ARCHITECTURES)
+      set(CMAKE_CUDA_ARCHITECTURES ${GAN_CUDA_ARCHITECTURES})
+    endif()
+    enable_language(CUDA)
+    find_package(CUDAToolkit 12.4 REQUIRED)
+    message(STATUS "gan: cuda device with CUDA ${CUDAToolkit_VERSION}, architectures ${GAN_CUDA_ARCHITECTURES}")
+  endif()
+endif()
