@@ -51,15 +51,18 @@ struct WriteJob {
   const fs::path& path;  // as the caller named it
   fs::path folder;
   uint64_t needed = 0;  // bytes
+  bool renamed = false;
 };
 
 [[noreturn]] void write_failed(const WriteJob& job, const char* action, int error) {
   struct statvfs space {};
   const bool known = ::statvfs(job.folder.c_str(), &space) == 0;
   const uint64_t free_bytes = known ? uint64_t{space.f_bavail} * space.f_frsize : 0;
-  fail(Exit::io, "{}: cannot {}: {} ({} bytes needed, {} free in {}); an older file there is untouched",
-       job.path.string(), action, error_text(error), job.needed,
-       known ? fmt::format("{} bytes", free_bytes) : "unknown number", job.folder.string());
+  fail(Exit::io, "{}: cannot {}: {} ({} bytes needed, {} free in {}); {}", job.path.string(), action,
+       error_text(error), job.needed, known ? fmt::format("{} bytes", free_bytes) : "unknown number",
+       job.folder.string(),
+       job.renamed ? "the new file is complete but may not outlive a power cut"
+                   : "an older file there is untouched");
 }
 
 void write_all(const WriteJob& job, int descriptor, Bytes content) {
@@ -157,7 +160,7 @@ void write_file_atomically(const fs::path& path, std::span<const Bytes> parts) {
     target = fs::canonical(path, unresolvable);
     if (unresolvable) fail(Exit::io, "{}: a symbolic link that leads nowhere; remove it", path.string());
   }
-  const WriteJob job{path, target.has_parent_path() ? target.parent_path() : fs::path("."), needed};
+  WriteJob job{path, target.has_parent_path() ? target.parent_path() : fs::path("."), needed, false};
 
   struct stat old {};
   const bool exists = ::stat(target.c_str(), &old) == 0;
@@ -175,6 +178,7 @@ void write_file_atomically(const fs::path& path, std::span<const Bytes> parts) {
     write_failed(job, "keep the file's mode", errno);
   flush_to_disk(job, file.descriptor());
   file.rename_to(target);
+  job.renamed = true;
   flush_folder(job);
 }
 

@@ -76,9 +76,10 @@ void write_png(const std::filesystem::path& path, const Image& image);  // atomi
 
 // ---- resizing and cutting ----
 
-// Pillow's resampling, bit for bit: separable, horizontal first, 8-bit in between, fixed-point weights with
-// 22 bits; the filter's support grows with the factor when shrinking, which is what keeps small pictures free
-// of aliasing.
+// Pillow's resampling, bit for bit (versions up to 11; later ones may take the vertical pass first, which
+// differs by one step in places): separable, horizontal first, 8-bit in between, fixed-point weights with 22
+// bits. The filter's support grows with the factor when shrinking, which is what keeps small pictures free of
+// aliasing.
 enum class Filter {
   bilinear,  // triangle, support 1
   bicubic,   // Keys' cubic with a = -1/2, support 2

@@ -20,9 +20,7 @@ namespace {
 
 using Bytes = std::span<const std::byte>;
 
-constexpr uint64_t kMaxFileBytes = uint64_t{1}
-                                   << 29;  // 512 MiB; enough for max_pixels of 16-bit colour in a PPM
-constexpr int64_t kMaxSide = 65535;        // the largest that JPEG can express
+constexpr int64_t kMaxSide = 65535;  // the largest that JPEG can express
 
 // The file under examination: bounds-checked reads, and the one way to refuse it.
 class Source {

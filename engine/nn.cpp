@@ -51,11 +51,14 @@ void for_each_pair(const ParameterInfo& p, F f) {
 }
 }  // namespace
 
-std::vector<float> ParameterInfo::to_file(std::span<const float> values) const {
-  std::vector<float> result(values.size());
+template <class T>
+std::vector<T> ParameterInfo::to_file(std::span<const T> values) const {
+  std::vector<T> result(values.size());
   for_each_pair(*this, [&](int64_t here, int64_t there) { result[there] = values[here]; });
   return result;
 }
+template std::vector<float> ParameterInfo::to_file(std::span<const float>) const;
+template std::vector<double> ParameterInfo::to_file(std::span<const double>) const;
 
 std::vector<float> ParameterInfo::from_file(std::span<const float> values) const {
   std::vector<float> result(values.size());
@@ -157,7 +160,7 @@ void Parameters::complete_gradients() {
 }
 
 std::vector<float> Parameters::export_values(int index, const Tensor& flat) const {
-  return infos_.at(index).to_file(slice(index, flat ? flat : statistics_).host_f32());
+  return infos_.at(index).to_file<float>(slice(index, flat ? flat : statistics_).host_f32());
 }
 
 void Parameters::import_values(int index, std::span<const float> values, const Tensor& flat) const {

@@ -32,7 +32,8 @@ struct ParameterInfo {
   int64_t offset = 0;              // elements from the start of its flat buffer; set by build()
 
   Shape file_shape() const;  // in PyTorch's order
-  std::vector<float> to_file(std::span<const float> values) const;
+  template <class T>         // float, double
+  std::vector<T> to_file(std::span<const T> values) const;
   std::vector<float> from_file(std::span<const float> values) const;
 };
 

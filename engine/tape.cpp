@@ -6,6 +6,7 @@ namespace gan {
 void Tape::record(const char* name, Tensor& output, Backward backward) {
   output.set_gradient(std::make_shared<Gradient>());
   nodes_.push_back({name, output.shape(), output.gradient(), std::move(backward)});
+  if (on_record) on_record(nodes_.back());
 }
 
 void Tape::backward(const Tensor& scalar) {

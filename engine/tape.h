@@ -41,6 +41,7 @@ class Tape {
   void clear() { nodes_.clear(); }
   size_t size() const { return nodes_.size(); }
   const std::vector<Node>& nodes() const { return nodes_; }
+  std::function<void(const Node&)> on_record;  // told of every node, for `gan inspect --tape`
   bool enabled() const { return enabled_; }
 
  private:

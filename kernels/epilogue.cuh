@@ -18,6 +18,7 @@ struct Epilogue {
   T* out;
   const float* bias;  // one per column, or null
   Activation act;
+  float negative_slope;  // act(x) = x > 0 ? x : negative_slope * x, where is_piecewise_linear()
   bool add;
   bool vector;  // rows of out may be written four columns at a time
 
@@ -27,12 +28,23 @@ struct Epilogue {
   __device__ void store(int64_t index, int column, float sum) const {
     put(out, index, finish(sum, column), add);
   }
-  __device__ void store_four(int64_t index, int column, Four sums) const {
+
+  // For kernels that keep many sums per thread: tanh and sigmoid, repeated for each of them, would be most of
+  // the kernel's code. Kernels that store this way leave those two to a second launch.
+  bool is_piecewise_linear() const { return act.kind != Act::tanh && act.kind != Act::sigmoid; }
+  __device__ float finish_linear(float sum, int column) const {
+    const float x = bias ? sum + bias[column] : sum;
+    return x > 0 ? x : negative_slope == 0 ? 0.0f : negative_slope * x;
+  }
+  __device__ void store_linear(int64_t index, int column, float sum) const {
+    put(out, index, finish_linear(sum, column), add);
+  }
+  __device__ void store_four_linear(int64_t index, int column, Four sums) const {
     Four old = {};
     if (add) old = load_four(out + index);
 #pragma unroll
-    for (int i = 0; i < 4; ++i) sums.v[i] = old.v[i] + finish(sums.v[i], column + i);
-    GAN_GPU::store_four(out + index, sums);
+    for (int i = 0; i < 4; ++i) sums.v[i] = old.v[i] + finish_linear(sums.v[i], column + i);
+    store_four(out + index, sums);
   }
 };
 
@@ -46,7 +58,9 @@ Epilogue<T> make_epilogue(const Out& out, const In& bias, const Activation& act,
   GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "the slope of leaky_relu is {}", act.slope);
   T* address = out.as<T>();
   GAN_CHECK(reinterpret_cast<uintptr_t>(address) % sizeof(T) == 0, "misaligned output");
-  return {address, bias.as<float>(), act, out.acc == Acc::add, aligned_for_4(address, columns)};
+  const float negative_slope = act.kind == Act::relu ? 0.0f : act.kind == Act::leaky_relu ? float(act.slope) : 1.0f;
+  return {address,        bias.as<float>(),    act,
+          negative_slope, out.acc == Acc::add, aligned_for_4(address, columns)};
 }
 
 // The epilogue as a pass of its own, for sums that a library has already put into (or added to) the output.
@@ -59,8 +73,7 @@ __global__ void finish_kernel(int64_t count, int columns, Epilogue<T> epilogue) 
 template <class T>
 void finish_in_place(const Epilogue<T>& epilogue, int64_t count, int columns, Stream& stream) {
   if (!epilogue.bias && epilogue.act.kind == Act::none) return;
-  launch(finish_kernel<T>, grid_for(count), block_threads, 0, handle_of(stream), count,
-         columns, epilogue);
+  launch(finish_kernel<T>, grid_for(count), block_threads, 0, handle_of(stream), count, columns, epilogue);
 }
 
 }  // namespace gan::GAN_GPU

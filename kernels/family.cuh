@@ -47,7 +47,7 @@ __device__ __forceinline__ float activate(Activation act, float x) {
   switch (act.kind) {
     case Act::none: return x;
     case Act::relu: return x < 0 ? 0.0f : x;  // NaN stays NaN, so that divergence is noticed
-    case Act::leaky_relu: return x > 0 ? x : act.slope * x;
+    case Act::leaky_relu: return x > 0 ? x : float(act.slope) * x;
     case Act::tanh: return tanhf(x);
     case Act::sigmoid: return sigmoid(x);
   }
@@ -59,7 +59,7 @@ __device__ __forceinline__ float activation_slope(Activation act, float y) {
   switch (act.kind) {
     case Act::none: return 1.0f;
     case Act::relu: return y > 0 ? 1.0f : 0.0f;
-    case Act::leaky_relu: return y > 0 ? 1.0f : act.slope;
+    case Act::leaky_relu: return y > 0 ? 1.0f : float(act.slope);
     case Act::tanh: return 1.0f - y * y;
     case Act::sigmoid: return y * (1.0f - y);
   }

@@ -17,7 +17,8 @@ __device__ float normalised(uint8_t byte) { return float(byte) / 127.5f - 1.0f; 
 
 // naive: one element per thread.
 template <class T>
-__global__ void image_batch_naive(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch) {
+__global__ void image_batch_naive(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch,
+                                  bool add) {
   const int64_t count = int64_t(s.count) * s.height * s.width * s.channels;
   for (int64_t i = first_element(); i < count; i += element_step()) {
     const int c = int(i % s.channels);
@@ -27,7 +28,7 @@ __global__ void image_batch_naive(Sizes s, const uint8_t* pool, const int32_t* p
     const int32_t* place = placement + 4 * n;
     const int64_t index = place[0], top = place[1], left = place[2];
     const int64_t row = index * s.pool_height + top + y, column = left + (place[3] ? s.width - 1 - x : x);
-    batch[i] = from_float<T>(normalised(pool[(row * s.pool_width + column) * s.channels + c]));
+    put(batch, i, normalised(pool[(row * s.pool_width + column) * s.channels + c]), add);
   }
 }
 
@@ -35,7 +36,7 @@ __global__ void image_batch_naive(Sizes s, const uint8_t* pool, const int32_t* p
 // one for each element.
 template <class T>
 __global__ void __launch_bounds__(block_threads)
-    image_batch_rows(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch) {
+    image_batch_rows(Sizes s, const uint8_t* pool, const int32_t* placement, T* batch, bool add) {
   const int row_elements = s.width * s.channels;
   for (int64_t row = blockIdx.x; row < int64_t(s.count) * s.height; row += gridDim.x) {
     const int n = int(row / s.height), y = int(row - int64_t(n) * s.height);
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(block_threads)
     T* to = batch + row * row_elements;
     for (int i = int(threadIdx.x); i < row_elements; i += int(blockDim.x)) {
       const int x = i / s.channels, c = i - x * s.channels;
-      to[i] = from_float<T>(normalised(from[(place.w ? s.width - 1 - x : x) * s.channels + c]));
+      put(to, i, normalised(from[(place.w ? s.width - 1 - x : x) * s.channels + c]), add);
     }
   }
 }
@@ -58,7 +59,6 @@ Sizes checked(const ImageBatch& o) {
   GAN_CHECK(o.height <= o.pool_height && o.width <= o.pool_width, "a crop of {}x{} from pictures of {}x{}",
             o.height, o.width, o.pool_height, o.pool_width);
   GAN_CHECK(o.count == 0 || (o.pool && o.placement && o.batch));
-  GAN_CHECK(o.batch.acc == Acc::set, "image_batch overwrites");
   return {o.count, o.pool_height, o.pool_width, o.height, o.width, o.channels};
 }
 
@@ -67,7 +67,8 @@ void run_naive(const ImageBatch& o, Stream& stream) {
   if (s.count == 0) return;
   with_type(o.batch.dtype, [&]<class T>(T) {
     launch(image_batch_naive<T>, grid_for(int64_t(s.count) * s.height * s.width * s.channels), block_threads,
-           0, handle_of(stream), s, o.pool.as<uint8_t>(), o.placement.as<int32_t>(), o.batch.as<T>());
+           0, handle_of(stream), s, o.pool.as<uint8_t>(), o.placement.as<int32_t>(), o.batch.as<T>(),
+           o.batch.acc == Acc::add);
   });
 }
 
@@ -80,7 +81,7 @@ void run_rows(const ImageBatch& o, Stream& stream) {
   const unsigned blocks = unsigned(std::min<int64_t>(int64_t(s.count) * s.height, 1 << 20));
   with_type(o.batch.dtype, [&]<class T>(T) {
     launch(image_batch_rows<T>, blocks, threads, 0, handle_of(stream), s, o.pool.as<uint8_t>(),
-           o.placement.as<int32_t>(), o.batch.as<T>());
+           o.placement.as<int32_t>(), o.batch.as<T>(), o.batch.acc == Acc::add);
   });
 }
 

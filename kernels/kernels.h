@@ -73,7 +73,7 @@ enum class Act : uint8_t { none, relu, leaky_relu, tanh, sigmoid };
 // slope > 0 for that), so a fused forward pass keeps only y.
 struct Activation {
   Act kind = Act::none;
-  float slope = 0.2f;  // leaky_relu only, > 0
+  double slope = 0.2;  // leaky_relu only, > 0
 };
 
 // --------------------------------------------------------------------------------------------------------

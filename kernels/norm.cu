@@ -30,7 +30,8 @@ struct Forward {
   const T* x;                 // (segments, rows, channels)
   const float *gamma, *beta;  // (channels) or null
   Activation act;
-  T* y;                               // (segments, rows, channels)
+  T* y;  // (segments, rows, channels)
+  bool add_y;
   float *mean, *rstd;                 // (segments, channels)
   float *running_mean, *running_var;  // (channels) or null
 };
@@ -102,7 +103,7 @@ __global__ void forward_naive(Forward<T> f) {
     store_statistics(f, segment, c, float(mean), float(sum_of_squares));
     const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
     for (int64_t i = start; i < stop; i += f.channels)
-      f.y[i] = from_float<T>(activate(f.act, col.z(to_float(f.x[i]))));
+      put(f.y, i, activate(f.act, col.z(to_float(f.x[i]))), f.add_y);
   }
 }
 
@@ -200,7 +201,7 @@ __device__ void normalise_column(const Forward<T>& f, const Column& col, int64_t
 #pragma unroll
     for (int k = 0; k < rows_at_once; ++k) {
       const int64_t r = row + int64_t(k) * step;
-      if (r < end) f.y[(first_row + r) * f.channels + c] = from_float<T>(activate(f.act, col.z(value[k])));
+      if (r < end) put(f.y, (first_row + r) * f.channels + c, activate(f.act, col.z(value[k])), f.add_y);
     }
   }
 }
@@ -408,11 +409,12 @@ __global__ void __launch_bounds__(block_threads)
 
 template <class T>
 __global__ void infer_naive(int64_t count, int channels, float eps, const T* x, const float* gamma,
-                            const float* beta, const float* mean, const float* var, Activation act, T* y) {
+                            const float* beta, const float* mean, const float* var, Activation act, T* y,
+                            bool add) {
   for (int64_t i = first_element(); i < count; i += element_step()) {
     const int c = int(i % channels);
     const Column col{mean[c], 1.0f / sqrtf(var[c] + eps), gamma ? gamma[c] : 1.0f, beta ? beta[c] : 0.0f};
-    y[i] = from_float<T>(activate(act, col.z(to_float(x[i]))));
+    put(y, i, activate(act, col.z(to_float(x[i]))), add);
   }
 }
 
@@ -445,7 +447,7 @@ Forward<T> checked(const NormFwd& o) {
   GAN_CHECK(o.x && o.y && o.mean && o.rstd);
   GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
   GAN_CHECK(bool(o.running_mean) == bool(o.running_var), "running mean and variance come together");
-  GAN_CHECK(o.y.acc == Acc::set && o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "norm_fwd overwrites");
+  GAN_CHECK(o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "statistics are overwritten");
   return {o.size.segments,
           o.size.rows,
           o.size.channels,
@@ -456,6 +458,7 @@ Forward<T> checked(const NormFwd& o) {
           o.beta.as<float>(),
           o.act,
           o.y.as<T>(),
+          o.y.acc == Acc::add,
           o.mean.as<float>(),
           o.rstd.as<float>(),
           o.running_mean.as<float>(),
@@ -562,7 +565,6 @@ void check_infer(const NormInfer& o) {
   check_size(1, std::max<int64_t>(o.rows, 1), o.channels, o.eps, o.act);
   GAN_CHECK(o.rows >= 0 && o.mean && o.var && (o.rows == 0 || (o.x && o.y)), "rows {}", o.rows);
   GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-  GAN_CHECK(o.y.acc == Acc::set, "norm_infer overwrites");
 }
 void run_infer_naive(const NormInfer& o, Stream& stream) {
   check_infer(o);
@@ -570,7 +572,8 @@ void run_infer_naive(const NormInfer& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(infer_naive<T>, grid_for(o.rows * o.channels), block_threads, 0, handle_of(stream),
            o.rows * o.channels, o.channels, float(o.eps), o.x.as<T>(), o.gamma.as<float>(),
-           o.beta.as<float>(), o.mean.as<float>(), o.var.as<float>(), o.act, o.y.as<T>());
+           o.beta.as<float>(), o.mean.as<float>(), o.var.as<float>(), o.act, o.y.as<T>(),
+           o.y.acc == Acc::add);
   });
 }
 void run_infer_tiles(const NormInfer& o, Stream& stream) {
@@ -580,7 +583,7 @@ void run_infer_tiles(const NormInfer& o, Stream& stream) {
     Forward<T> f{};
     f.segments = 1, f.rows = o.rows, f.channels = o.channels, f.eps = float(o.eps);
     f.x = o.x.as<T>(), f.gamma = o.gamma.as<float>(), f.beta = o.beta.as<float>(), f.act = o.act,
-    f.y = o.y.as<T>();
+    f.y = o.y.as<T>(), f.add_y = o.y.acc == Acc::add;
     const ColumnTiles t(f.rows, f.channels, block_threads, 4096);
     launch(infer_tiles<T>, dim3(t.tiles, unsigned(t.chunks)), t.block, 0, handle_of(stream), f,
            o.mean.as<float>(), o.var.as<float>(), t.chunk_rows);

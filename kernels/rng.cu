@@ -37,19 +37,18 @@ struct Uniform {
 
 // naive: one element per thread, though one evaluation would make four.
 template <class Distribution, class T>
-__global__ void random_naive(Key key, int64_t count, T* y) {
-  for (int64_t i = first_element(); i < count; i += element_step())
-    y[i] = from_float<T>(Distribution::one(key, i));
+__global__ void random_naive(Key key, int64_t count, T* y, bool add) {
+  for (int64_t i = first_element(); i < count; i += element_step()) put(y, i, Distribution::one(key, i), add);
 }
 
 // fours: one evaluation, four elements per thread.
 template <class Distribution, class T>
-__global__ void random_fours(Key key, int64_t count, T* y) {
+__global__ void random_fours(Key key, int64_t count, T* y, bool add) {
   for (int64_t block = first_element(); 4 * block < count; block += element_step()) {
     const Four four = Distribution::four(random_bits(key.seed, key.stream, key.step, uint64_t(block)));
 #pragma unroll
     for (int k = 0; k < 4; ++k)
-      if (4 * block + k < count) y[4 * block + k] = from_float<T>(four.v[k]);
+      if (4 * block + k < count) put(y, 4 * block + k, four.v[k], add);
   }
 }
 
@@ -58,16 +57,15 @@ __global__ void random_fours(Key key, int64_t count, T* y) {
 template <class Distribution, bool fours, class Args>
 void run(const Args& o, Stream& stream) {
   GAN_CHECK(o.count >= 0 && (o.count == 0 || o.y), "count {}", o.count);
-  GAN_CHECK(o.y.acc == Acc::set, "random numbers overwrite");
   if (o.count == 0) return;
   const Key key{o.seed, o.stream, o.step};
   with_type(o.y.dtype, [&]<class T>(T) {
     if (fours)
       launch(random_fours<Distribution, T>, grid_for(ceil_div(o.count, int64_t{4})), block_threads, 0,
-             handle_of(stream), key, o.count, o.y.template as<T>());
+             handle_of(stream), key, o.count, o.y.template as<T>(), o.y.acc == Acc::add);
     else
       launch(random_naive<Distribution, T>, grid_for(o.count), block_threads, 0, handle_of(stream), key,
-             o.count, o.y.template as<T>());
+             o.count, o.y.template as<T>(), o.y.acc == Acc::add);
   });
 }
 

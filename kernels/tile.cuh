@@ -228,12 +228,12 @@ struct Target {
   int splits;
 
   __device__ void store_four(int split, int64_t index, int column, int columns, Four sums) const {
-    if (epilogue.vector && !partials) return epilogue.store_four(index, column, sums);
+    if (epilogue.vector && !partials) return epilogue.store_four_linear(index, column, sums);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (column + i >= columns) return;
       if (partials) partials[split * count + index + i] = sums.v[i];
-      else epilogue.store(index + i, column + i, sums.v[i]);
+      else epilogue.store_linear(index + i, column + i, sums.v[i]);
     }
   }
 };
@@ -344,7 +344,8 @@ template <class T, class Product>
 void run_tiled(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, int64_t count,
                Stream& stream) {
   const auto handle = handle_of(stream);
-  if (plan.splits == 1) return launch_tiles(plan, product, epilogue, nullptr, count, handle);
+  if (plan.splits == 1 && epilogue.is_piecewise_linear())
+    return launch_tiles(plan, product, epilogue, nullptr, count, handle);
   auto* partials = static_cast<float*>(stream.scratch(sizeof(float) * count * plan.splits));
   launch_tiles(plan, product, epilogue, partials, count, handle);
   launch(add_partials<T>, grid_for(count), block_threads, 0, handle, partials, plan.splits, count,

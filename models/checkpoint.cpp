@@ -61,7 +61,7 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, const Trai
   writer.add("state.seconds", FileType::f64, {1}, std::as_bytes(std::span(seconds)));
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
-  writer.metadata["config"] = to_toml(model.config);
+  writer.metadata["config"] = to_toml(model.config, true);
   writer.save(path);
 }
 

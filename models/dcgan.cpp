@@ -26,7 +26,7 @@ struct Stage {
   Activation act;
 };
 
-constexpr Activation kRelu{Act::relu}, kTanh{Act::tanh}, kLeaky{Act::leaky_relu, 0.2f}, kNone{Act::none};
+constexpr Activation kRelu{Act::relu}, kTanh{Act::tanh}, kLeaky{Act::leaky_relu, 0.2}, kNone{Act::none};
 constexpr ConvOptions kProject{.kernel = 4, .stride = 1, .pad = 0};  // 1x1 <-> 4x4
 constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <-> side/2
 

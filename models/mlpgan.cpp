@@ -40,7 +40,7 @@ class MlpGan : public NoiseGan {
     in = elements;
     Layout layout = Layout::columns_picture;
     for (int width : kDiscriminatorWidths) {
-      add(d_, discriminator_, in, width, {Act::leaky_relu, 0.2f}, layout);  // (N,width)
+      add(d_, discriminator_, in, width, {Act::leaky_relu, 0.2}, layout);  // (N,width)
       in = width;
       layout = Layout::plain;
     }

@@ -433,7 +433,7 @@ const NormCase norm_cases[] = {
     {1, 1, 1},
     {1, 1, 7, leaky},
     {2, 1, 5},
-    {1, 2, 3},
+    {1, 3, 3},
     {1, 31, 3, relu},
     {2, 64, 5, leaky},
     {3, 35, 64, tanh_act},

@@ -4,15 +4,17 @@
 // by the same simple loops in float32, and the device's. Element i of an output may differ from exact by
 //
 //   4 * yardstick + 4 ulp(exact[i])                         ulp(v) = 2^-23 |v|
-//   + 2^-8 (|exact[i]| + the above)                         one rounding, when the output is stored as
-//   bfloat16
+//   + 2^-8 (|exact[i]| + the above)                         rounding, when stored as bfloat16
 //
 // where yardstick = max over the output of |plain - exact|: what rounding does to a straightforward float32
 // version of this very case. So a device may sum in another order or fuse operations, but not be of another
-// class of accuracy. An output of few elements can meet exact by luck; there the yardstick also takes the
-// largest change of exact when every input moves by half a float32 ulp (in three random ways), which is the
-// problem's condition. Cases marked bit_exact (random numbers) allow only exact[i] rounded to the type. A
-// case whose yardstick exceeds 2^-10 of its largest element tests nothing and is reported as ill-conditioned.
+// class of accuracy. Few elements, or inputs with few digits, can meet exact by luck; so the yardstick is
+// also at least the largest change of exact when every input moves by half a float32 ulp up or down, which is
+// the problem's condition (three random ways for an output of less than 64 elements, else one).
+//
+// Cases marked bit_exact (random numbers) allow only exact[i] rounded to the type. A case whose yardstick
+// exceeds 2^-10 of its largest element (2^-10 where all are 0) tests nothing and is reported as
+// ill-conditioned.
 #pragma once
 #include <cfloat>
 #include <cmath>

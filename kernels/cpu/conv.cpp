@@ -1,11 +1,12 @@
 // Convolutions on the cpu, in three directions (fwd, bwd_data, bwd_weight; the sizes are in kernels.h).
 //
-// Four variants, from the definition upwards:
+// The variants, from the definition upwards:
 //   loops    the formula of Conv2d as loops: every size, every padding
 //   onednn   oneDNN on plain NHWC buffers; reflect padding by way of a padded copy of x
 //   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most of
 //   each
 //            vector empty: a matrix product, then a sum of its overlapping patches
+//   shifts   fwd and bwd_weight for few output channels (a patch discriminator's last layer), likewise
 //   gemm     a kernel as large as the picture (a generator's first layer, a discriminator's last): a matrix
 //            product without any layout change
 #include "kernels/cpu/loops.h"
@@ -66,12 +67,15 @@ void naive_fwd(const ConvFwd& a, Stream&) {
       const int ow = int(pixel % s.ow), oh = int(pixel / s.ow % s.oh), n = int(pixel / s.ow / s.oh);
       for (int k = 0; k < s.k; ++k) {
         const int first = k / group_outputs * group_channels;  // the group's first input channel
-        float sum = bias ? bias[k] : 0.0f;
+        float total = 0;  // of the taps' sums: shorter sums lose fewer digits
         for_each_tap(s, n, oh, ow, [&](int64_t x_at, int64_t w_at) {
+          float sum = 0;
           for (int c = 0; c < group_channels; ++c) sum += x[x_at + first + c] * w[k * filter + w_at + c];
+          total += sum;
         });
+        if (bias) total += bias[k];
         float& out = y[pixel * s.k + k];
-        out = a.y.acc == Acc::add ? out + sum : sum;
+        out = a.y.acc == Acc::add ? out + total : total;
       }
     }
   });
@@ -332,6 +336,130 @@ const char* col2im_fits(const ConvBwdData& a) {
   return nullptr;
 }
 
+// ------------------------------------------------------------------------------------------------ shifts
+
+// The mirror image of col2im for few output channels: with stride 1, every tap of the kernel is a 1x1
+// convolution whose result is shifted. With the weights read as a matrix (K*kh*kw, C) and pictures as
+// (pixels, C):
+//   fwd         products (K*kh*kw, pixels) = w x^T;  y[k] = sum over taps of products[k, tap] shifted by the
+//   tap bwd_weight  dw = shifted (K*kh*kw, pixels) x (pixels, C);  shifted[k, tap] = dy[k] shifted by the tap
+
+// The columns of x that tap column `q` brings to a column of y, w -> w + pw - q*dw.
+struct Columns {
+  int begin, end, shift;
+};
+Columns columns_of(const Conv2d& s, int q) {
+  const int shift = s.pw - q * s.dw;
+  const int begin = std::max(0, -shift);
+  return {begin, std::max(begin, std::min(s.w, s.ow - shift)), shift};
+}
+
+// x without reflect padding: size and x stay, or become those of a padded copy at `room`.
+void resolve_padding(Conv2d& size, const float*& x, float* room) {
+  if (size.padding == Padding::zero) return;
+  reflect_pad(size, x, room);
+  size = with_padding_in_picture(size), x = room;
+}
+int64_t padding_room(const Conv2d& s) {
+  return s.padding == Padding::zero ? 0 : (with_padding_in_picture(s).x_count() + 31) / 32 * 32;
+}
+
+void shifts_fwd(const ConvFwd& a, Stream& stream) {
+  check_arguments(a);
+  Conv2d s = a.size;
+  const float *x = a.x.as<float>(), *w = a.w.as<float>();
+  float* y = a.y.as<float>();
+  const int taps = s.k * s.kh * s.kw, reach = (s.kh - 1) * s.dh;
+  const int band_rows = std::min(s.oh, std::max(16, 4 * reach)), bands = (s.oh + band_rows - 1) / band_rows;
+  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
+  const int chunk_rows = int(std::max<int64_t>(1, patch_floats / (int64_t(taps) * padded_w)));
+  const int64_t product_room = int64_t(taps) * chunk_rows * padded_w;
+  const int64_t plane = int64_t(band_rows) * s.ow;
+  const int64_t room = (product_room + s.k * plane + 31) / 32 * 32;  // of one thread
+  const int64_t copy_room = padding_room(s);
+  float* scratch =
+      static_cast<float*>(stream.scratch(size_t(copy_room + room * omp_get_max_threads()) * sizeof(float)));
+  resolve_padding(s, x, scratch);
+
+  parallel_ranges(int64_t(s.n) * bands, plane * taps * s.c, [&](int64_t first_item, int64_t last_item) {
+    float* products = scratch + copy_room + room * (omp_in_parallel() ? omp_get_thread_num() : 0);
+    float* sums = products + product_room;  // (K, band rows, OW)
+    for (int64_t item = first_item; item < last_item; ++item) {
+      const int64_t n = item / bands;
+      const int oh_begin = int(item % bands) * band_rows, oh_end = std::min(s.oh, oh_begin + band_rows);
+      std::fill_n(sums, s.k * plane, 0.0f);
+      const int h_end = std::min(s.h, oh_end - s.ph + reach);
+      for (int h = std::max(0, oh_begin - s.ph); h < h_end; h += chunk_rows) {
+        const int rows = std::min(chunk_rows, h_end - h), pixels = rows * s.w;
+        onednn_gemm(false, true, taps, pixels, s.c, w, x + (n * s.h + h) * s.w * s.c, Acc::set, products);
+        for (int tap = 0; tap < taps; ++tap) {
+          const int k = tap / (s.kh * s.kw), r = tap / s.kw % s.kh;
+          const Columns columns = columns_of(s, tap % s.kw);
+          for (int row = 0; row < rows; ++row) {
+            const int oh = h + row + s.ph - r * s.dh;
+            if (oh < oh_begin || oh >= oh_end) continue;
+            add_range(products + int64_t(tap) * pixels + row * s.w,
+                      sums + k * plane + int64_t(oh - oh_begin) * s.ow + columns.shift, columns.begin,
+                      columns.end);
+          }
+        }
+      }
+      const int64_t band_pixels = int64_t(oh_end - oh_begin) * s.ow;
+      float* to = y + (n * s.oh + oh_begin) * s.ow * s.k;
+      for (int64_t i = 0; i < band_pixels; ++i)
+        for (int k = 0; k < s.k; ++k) {
+          float& out = to[i * s.k + k];
+          out = sums[k * plane + i] + (a.y.acc == Acc::add ? out : 0.0f);
+        }
+      add_bias_and_activate(to, band_pixels, s.k, a.bias.as<float>(), a.act);
+    }
+  });
+}
+
+void shifts_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
+  check_arguments(a);
+  Conv2d s = a.size;
+  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
+  const int taps = s.k * s.kh * s.kw;
+  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
+  const int64_t chunk_rows = std::max<int64_t>(1, 8 * patch_floats / (int64_t(taps) * padded_w));
+  const int64_t copy_room = padding_room(s);
+  float* scratch =
+      static_cast<float*>(stream.scratch(size_t(copy_room + taps * chunk_rows * padded_w) * sizeof(float)));
+  resolve_padding(s, x, scratch);
+  float* shifted = scratch + copy_room;
+
+  const int64_t all_rows = int64_t(s.n) * s.h;  // of all pictures, which follow each other in memory
+  for (int64_t first = 0; first < all_rows; first += chunk_rows) {
+    const int64_t rows = std::min(chunk_rows, all_rows - first), pixels = rows * s.w;
+    parallel_ranges(taps, pixels, [&](int64_t begin, int64_t end) {
+      for (int64_t tap = begin; tap < end; ++tap) {
+        const int64_t k = tap / (s.kh * s.kw);
+        const int r = int(tap / s.kw) % s.kh;
+        const Columns columns = columns_of(s, int(tap % s.kw));
+        std::fill_n(shifted + tap * pixels, pixels, 0.0f);
+        for (int64_t row = 0; row < rows; ++row) {
+          const int64_t n = (first + row) / s.h, oh = (first + row) % s.h + s.ph - r * s.dh;
+          if (oh < 0 || oh >= s.oh) continue;
+          const float* from = dy + ((n * s.oh + oh) * s.ow + columns.shift) * s.k + k;
+          float* to = shifted + tap * pixels + row * s.w;
+          for (int64_t w = columns.begin; w < columns.end; ++w) to[w] = from[w * s.k];
+        }
+      }
+    });
+    onednn_gemm(false, false, taps, s.c, int(pixels), shifted, x + first * s.w * s.c,
+                first == 0 ? a.dw.acc : Acc::add, a.dw.as<float>());
+  }
+}
+
+const char* fits_shifts(const Conv2d& s) {
+  if (s.sh != 1 || s.sw != 1) return "stride 1 only";
+  if (s.groups != 1) return "one group only";
+  if (s.k > 4) return "more than 4 output channels";
+  if (s.kh * s.kw == 1 || s.c < 16) return "a larger kernel and at least 16 input channels only";
+  return nullptr;
+}
+
 // -------------------------------------------------------------------------------------------------- gemm
 
 // With a kernel as large as the picture every output is 1x1 and a picture is one row of h*w*c numbers:
@@ -370,6 +498,14 @@ const char* fwd_fits(const ConvFwd& a) { return f32_only(a.x, a.w, a.bias, a.y);
 const char* bwd_data_fits(const ConvBwdData& a) { return f32_only(a.dy, a.w, a.bias, a.dx); }
 const char* bwd_weight_fits(const ConvBwdWeight& a) { return f32_only(a.x, a.dy, a.dw); }
 
+const char* shifts_fwd_fits(const ConvFwd& a) {
+  const char* why = fwd_fits(a);
+  return why ? why : fits_shifts(a.size);
+}
+const char* shifts_bwd_weight_fits(const ConvBwdWeight& a) {
+  const char* why = bwd_weight_fits(a);
+  return why ? why : fits_shifts(a.size);
+}
 const char* gemm_fwd_fits(const ConvFwd& a) {
   const char* why = fwd_fits(a);
   return why ? why : is_one_product(a.size);
@@ -383,11 +519,13 @@ const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
   return why ? why : is_one_product(a.size);
 }
 
+constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {
     {"loops", "f32", "any size", fwd_fits, naive_fwd},
     {"onednn", "f32", "any size", fwd_fits, onednn_fwd},
+    {"shifts", "f32", few_outputs, shifts_fwd_fits, shifts_fwd},
     {"gemm", "f32", product_only, gemm_fwd_fits, gemm_fwd},
 };
 const Variant<ConvBwdData> bwd_data_variants[] = {
@@ -399,6 +537,7 @@ const Variant<ConvBwdData> bwd_data_variants[] = {
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"loops", "f32", "any size", bwd_weight_fits, naive_bwd_weight},
     {"onednn", "f32", "any size", bwd_weight_fits, onednn_bwd_weight},
+    {"shifts", "f32", few_outputs, shifts_bwd_weight_fits, shifts_bwd_weight},
     {"gemm", "f32", product_only, gemm_bwd_weight_fits, gemm_bwd_weight},
 };
 }  // namespace

@@ -75,10 +75,11 @@ GAN_INLINE void sum_two(int64_t rows, int64_t channels, float* __restrict first,
 
 // Mean and sum of squared differences from it. The second pass corrects the rounding of the first mean: what
 // is left of sum(x - m) moves the mean and leaves the squares (Chan, Golub & LeVeque 1983, equation 1.7).
-// `rough` is room for (channels) floats.
+// The mean is given as its distance from `origin` (channels), a row of the same segment: next to a large
+// mean, float32 would round it. `rough` is room for (channels) floats.
 GAN_TARGET_CLONES
-void moments_of_block(const float* x, int64_t rows, int64_t channels, float* __restrict mean,
-                      float* __restrict squares, float* __restrict rough) {
+void moments_of_block(const float* x, int64_t rows, int64_t channels, const float* origin,
+                      float* __restrict mean, float* __restrict squares, float* __restrict rough) {
   sum_two(rows, channels, rough, squares,
           [x](int64_t i, int64_t, float& u, float& v) GAN_LAMBDA_INLINE { u = x[i], v = 0; });
   const float per_row = 1.0f / float(rows);
@@ -90,7 +91,7 @@ void moments_of_block(const float* x, int64_t rows, int64_t channels, float* __r
           });
   for (int64_t c = 0; c < channels; ++c) {
     squares[c] -= mean[c] * mean[c] * per_row;
-    mean[c] = rough[c] + mean[c] * per_row;
+    mean[c] = (rough[c] - origin[c]) + mean[c] * per_row;
   }
 }
 
@@ -126,7 +127,7 @@ GAN_TARGET_CLONES
 void gradient_sums_of_block(const float* x, const float* dy, int64_t rows, int64_t channels, Coefficients k,
                             Activation act, float* sum_e, float* sum_ex) {
   const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
-  const float slope = act.slope;
+  const float slope = float(act.slope);
   with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
     sum_two(rows, channels, sum_e, sum_ex, [=](int64_t i, int64_t c, float& u, float& v) GAN_LAMBDA_INLINE {
       const float centered = x[i] - mean[c];
@@ -194,14 +195,15 @@ void run(const NormFwd& a, Stream& stream) {
   float* scale = carver.take(all);                              // (segments, channels)
   float* shift = carver.take(all);                              // (segments, channels)
 
+  const auto origin = [&](int64_t segment) { return x + segment * s.rows * channels; };  // its first row
   blocks.parallel([&](int64_t b) {
     thread_local std::vector<float> rough;
     rough.resize(size_t(channels));
-    moments_of_block(x + blocks.offset(b), blocks.rows_of(b), channels, block_means + b * channels,
-                     block_squares + b * channels, rough.data());
+    moments_of_block(x + blocks.offset(b), blocks.rows_of(b), channels, origin(blocks.segment(b)),
+                     block_means + b * channels, block_squares + b * channels, rough.data());
   });
 
-  // mean = sum n_b mean_b / rows; squares = sum squares_b + n_b (mean_b - mean)^2
+  // Seen from the origin: mean = sum n_b mean_b / rows; squares = sum squares_b + n_b (mean_b - mean)^2
   blocks.parallel_tiles(s.segments, [&](int64_t segment, int64_t first, int64_t width) {
     double total[16] = {}, squares[16] = {};
     const int64_t begin = segment * blocks.per_segment, end = begin + blocks.per_segment;
@@ -217,7 +219,7 @@ void run(const NormFwd& a, Stream& stream) {
     for (int64_t j = 0; j < width; ++j) {
       const int64_t c = first + j, i = segment * channels + c;
       const double r = 1.0 / std::sqrt(squares[j] / double(s.rows) + s.eps);
-      mean[i] = float(total[j]);
+      mean[i] = float(origin(segment)[c] + total[j]);
       rstd[i] = float(r);
       variance[i] = float(squares[j] / double(std::max<int64_t>(1, s.rows - 1)));
       scale[i] = gamma ? gamma[c] * rstd[i] : rstd[i];

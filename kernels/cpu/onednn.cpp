@@ -138,7 +138,7 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
     switch (act.kind) {
       case Act::none: break;
       case Act::relu: post.append_eltwise(1.0f, algorithm::eltwise_relu, 0.0f, 0.0f); break;
-      case Act::leaky_relu: post.append_eltwise(1.0f, algorithm::eltwise_relu, act.slope, 0.0f); break;
+      case Act::leaky_relu: post.append_eltwise(1.0f, algorithm::eltwise_relu, float(act.slope), 0.0f); break;
       case Act::tanh: post.append_eltwise(1.0f, algorithm::eltwise_tanh, 0.0f, 0.0f); break;
       case Act::sigmoid: post.append_eltwise(1.0f, algorithm::eltwise_logistic, 0.0f, 0.0f); break;
     }
@@ -214,7 +214,8 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
 ConvPrimitive& find_primitive(Library& lib, const Conv2d& s, Direction direction, bool has_bias,
                               Activation act, Acc acc) {
   int slope_bits = 0;
-  if (act.kind == Act::leaky_relu) std::memcpy(&slope_bits, &act.slope, sizeof slope_bits);
+  const float slope = float(act.slope);
+  if (act.kind == Act::leaky_relu) std::memcpy(&slope_bits, &slope, sizeof slope_bits);
   // The number of threads is part of the key: work and scratch space are divided when a primitive is made.
   const ConvKey key{int(direction),
                     s.n,

@@ -12,36 +12,53 @@ struct Source {
   uint32_t stream, step;
 };
 
-// The four numbers of block `b`, i.e. elements 4b to 4b+3.
-GAN_INLINE void four_normals(Source s, uint64_t b, float* out) {
-  const Philox4 r = random_bits(s.seed, s.stream, s.step, b);
-  normals_from_bits(r.v[0], r.v[1], out[0], out[1]);
-  normals_from_bits(r.v[2], r.v[3], out[2], out[3]);
+// Blocks are drawn 16 at a time, each step a loop over all 16, so that a vector register holds one step of
+// many.
+constexpr int batch = 16;
+
+// bits[i][j] = number i of block first + j.
+GAN_INLINE void batch_of_bits(Source s, uint64_t first, uint32_t (&bits)[4][batch]) {
+  for (int j = 0; j < batch; ++j) {
+    const Philox4 r = random_bits(s.seed, s.stream, s.step, first + uint64_t(j));
+    for (int i = 0; i < 4; ++i) bits[i][j] = r.v[i];
+  }
 }
-GAN_INLINE void four_uniforms(Source s, uint64_t b, float* out) {
-  const Philox4 r = random_bits(s.seed, s.stream, s.step, b);
-  for (int i = 0; i < 4; ++i) out[i] = uniform_from_bits(r.v[i]);
+GAN_INLINE void batch_of_normals(Source s, uint64_t first, float* numbers) {
+  uint32_t bits[4][batch];
+  batch_of_bits(s, first, bits);
+  float values[4][batch];
+  for (int pair = 0; pair < 4; pair += 2)
+    for (int j = 0; j < batch; ++j)
+      normals_from_bits(bits[pair][j], bits[pair + 1][j], values[pair][j], values[pair + 1][j]);
+  for (int j = 0; j < batch; ++j)
+    for (int i = 0; i < 4; ++i) numbers[4 * j + i] = values[i][j];
+}
+GAN_INLINE void batch_of_uniforms(Source s, uint64_t first, float* numbers) {
+  uint32_t bits[4][batch];
+  batch_of_bits(s, first, bits);
+  for (int j = 0; j < batch; ++j)
+    for (int i = 0; i < 4; ++i) numbers[4 * j + i] = uniform_from_bits(bits[i][j]);
 }
 
 // Elements [begin, end), begin a multiple of 4.
-template <class Four>
-GAN_INLINE void draw(int64_t begin, int64_t end, Acc acc, float* y, Four&& four) {
+template <class Batch>
+GAN_INLINE void draw(int64_t begin, int64_t end, Acc acc, float* y, Batch&& draw_batch) {
   with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
-    for (int64_t i = begin; i < end; i += 4) {
-      float numbers[4];
-      four(uint64_t(i) / 4, numbers);
-      const int64_t n = std::min<int64_t>(4, end - i);
+    for (int64_t i = begin; i < end; i += 4 * batch) {
+      float numbers[4 * batch];
+      draw_batch(uint64_t(i) / 4, numbers);
+      const int64_t n = std::min<int64_t>(4 * batch, end - i);
       for (int64_t j = 0; j < n; ++j) store<add.value>(y[i + j], numbers[j]);
     }
   });
 }
 GAN_TARGET_CLONES
 void normal_range(Source s, int64_t begin, int64_t end, Acc acc, float* y) {
-  draw(begin, end, acc, y, [s](uint64_t b, float* out) GAN_LAMBDA_INLINE { four_normals(s, b, out); });
+  draw(begin, end, acc, y, [s](uint64_t b, float* out) GAN_LAMBDA_INLINE { batch_of_normals(s, b, out); });
 }
 GAN_TARGET_CLONES
 void uniform_range(Source s, int64_t begin, int64_t end, Acc acc, float* y) {
-  draw(begin, end, acc, y, [s](uint64_t b, float* out) GAN_LAMBDA_INLINE { four_uniforms(s, b, out); });
+  draw(begin, end, acc, y, [s](uint64_t b, float* out) GAN_LAMBDA_INLINE { batch_of_uniforms(s, b, out); });
 }
 
 void run(const RandomNormal& a, Stream&) {

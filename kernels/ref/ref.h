@@ -220,9 +220,9 @@ void compute(const ConvFwd& a) {
   gan::check(a.size);
   std::vector<T> y(a.size.y_count());
   for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
-    T sum = 0;
+    T sum = y[yi];
     for (int64_t c = 0; c < channels; ++c) sum += x[xi + c] * w[wi + c];
-    y[yi] += sum;
+    y[yi] = sum;
   });
   for (int64_t i = 0; i < a.size.y_count(); ++i)
     store(a.y, i, activate(a.act, y[i] + read_or(a.bias, i % a.size.k, T(0))));

@@ -1,0 +1,277 @@
+// Time of whole training steps, and what of it is the engine's own bookkeeping. bench/README.md tells how to
+// read the numbers.
+//
+//   bench_step                                  DCGAN-64 at batch 16 and 64 on the cpu
+//   bench_step --size 32 --ngf 32 --ndf 32 --batch 64
+//   bench_step --data                           pictures per second out of the data set, on one core
+//   bench_step --interleave                     serves bench/compare_step.py: `step BATCH K` lines on stdin
+//
+// A step is the one of the training loop: noise is drawn, both players learn. The pictures are random and
+// lie on the device already, so that nothing but the step is timed.
+#include <omp.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "engine/data.h"
+#include "kernels/philox.h"
+#include "models/train.h"
+
+namespace gan::bench {
+namespace {
+
+using nlohmann::json;
+
+struct Options {
+  Config config;  // model, size, ngf, ndf, ...
+  std::vector<int> batches{16, 64};
+  double seconds = 10;  // for each configuration
+  int threads = 0;      // 0: as OMP_NUM_THREADS or the number of cores says
+  bool data = false, interleave = false;
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+double median(std::vector<double> values) {
+  const size_t middle = values.size() / 2;
+  std::nth_element(values.begin(), values.begin() + middle, values.end());
+  if (values.size() % 2) return values[middle];
+  return (values[middle] + *std::max_element(values.begin(), values.begin() + middle)) / 2;
+}
+
+// A model with one resident batch, ready to take steps.
+class Stepper {
+ public:
+  Stepper(const Config& config, Device device, DeviceContext::Mode mode)
+      : config_(config), context_(device, mode) {
+    const ZooEntry& entry = find_model(config_.model);
+    entry.check(config_);
+    model_ = entry.make();
+    model_->build(context_, config_);
+    for (int i = 0; i < config_.n_critic; ++i) {
+      Tensor pictures = random_normal(context_, {config_.batch, config_.size, config_.size, config_.channels},
+                                      1, uint32_t(RandomStream::noise), uint32_t(i));
+      real_.push_back(activation(pictures, {Act::tanh}));  // in (-1,1), as pictures are
+    }
+    for (int i = 0; i < 3; ++i) step();  // the pool grows, kernels are chosen and compiled
+  }
+
+  // Seconds of one step, the device having finished.
+  double step() {
+    const double start = now();
+    StepInput input;
+    input.real = real_;
+    for (int i = 0; i < config_.n_critic; ++i, ++draw_)
+      input.z.push_back(random_normal(context_, {config_.batch, config_.nz}, uint64_t(config_.seed),
+                                      uint32_t(RandomStream::noise), draw_));
+    input.learning_rate_g = input.learning_rate_d = config_.lr;
+    model_->step(input);
+    if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
+    return now() - start;
+  }
+
+  // Steps for about this long, at least five.
+  std::vector<double> run(double seconds) {
+    std::vector<double> times;
+    for (const double end = now() + seconds; now() < end || times.size() < 5;) times.push_back(step());
+    return times;
+  }
+
+  DeviceContext& context() { return context_; }
+
+ private:
+  Config config_;
+  DeviceContext context_;  // before the model, whose memory goes back to it
+  std::unique_ptr<Model> model_;
+  std::vector<Tensor> real_;  // n_critic x (N,H,W,C)
+  uint32_t draw_ = 0;
+};
+
+Config with_batch(const Options& options, int batch) {
+  Config config = options.config;
+  config.batch = batch;
+  return config;
+}
+
+json description(const Config& config, Device device) {
+  return {{"model", config.model},
+          {"device", name_of(device)},
+          {"size", config.size},
+          {"ngf", config.ngf},
+          {"ndf", config.ndf},
+          {"batch", config.batch},
+          {"threads", omp_get_max_threads()}};
+}
+
+double peak_rss_mb() { return double(peak_resident_bytes()) / (1 << 20); }
+
+// ------------------------------------------------------------------------------------------------ steps
+
+void print_row(const json& row) {
+  auto number = [&](const char* key) { return row.at(key).get<double>(); };
+  const std::string name =
+      fmt::format("{}-{} ngf {} ndf {} batch {}", row["model"].get<std::string>(), row["size"].get<int>(),
+                  row["ngf"].get<int>(), row["ndf"].get<int>(), row["batch"].get<int>());
+  fmt::print("{:36}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.2f}\n", name,
+             number("median_s"), number("min_s"), number("images_per_s"), number("gflop_per_s"),
+             number("peak_rss_mb"), number("pool_mb"), number("overhead_percent"));
+}
+
+// What is left of a step when every kernel takes no time: the same step on a plan, which allocates, records
+// the tape and runs it backwards, but calls nothing.
+double bookkeeping_seconds(const Config& config, Device device) {
+  Stepper plan(config, device, DeviceContext::Mode::plan);
+  return median(plan.run(0.3));
+}
+
+int measure_steps(const Options& options, Device device) {
+  if (!options.config.json)
+    fmt::print("device {}, {} threads\n{:36}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>11}\n", name_of(device),
+               omp_get_max_threads(), "", "median s", "min s", "images/s", "GFLOP/s", "RSS MB", "pool MB",
+               "overhead %");
+  for (const int batch : options.batches) {
+    const Config config = with_batch(options, batch);
+    const StepPlan plan = plan_step(config, device);
+    const double bookkeeping = bookkeeping_seconds(config, device);
+    Stepper stepper(config, device, DeviceContext::Mode::run);
+    const std::vector<double> times = stepper.run(options.seconds);
+    const double middle = median(times);
+    json row = description(config, device);
+    row["steps"] = times.size();
+    row["median_s"] = middle;
+    row["min_s"] = *std::min_element(times.begin(), times.end());
+    row["images_per_s"] = double(batch) * config.n_critic / middle;
+    row["gflop_per_step"] = plan.flop / 1e9;
+    row["gflop_per_s"] = plan.flop / 1e9 / middle;
+    row["peak_rss_mb"] = peak_rss_mb();  // of the process: also of the configurations before
+    row["pool_mb"] = double(stepper.context().pool().peak_bytes()) / (1 << 20);
+    row["operations"] = plan.operations;
+    row["overhead_s"] = bookkeeping;
+    row["overhead_percent"] = 100 * bookkeeping / middle;
+    if (options.config.json) fmt::print("{}\n", row.dump());
+    else print_row(row);
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+// ------------------------------------------------------------------------------------------- interleaved
+
+// Answers each line `step BATCH K` with K steps and one JSON line {"times": [seconds of each], ...}, until
+// stdin ends. A model is built at the first request for its batch size.
+int serve(const Options& options, Device device) {
+  std::map<int, std::unique_ptr<Stepper>> steppers;
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string word, rest;
+    int batch = 0, count = 0;
+    if (!(words >> word >> batch >> count) || word != "step" || words >> rest || batch < 1 || count < 0) {
+      fmt::print("{}\n", json{{"error", "expected `step BATCH K`, got `" + line + "`"}}.dump());
+      std::fflush(stdout);
+      continue;
+    }
+    const Config config = with_batch(options, batch);
+    auto& stepper = steppers[batch];
+    if (!stepper) stepper = std::make_unique<Stepper>(config, device, DeviceContext::Mode::run);
+    json answer = description(config, device);
+    answer["peer"] = "gan";
+    answer["times"] = json::array();
+    for (int i = 0; i < count; ++i) answer["times"].push_back(stepper->step());
+    answer["peak_rss_mb"] = peak_rss_mb();
+    fmt::print("{}\n", answer.dump());
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+// -------------------------------------------------------------------------------------------------- data
+
+// Batches from memory with crop and flip: how fast pictures could be dealt out if training took no time.
+int measure_data(const Options& options, Device device) {
+  DataOptions data;
+  data.source = "builtin:comics";
+  data.builtin_count = 1024;
+  data.size = options.config.size;
+  data.load_size = data.size * 286 / 256;  // pix2pix's ratio: a crop has somewhere to go
+  data.channels = options.config.channels;
+  PictureSet pictures(data);
+  if (options.threads == 0) omp_set_num_threads(1);
+  DeviceContext context(device);
+  for (const int batch : options.batches) {
+    if (batch > pictures.train_count())
+      fail(Exit::usage, "--batch {} is more than the {} pictures of this benchmark", batch,
+           pictures.train_count());
+    std::vector<double> times;
+    int64_t draw = 0;
+    pictures.batch(context, draw++, batch);  // uploads the pictures
+    for (const double end = now() + options.seconds; now() < end || times.size() < 5;) {
+      const double start = now();
+      const Tensor pixels = pictures.batch(context, draw++, batch);
+      context.kernels().memory.synchronize(context.stream());
+      times.push_back(now() - start);
+    }
+    const double middle = median(times);
+    const json row = {{"device", name_of(device)},   {"size", data.size},
+                      {"load_size", data.load_size}, {"batch", batch},
+                      {"median_s", middle},          {"threads", omp_get_max_threads()},
+                      {"batches", times.size()},     {"images_per_s", batch / middle}};
+    if (options.config.json) fmt::print("{}\n", row.dump());
+    else
+      fmt::print("{0}x{0} out of {1}x{1}, flipped, batch {2}: {3:.0f} images/s on {4} thread(s) of {5}\n",
+                 data.size, data.load_size, batch, batch / middle, omp_get_max_threads(), name_of(device));
+    std::fflush(stdout);
+  }
+  return 0;
+}
+
+int run(int argc, char** argv) {
+  Options options;
+  Config& config = options.config;
+  std::string model = "dcgan", device = "cpu";
+  int size = 0, ngf = 0, ndf = 0;
+  CLI::App app("Times whole training steps.");
+  app.add_option("--model", model, "a model of `gan help train`");
+  app.add_option("--size", size, "side of the pictures");
+  app.add_option("--ngf", ngf, "width of the generator");
+  app.add_option("--ndf", ndf, "width of the discriminator");
+  app.add_option("--batch", options.batches, "batch sizes, separated by commas")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  app.add_option("--device", device, "cpu, cuda, simt, ref or auto");
+  app.add_option("--seconds", options.seconds, "how long to measure each configuration");
+  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)");
+  app.add_flag("--data", options.data, "time the data set instead of the step");
+  app.add_flag("--interleave", options.interleave, "serve `step BATCH K` lines from stdin");
+  bool as_json = false;
+  app.add_flag("--json", as_json, "one JSON object a configuration");
+  CLI11_PARSE(app, argc, argv);
+
+  find_model(model).preset(config);
+  config.model = model, config.json = as_json;
+  if (size) config.size = size;
+  if (ngf) config.ngf = ngf;
+  if (ndf) config.ndf = ndf;
+  if (options.threads > 0) omp_set_num_threads(options.threads);
+  const ChosenDevice chosen = choose_device(device);
+  if (options.interleave) return serve(options, chosen.device);
+  if (options.data) return measure_data(options, chosen.device);
+  return measure_steps(options, chosen.device);
+}
+
+}  // namespace
+}  // namespace gan::bench
+
+int main(int argc, char** argv) {
+  try {
+    return gan::bench::run(argc, argv);
+  } catch (const gan::Error& error) {
+    fmt::print(stderr, "bench_step: {}\n", error.what());
+    return int(error.code());
+  }
+}

@@ -1,0 +1,282 @@
+// cuBLAS and cuDNN behind dlopen: first the opening, then one section for each library.
+//
+// The headers are needed to compile this file, the libraries only when it is used; a toolkit that comes
+// without a header gives a build in which that library is missing.
+#include "kernels/cuda_libraries.h"
+
+#include <dlfcn.h>
+
+#include <initializer_list>
+#include <list>
+#include <string>
+
+#if __has_include(<cublas_v2.h>)
+#include <cublas_v2.h>
+#define GAN_HAS_CUBLAS 1
+#endif
+#if __has_include(<cudnn.h>)
+#include <cudnn.h>
+#define GAN_HAS_CUDNN 1
+#endif
+
+namespace gan::cuda {
+namespace {
+
+// A shared library that is opened once and never closed. problem: why it cannot be used, or empty.
+struct Library {
+  void* handle = nullptr;
+  std::string problem;
+
+  Library(const char* what, std::initializer_list<const char*> names) {
+    for (const char* name : names)
+      for (const char* folder : {"", "/usr/local/cuda/lib64/"})
+        if (!handle) handle = dlopen((std::string(folder) + name).c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!handle) problem = std::string(what) + " is not installed or not in LD_LIBRARY_PATH";
+  }
+
+  // Points `function` at the library's function of that name.
+  template <class F>
+  void find(F*& function, const char* name) {
+    function = handle ? reinterpret_cast<F*>(dlsym(handle, name)) : nullptr;
+    if (!function && problem.empty()) problem = std::string("the library has no ") + name;
+  }
+};
+
+const float one = 1, zero = 0;
+const float* beta_of(const Out& out) { return out.acc == Acc::add ? &one : &zero; }
+
+}  // namespace
+
+// ---- cuBLAS
+// ----------------------------------------------------------------------------------------------------
+
+#ifdef GAN_HAS_CUBLAS
+namespace {
+
+// cublasGemmEx, written out because cublas_v2.h overloads the name in C++.
+using CublasGemm = cublasStatus_t(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n, int k,
+                                  const void* alpha, const void* a, cudaDataType, int lda, const void* b,
+                                  cudaDataType, int ldb, const void* beta, void* c, cudaDataType, int ldc,
+                                  cublasComputeType_t, cublasGemmAlgo_t);
+
+struct Cublas : Library {
+  decltype(::cublasCreate_v2)* create = nullptr;
+  decltype(::cublasSetStream_v2)* set_stream = nullptr;
+  decltype(::cublasSetWorkspace_v2)* set_workspace = nullptr;
+  CublasGemm* gemm = nullptr;
+  decltype(::cublasGetStatusString)* status_string = nullptr;
+  cublasHandle_t context = nullptr;
+
+  Cublas() : Library("cuBLAS", {"libcublas.so.13", "libcublas.so.12"}) {
+    find(create, "cublasCreate_v2");
+    find(set_stream, "cublasSetStream_v2");
+    find(set_workspace, "cublasSetWorkspace_v2");
+    find(gemm, "cublasGemmEx");
+    find(status_string, "cublasGetStatusString");
+    if (!problem.empty()) return;
+    if (const cublasStatus_t status = create(&context); status != CUBLAS_STATUS_SUCCESS)
+      problem = std::string("cuBLAS does not start: ") + status_string(status);
+  }
+  void check(cublasStatus_t status, const Gemm& args) const {
+    if (status != CUBLAS_STATUS_SUCCESS)
+      fail(Exit::failure, "cuBLAS: {} (gemm of {} x {} x {})", status_string(status), args.m, args.n, args.k);
+  }
+};
+
+Cublas& cublas() {
+  static Cublas library;
+  return library;
+}
+
+cudaDataType cuda_type(DType type) { return type == DType::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
+
+}  // namespace
+
+const char* cublas_missing() { return cublas().problem.empty() ? nullptr : cublas().problem.c_str(); }
+
+void cublas_gemm(const Gemm& args, Stream& stream) {
+  GAN_CHECK(!cublas_missing(), "{}", cublas().problem);
+  // With a workspace of ours cuBLAS allocates nothing, and its results do not depend on what ran on other
+  // streams.
+  constexpr size_t workspace_bytes = size_t{32} << 20;
+  const Cublas& library = cublas();
+  library.check(library.set_stream(library.context, static_cast<cudaStream_t>(stream.handle)), args);
+  library.check(library.set_workspace(library.context, stream.scratch(workspace_bytes), workspace_bytes),
+                args);
+  // cuBLAS counts columns first: its C is our C transposed, so the factors change places.
+  const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
+  const bool f32 = args.a.dtype == DType::f32;
+  library.check(
+      library.gemm(library.context, operation(args.transpose_b), operation(args.transpose_a), args.n, args.m,
+                   args.k, &one, args.b.data, cuda_type(args.b.dtype), args.transpose_b ? args.k : args.n,
+                   args.a.data, cuda_type(args.a.dtype), args.transpose_a ? args.m : args.k, beta_of(args.c),
+                   args.c.data, cuda_type(args.c.dtype), args.n,
+                   f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+      args);
+}
+#else
+const char* cublas_missing() { return "this build has no cuBLAS"; }
+void cublas_gemm(const Gemm&, Stream&) { fail(Exit::failure, "{}", cublas_missing()); }
+#endif
+
+// ---- cuDNN
+// -----------------------------------------------------------------------------------------------------
+
+#ifdef GAN_HAS_CUDNN
+namespace {
+
+struct Cudnn : Library {
+  decltype(::cudnnCreate)* create = nullptr;
+  decltype(::cudnnSetStream)* set_stream = nullptr;
+  decltype(::cudnnGetErrorString)* error_string = nullptr;
+  decltype(::cudnnCreateTensorDescriptor)* create_tensor = nullptr;
+  decltype(::cudnnSetTensor4dDescriptor)* set_tensor = nullptr;
+  decltype(::cudnnCreateFilterDescriptor)* create_filter = nullptr;
+  decltype(::cudnnSetFilter4dDescriptor)* set_filter = nullptr;
+  decltype(::cudnnCreateConvolutionDescriptor)* create_convolution = nullptr;
+  decltype(::cudnnSetConvolution2dDescriptor)* set_convolution = nullptr;
+  decltype(::cudnnSetConvolutionGroupCount)* set_groups = nullptr;
+  decltype(::cudnnSetConvolutionMathType)* set_math = nullptr;
+  decltype(::cudnnGetConvolutionForwardAlgorithm_v7)* propose_fwd = nullptr;
+  decltype(::cudnnGetConvolutionBackwardDataAlgorithm_v7)* propose_bwd_data = nullptr;
+  decltype(::cudnnGetConvolutionBackwardFilterAlgorithm_v7)* propose_bwd_weight = nullptr;
+  decltype(::cudnnConvolutionForward)* fwd = nullptr;
+  decltype(::cudnnConvolutionBackwardData)* bwd_data = nullptr;
+  decltype(::cudnnConvolutionBackwardFilter)* bwd_weight = nullptr;
+  cudnnHandle_t context = nullptr;
+
+  Cudnn() : Library("cuDNN", {"libcudnn.so.9"}) {
+    find(create, "cudnnCreate");
+    find(set_stream, "cudnnSetStream");
+    find(error_string, "cudnnGetErrorString");
+    find(create_tensor, "cudnnCreateTensorDescriptor");
+    find(set_tensor, "cudnnSetTensor4dDescriptor");
+    find(create_filter, "cudnnCreateFilterDescriptor");
+    find(set_filter, "cudnnSetFilter4dDescriptor");
+    find(create_convolution, "cudnnCreateConvolutionDescriptor");
+    find(set_convolution, "cudnnSetConvolution2dDescriptor");
+    find(set_groups, "cudnnSetConvolutionGroupCount");
+    find(set_math, "cudnnSetConvolutionMathType");
+    find(propose_fwd, "cudnnGetConvolutionForwardAlgorithm_v7");
+    find(propose_bwd_data, "cudnnGetConvolutionBackwardDataAlgorithm_v7");
+    find(propose_bwd_weight, "cudnnGetConvolutionBackwardFilterAlgorithm_v7");
+    find(fwd, "cudnnConvolutionForward");
+    find(bwd_data, "cudnnConvolutionBackwardData");
+    find(bwd_weight, "cudnnConvolutionBackwardFilter");
+    if (!problem.empty()) return;
+    if (const cudnnStatus_t status = create(&context); status != CUDNN_STATUS_SUCCESS)
+      problem = std::string("cuDNN does not start: ") + error_string(status);
+  }
+  void check(cudnnStatus_t status, const Conv2d& size) const {
+    if (status != CUDNN_STATUS_SUCCESS)
+      fail(Exit::failure, "cuDNN: {} ({})", error_string(status), to_string(size));
+  }
+};
+
+Cudnn& cudnn() {
+  static Cudnn library;
+  return library;
+}
+
+// What is decided once for each size and direction. Kept for the rest of the program.
+template <class Proposal>
+struct CudnnPlan {
+  Conv2d size;
+  cudnnTensorDescriptor_t x = nullptr, y = nullptr;
+  cudnnFilterDescriptor_t w = nullptr;
+  cudnnConvolutionDescriptor_t convolution = nullptr;
+  Proposal chosen{};  // one of cuDNN's algorithms, and the workspace it needs
+
+  explicit CudnnPlan(const Conv2d& s) : size(s) {
+    const Cudnn& library = cudnn();
+    const auto check = [&](cudnnStatus_t status) { library.check(status, s); };
+    check(library.create_tensor(&x));
+    check(library.create_tensor(&y));
+    check(library.create_filter(&w));
+    check(library.create_convolution(&convolution));
+    check(library.set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, s.n, s.c, s.h, s.w));
+    check(library.set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, s.n, s.k, s.oh, s.ow));
+    check(library.set_filter(w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, s.k, s.c / s.groups, s.kh, s.kw));
+    check(library.set_convolution(convolution, s.ph, s.pw, s.sh, s.sw, s.dh, s.dw, CUDNN_CROSS_CORRELATION,
+                                  CUDNN_DATA_FLOAT));
+    check(library.set_groups(convolution, s.groups));
+    check(library.set_math(convolution, CUDNN_FMA_MATH));
+  }
+};
+
+// The plan for a size: made at its first use. propose(plan, wanted, &found, proposals) asks cuDNN, which
+// answers with the algorithm that it thinks fastest first.
+template <class Proposal, class Propose>
+const CudnnPlan<Proposal>& plan_for(const Conv2d& size, Propose propose) {
+  static std::list<CudnnPlan<Proposal>> plans;  // one list for each direction: their Proposal types differ
+  for (const auto& plan : plans)
+    if (plan.size == size) return plan;
+  CudnnPlan<Proposal> plan(size);
+  Proposal proposals[16];
+  int found = 0;
+  cudnn().check(propose(plan, 16, &found, proposals), size);
+  for (int i = 0; i < found; ++i) {
+    const Proposal& p = proposals[i];
+    const bool float32 = p.mathType == CUDNN_FMA_MATH || p.mathType == CUDNN_DEFAULT_MATH;
+    if (p.status != CUDNN_STATUS_SUCCESS || p.determinism != CUDNN_DETERMINISTIC || !float32) continue;
+    plan.chosen = p;
+    return plans.emplace_back(plan);
+  }
+  fail(Exit::failure, "cuDNN has no deterministic float32 algorithm for {}", to_string(size));
+}
+
+// The library, ready to queue work on this stream.
+const Cudnn& cudnn_on(const Stream& stream, const Conv2d& size) {
+  GAN_CHECK(!cudnn_missing(), "{}", cudnn().problem);
+  cudnn().check(cudnn().set_stream(cudnn().context, static_cast<cudaStream_t>(stream.handle)), size);
+  return cudnn();
+}
+
+}  // namespace
+
+const char* cudnn_missing() { return cudnn().problem.empty() ? nullptr : cudnn().problem.c_str(); }
+
+void cudnn_fwd(const ConvFwd& args, Stream& stream) {
+  const Cudnn& library = cudnn_on(stream, args.size);
+  const auto& plan = plan_for<cudnnConvolutionFwdAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
+    return library.propose_fwd(library.context, p.x, p.w, p.convolution, p.y, answer...);
+  });
+  library.check(library.fwd(library.context, &one, plan.x, args.x.as<float>(), plan.w, args.w.as<float>(),
+                            plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
+                            plan.chosen.memory, beta_of(args.y), plan.y, args.y.as<float>()),
+                args.size);
+}
+
+void cudnn_bwd_data(const ConvBwdData& args, Stream& stream) {
+  const Cudnn& library = cudnn_on(stream, args.size);
+  const auto& plan =
+      plan_for<cudnnConvolutionBwdDataAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
+        return library.propose_bwd_data(library.context, p.w, p.y, p.convolution, p.x, answer...);
+      });
+  library.check(
+      library.bwd_data(library.context, &one, plan.w, args.w.as<float>(), plan.y, args.dy.as<float>(),
+                       plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
+                       plan.chosen.memory, beta_of(args.dx), plan.x, args.dx.as<float>()),
+      args.size);
+}
+
+void cudnn_bwd_weight(const ConvBwdWeight& args, Stream& stream) {
+  const Cudnn& library = cudnn_on(stream, args.size);
+  const auto& plan =
+      plan_for<cudnnConvolutionBwdFilterAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
+        return library.propose_bwd_weight(library.context, p.x, p.y, p.convolution, p.w, answer...);
+      });
+  library.check(
+      library.bwd_weight(library.context, &one, plan.x, args.x.as<float>(), plan.y, args.dy.as<float>(),
+                         plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
+                         plan.chosen.memory, beta_of(args.dw), plan.w, args.dw.as<float>()),
+      args.size);
+}
+#else
+const char* cudnn_missing() { return "this build has no cuDNN"; }
+void cudnn_fwd(const ConvFwd&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
+void cudnn_bwd_data(const ConvBwdData&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
+void cudnn_bwd_weight(const ConvBwdWeight&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
+#endif
+
+}  // namespace gan::cuda

@@ -1,0 +1,127 @@
+// From what the user wrote to Arguments: the parser (CLI11), the options that are settings, and the words for
+// what is wrong.
+#include <CLI/CLI.hpp>
+#include <charconv>
+
+#include "kernels/check.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+
+bool Arguments::is_on(const std::string& name) const {
+  const auto found = options.find(name);
+  return found != options.end() && found->second != "false";
+}
+
+std::string Arguments::text(const std::string& name, const std::string& fallback) const {
+  const auto found = options.find(name);
+  return found == options.end() ? fallback : found->second;
+}
+
+int64_t Arguments::number(const std::string& name, int64_t fallback, int64_t low, int64_t high) const {
+  const auto found = options.find(name);
+  if (found == options.end()) return fallback;
+  const std::string& text = found->second;
+  int64_t value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || value < low || value > high)
+    fail(Exit::usage, "--{} must be a whole number from {} to {}, not \"{}\"", name, low, high, text);
+  return value;
+}
+
+std::vector<Option> options_of_settings(char letter) {
+  std::vector<Option> options;
+  Config defaults;
+  for_each_field(defaults, [&](const Field& field, const auto& value) {
+    if (std::string_view(field.where).find(letter) == std::string_view::npos) return;
+    constexpr bool is_switch = std::is_same_v<std::decay_t<decltype(value)>, bool>;
+    options.push_back({field.name, field.group, field.help, field.values,
+                       is_switch ? "" : get_field(defaults, field.name), is_switch});
+  });
+  return options;
+}
+
+std::vector<Option> common_options() {
+  return {{"help", "other", "this text", "", "", true},
+          {"verbose", "other", "say more about failures on stderr", "", "", true}};
+}
+
+void apply_options(const Arguments& arguments, Config& config, Origins& origins) {
+  for (const auto& [name, text] : arguments.options)
+    if (has_field(name)) {
+      set_field(config, name, text, "--" + name);
+      origins[name] = "command line";
+    }
+}
+
+namespace {
+
+std::string nearest_option(const Command& command, const std::string& text) {
+  const std::string name =
+      text.substr(text.find_first_not_of('-'), text.find('=') - text.find_first_not_of('-'));
+  std::string best;
+  int best_distance = std::max<int>(2, int(name.size()) / 3) + 1;
+  for (const auto& option : command.options)
+    if (const int distance = edit_distance(name, option.name); distance < best_distance)
+      best = option.name, best_distance = distance;
+  return best;
+}
+
+}  // namespace
+
+Arguments parse_arguments(const Command& command, const std::vector<std::string>& texts) {
+  CLI::App app;
+  app.set_help_flag();
+  app.allow_extras();  // unknown words come back to us, for a better message
+  std::map<std::string, std::string> values;
+  for (const auto& option : command.options) {
+    const std::string names = (option.name == "help" ? "-h,--" : "--") + option.name;
+    auto* added = option.is_switch ? app.add_flag(names, values[option.name])
+                                   : app.add_option(names, values[option.name]);
+    added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  }
+  const std::string hint = fmt::format("; see `gan help {}`", command.name);
+  try {
+    app.parse(std::vector<std::string>(texts.rbegin(), texts.rend()));  // CLI11 takes them last first
+  } catch (const CLI::ParseError& error) {
+    fail(Exit::usage, "gan {}: {}{}", command.name, error.what(), hint);
+  }
+
+  Arguments arguments;
+  bool only_words = false;
+  for (const auto& text : app.remaining()) {
+    if (text == "--" && !only_words) only_words = true;
+    else if (text.size() > 1 && text[0] == '-' && !only_words) {
+      const std::string near = nearest_option(command, text);
+      fail(Exit::usage, "gan {}: there is no option {}{}{}", command.name, text.substr(0, text.find('=')),
+           near.empty() ? "" : fmt::format("; did you mean --{}?", near), near.empty() ? hint : "");
+    } else arguments.words.push_back(text);
+  }
+  for (const auto& option : command.options)
+    if (app.count("--" + option.name)) {
+      std::string& value = values[option.name];
+      if (option.is_switch && value != "true" && value != "false")
+        fail(Exit::usage, "--{} is a switch: it takes no value, or true or false, not \"{}\"", option.name,
+             value);
+      arguments.options[option.name] = value;
+    }
+  if (arguments.is_on("help")) return arguments;
+  size_t required = 0;
+  for (const auto& word : command.words) required += word.required;
+  if (arguments.words.size() < required)
+    fail(Exit::usage, "gan {}: {} is missing{}", command.name, command.words[arguments.words.size()].name,
+         hint);
+  if (arguments.words.size() > command.words.size())
+    fail(Exit::usage, "gan {}: one word too many: \"{}\"{}", command.name,
+         arguments.words[command.words.size()], hint);
+  for (size_t i = 0; i < arguments.words.size(); ++i) {
+    const Word& word = command.words[i];
+    if (word.kind != Word::Kind::choice) continue;
+    if (std::find(word.choices.begin(), word.choices.end(), arguments.words[i]) == word.choices.end())
+      fail(Exit::usage, "gan {}: {} must be one of {}, not \"{}\"", command.name, word.name,
+           fmt::join(word.choices, ", "), arguments.words[i]);
+  }
+  return arguments;
+}
+
+}  // namespace gan::tools

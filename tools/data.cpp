@@ -1,0 +1,111 @@
+// `gan data`: looks at a folder of pictures before training does.
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "engine/data.h"
+#include "kernels/check.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+void print_json(const Json& json) {
+  fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+// Every unreadable file with its reason; exit code 3 when there is one.
+int check(const std::vector<PictureReport>& reports, bool json) {
+  Json list = Json::array();
+  for (const auto& report : reports) {
+    if (report.problem.empty()) continue;
+    if (!json) fmt::print("{}: {}\n", report.file.string(), report.problem);
+    list.push_back({{"file", report.file.string()}, {"problem", report.problem}});
+  }
+  const size_t bad = list.size();
+  if (json) print_json({{"files", reports.size()}, {"bad", bad}, {"problems", list}});
+  else fmt::print("{} pictures, {} of them unreadable\n", reports.size(), bad);
+  return int(bad ? Exit::bad_data : Exit::ok);
+}
+
+struct Spread {
+  std::vector<int> values;
+  int at(double part) {
+    std::sort(values.begin(), values.end());
+    return values[size_t(part * double(values.size() - 1))];
+  }
+};
+
+// Counts, sizes and kinds of the readable ones.
+int stats(const std::vector<PictureReport>& reports, bool json) {
+  std::map<std::string, int64_t> formats, kinds, sizes;
+  Spread widths, heights;
+  int64_t bad = 0, alpha = 0;
+  for (const auto& report : reports) {
+    if (!report.problem.empty()) {
+      ++bad;
+      continue;
+    }
+    const ImageInfo& info = report.info;
+    ++formats[info.format];
+    ++kinds[fmt::format("{} {} bit{}", info.channels == 1 ? "grey" : "colour", info.bits,
+                        info.palette ? " palette" : "")];
+    ++sizes[fmt::format("{}x{}", info.width, info.height)];
+    alpha += info.alpha;
+    widths.values.push_back(info.width);
+    heights.values.push_back(info.height);
+  }
+  const bool any = !widths.values.empty();
+  Json result = {{"files", reports.size()}, {"readable", reports.size() - size_t(bad)}, {"bad", bad}};
+  for (auto& [name, spread] : {std::pair<const char*, Spread&>{"width", widths}, {"height", heights}})
+    if (any) result[name] = {{"min", spread.at(0)}, {"median", spread.at(0.5)}, {"max", spread.at(1)}};
+  result["sizes"] = sizes.size();
+  result["formats"] = formats;
+  result["kinds"] = kinds;
+  result["transparent"] = alpha;
+  if (json) return print_json(result), int(Exit::ok);
+
+  fmt::print("files        {}, {} unreadable{}\n", reports.size(), bad,
+             bad ? " (gan data check names them)" : "");
+  for (const char* name : {"width", "height"})
+    if (any)
+      fmt::print("{:<12} {} to {}, median {}\n", name, result[name]["min"].get<int>(),
+                 result[name]["max"].get<int>(), result[name]["median"].get<int>());
+  fmt::print("sizes        {} different\n", sizes.size());
+  for (const auto& [name, count] : formats) fmt::print("{:<12} {}\n", name, count);
+  for (const auto& [name, count] : kinds) fmt::print("{:<12} {}\n", name, count);
+  fmt::print("transparent  {}\n", alpha);
+  return int(Exit::ok);
+}
+
+int run(const Arguments& arguments) {
+  const auto reports = check_pictures(arguments.words[1], int(arguments.number("workers", 0, 0, 256)));
+  const bool json = arguments.is_on("json");
+  return arguments.words[0] == "check" ? check(reports, json) : stats(reports, json);
+}
+
+}  // namespace
+
+Command describe_data() {
+  Command command;
+  command.name = "data";
+  command.summary = "check a folder of pictures, or count what is in it";
+  command.words = {
+      {"check|stats",
+       "check names every unreadable file with its reason, and exits with 3 when there is one; stats "
+       "counts sizes, channels and formats",
+       Word::Kind::choice,
+       true,
+       {"check", "stats"}},
+      {"DIR", "the folder", Word::Kind::file, true, {}}};
+  command.options = {{"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
+                     {"json", "other", "one JSON object, on stdout", "", "", true}};
+  for (auto& option : common_options()) command.options.push_back(option);
+  command.examples = {"gan data check photos/", "gan data stats photos/", "gan data check photos/ --json"};
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

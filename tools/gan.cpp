@@ -1,0 +1,121 @@
+// The program: finds the command, runs it, and turns whatever went wrong into one line on stderr and a
+// documented exit code.
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "kernels/check.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {describe_train(),      describe_sample(), describe_inspect(),
+                                           describe_kernels(),    describe_data(),   describe_doctor(),
+                                           describe_completion(), describe_help()};
+  return all;
+}
+
+const Command& find_command(const std::string& name) {
+  const Command* nearest = nullptr;
+  int best = 3;
+  for (const auto& command : commands()) {
+    if (command.name == name) return command;
+    if (const int distance = edit_distance(name, command.name); distance < best)
+      nearest = &command, best = distance;
+  }
+  fail(Exit::usage, "there is no command \"{}\"{}; see `gan help`", name,
+       nearest ? fmt::format("; did you mean {}?", nearest->name) : "");
+}
+
+namespace {
+
+const char* meaning_of(int code) {
+  switch (Exit(code)) {
+    case Exit::ok: return "done";
+    case Exit::failure: return "failure";
+    case Exit::usage: return "usage";
+    case Exit::bad_data: return "bad input file or data";
+    case Exit::no_device: return "no GPU or driver";
+    case Exit::out_of_memory: return "out of GPU memory";
+    case Exit::diverged: return "diverged";
+    case Exit::io: return "disk full or I/O";
+  }
+  return "?";
+}
+
+// One line, whatever file names and messages hold.
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
+  return text;
+}
+
+int report(int code, const std::string& message, const std::string& command, bool verbose) {
+  std::fflush(stdout);
+  const char* no_colour = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  const bool colour =
+      isatty(STDERR_FILENO) && !(no_colour && *no_colour) && !(term && std::strcmp(term, "dumb") == 0);
+  fmt::print(stderr, "gan: {}error:{} {}\n", colour ? "\x1b[1;31m" : "", colour ? "\x1b[0m" : "",
+             one_line(message));
+  if (verbose)
+    fmt::print(stderr, "gan: in command {}, exit code {} ({})\n", command.empty() ? "-" : command, code,
+               meaning_of(code));
+  return code;
+}
+
+int run_command(const std::vector<std::string>& texts) {
+  if (texts.empty()) {
+    fmt::print(stderr, "{}", general_help());
+    return int(Exit::usage);
+  }
+  const std::string& first = texts[0];
+  if (first == "--version" || first == "-V" || first == "version") return fmt::print("{}", version_text()), 0;
+  if (first == "--help" || first == "-h") return fmt::print("{}", general_help()), 0;
+  if (first[0] == '-') fail(Exit::usage, "there is no option {} before a command; see `gan help`", first);
+  const Command& command = find_command(first);
+  const Arguments arguments = parse_arguments(command, {texts.begin() + 1, texts.end()});
+  if (arguments.is_on("help")) return fmt::print("{}", help_of(command)), 0;
+  return command.run(arguments);
+}
+
+// A reader that has seen enough (`gan kernels | head`) is no failure; a full disk is.
+int finish_output(int code) {
+  errno = 0;
+  const bool failed = std::fflush(stdout) != 0 || std::ferror(stdout);
+  if (!failed || errno == EPIPE || code != 0) return code;
+  fail(Exit::io, "standard output cannot be written: {}", std::strerror(errno));
+}
+
+}  // namespace
+}  // namespace gan::tools
+
+int main(int argc, char** argv) {
+  using namespace gan::tools;
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on the file size is a failed write
+  const std::vector<std::string> texts(argv + 1, argv + argc);
+  const std::string command = texts.empty() ? "" : texts[0];
+  bool verbose = std::getenv("GAN_VERBOSE") != nullptr;
+  for (const auto& text : texts) verbose |= text == "--verbose";
+  try {
+    return finish_output(run_command(texts));
+  } catch (const gan::Error& error) {
+    return report(int(error.code()), error.what(), command, verbose);
+  } catch (const std::bad_alloc&) {
+    return report(int(gan::Exit::failure), "out of memory; use a smaller --batch, --size or --cache-gb",
+                  command, verbose);
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::broken_pipe) return 0;
+    return report(int(gan::Exit::io), error.what(), command, verbose);
+  } catch (const std::exception& error) {
+    return report(int(gan::Exit::failure), error.what(), command, verbose);
+  } catch (...) { return report(int(gan::Exit::failure), "an unknown exception", command, verbose); }
+}

@@ -1,0 +1,141 @@
+// `gan help`, --help, --version, and the small text tools that all commands print with.
+#include <cstdlib>
+
+#include "kernels/kernels.h"
+#include "models/zoo.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+namespace {
+
+constexpr size_t kWidth = 100, kIndent = 28;  // columns
+
+// Words of `text` in lines of at most kWidth columns; all but the first begin at column `indent`.
+std::string wrapped(const std::string& text, size_t indent, size_t column) {
+  std::string result, word;
+  for (size_t i = 0; i <= text.size(); ++i) {
+    if (i < text.size() && text[i] != ' ') {
+      word += text[i];
+      continue;
+    }
+    if (column + word.size() > kWidth && column > indent) {
+      result.back() = '\n';
+      result += std::string(indent, ' ');
+      column = indent;
+    }
+    result += word + " ";
+    column += word.size() + 1;
+    word.clear();
+  }
+  result.back() = '\n';
+  return result;
+}
+
+// "  label        help text" with the text in its own column.
+std::string entry(const std::string& label, const std::string& text) {
+  std::string line = "  " + label;
+  if (line.size() + 2 > kIndent) line += "\n" + std::string(kIndent, ' ');
+  else line += std::string(kIndent - line.size(), ' ');
+  return line + wrapped(text, kIndent, kIndent);
+}
+
+std::string option_entry(const Option& option) {
+  std::string label = (option.name == "help" ? "-h, --" : "--") + option.name;
+  if (!option.is_switch) label += " " + (option.values.empty() ? "TEXT" : option.values);
+  std::string text = option.help;
+  if (!option.fallback.empty()) text += " [" + option.fallback + "]";
+  return entry(label, text);
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.words.empty()) fmt::print("{}", general_help());
+  else fmt::print("{}", help_of(find_command(arguments.words[0])));
+  return int(Exit::ok);
+}
+
+}  // namespace
+
+std::string version_text() {
+  std::string text = "gan " GAN_VERSION " (devices:";
+  for (Device device : {Device::cpu, Device::cuda, Device::simt, Device::ref})
+    if (find_backend(device)) text += std::string(" ") + name_of(device);
+  return text + ")\n";
+}
+
+std::string general_help() {
+  std::string text =
+      "gan: train, sample and inspect generative adversarial networks\n\n"
+      "Usage: gan COMMAND [words] [options]\n\nCommands:\n";
+  for (const auto& command : commands()) text += entry(command.name, command.summary);
+  text += "\nModels:\n";
+  for (const auto& model : zoo()) text += entry(model.name, model.summary);
+  text +=
+      "\nExamples:\n"
+      "  gan train dcgan builtin:comics --minutes 2 --size 32\n"
+      "  gan sample runs/00000-dcgan-comics --n 64 --seed 7 --out grid.png\n"
+      "  gan help train\n\n"
+      "`gan COMMAND --help` tells a command's options; `gan --version` the version and devices.\n"
+      "Exit codes: 0 done, 1 failure, 2 usage, 3 bad file or data, 4 no GPU, 5 out of GPU memory,\n"
+      "6 diverged, 7 disk full or I/O, 130 and 143 after SIGINT and SIGTERM.\n";
+  return text;
+}
+
+std::string help_of(const Command& command) {
+  std::string text = fmt::format("gan {}: {}\n\nUsage: gan {}", command.name, command.summary, command.name);
+  for (const auto& word : command.words) text += word.required ? " " + word.name : " [" + word.name + "]";
+  text += " [options]\n";
+  if (!command.words.empty()) text += "\n";
+  for (const auto& word : command.words) text += entry(word.name, word.help);
+  std::string group;
+  for (const auto& option : command.options) {
+    if (option.group != group) text += fmt::format("\n{} (default in brackets):\n", group = option.group);
+    text += option_entry(option);
+  }
+  text += "\nExamples:\n";
+  for (const auto& example : command.examples) text += "  " + example + "\n";
+  if (!command.notes.empty()) text += "\n" + wrapped(command.notes, 0, 0);
+  return text;
+}
+
+std::string grouped(int64_t number) {
+  std::string text = std::to_string(number);
+  for (size_t at = text.size(); at > 3 + (number < 0); at -= 3) text.insert(at - 3, ",");
+  return text;
+}
+
+std::string bytes_text(double bytes) {
+  static constexpr const char* units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  int unit = 0;
+  while (bytes >= 1024 && unit < 4) bytes /= 1024, ++unit;
+  return fmt::format("{:.{}f} {}", bytes, unit && bytes < 100 ? 1 : 0, units[unit]);
+}
+
+std::string table_text(const std::vector<std::vector<std::string>>& rows, const std::string& alignment) {
+  std::vector<size_t> widths(alignment.size());
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i)
+      line += alignment[i] == 'r' ? fmt::format("{:>{}}  ", row[i], widths[i])
+                                  : fmt::format("{:<{}}  ", row[i], widths[i]);
+    text += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  return text;
+}
+
+Command describe_help() {
+  Command command;
+  command.name = "help";
+  command.summary = "explain a command";
+  command.words = {{"COMMAND", "which one", Word::Kind::choice, false, {}}};
+  for (const char* name : {"train", "sample", "inspect", "kernels", "data", "doctor", "completion", "help"})
+    command.words[0].choices.push_back(name);
+  command.options = common_options();
+  command.examples = {"gan help", "gan help train", "gan sample --help"};
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

@@ -1,0 +1,253 @@
+// `gan inspect`: what a model is made of, or what lies in a checkpoint. Nothing is computed: the layers are
+// walked on a plan, which counts sizes and arithmetic only.
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/tape.h"
+#include "models/checkpoint.h"
+#include "models/train.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Layer {
+  std::string player;
+  LayerRecord record;
+  size_t bytes;  // of the output, float32
+};
+
+struct TapeEntry {
+  std::string operation;
+  Shape shape;
+};
+
+// A model on a plan: laid out, but without memory behind it.
+struct Planned {
+  DeviceContext context{Device::cpu, DeviceContext::Mode::plan};
+  std::unique_ptr<Model> model;
+
+  explicit Planned(const Config& config) {
+    const ZooEntry& entry = find_model(config.model);
+    entry.check(config);
+    model = entry.make();
+    model->build(context, config);
+  }
+};
+
+std::vector<Layer> layers_of(Planned& planned, int batch) {
+  std::vector<Layer> layers;
+  for (auto& player : planned.model->players) {
+    planned.model->describe(planned.context, batch, player->name, [&](const LayerRecord& record) {
+      layers.push_back({player->name, record, size_t(record.output.count()) * sizeof(float)});
+    });
+  }
+  return layers;
+}
+
+// The operations that one training step records, in order.
+std::vector<TapeEntry> tape_of(Planned& planned, int batch) {
+  std::vector<TapeEntry> entries;
+  const Config& config = planned.model->config;
+  StepInput input;
+  for (int i = 0; i < config.n_critic; ++i) {
+    input.real.emplace_back(planned.context, Shape{batch, config.size, config.size, config.channels});
+    input.z.emplace_back(planned.context, Shape{batch, config.nz});
+  }
+  planned.context.tape().on_record = [&](const Tape::Node& node) {
+    entries.push_back({node.name, node.shape});
+  };
+  planned.model->step(input);
+  planned.context.tape().on_record = nullptr;
+  return entries;
+}
+
+Json shape_json(const Shape& shape) {
+  Json json = Json::array();
+  for (int i = 0; i < shape.rank; ++i) json.push_back(shape[i]);
+  return json;
+}
+
+std::string flop_text(double flop) {
+  return flop >= 1e9 ? fmt::format("{:.2f} G", flop / 1e9) : fmt::format("{:.2f} M", flop / 1e6);
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("({})", fmt::join(shape, ","));
+}
+
+void print_layers(const std::vector<Layer>& layers, Planned& planned) {
+  std::vector<std::vector<std::string>> rows;
+  rows.push_back({"network", "layer", "kind", "output", "parameters", "FLOP", "output bytes"});
+  for (auto& player : planned.model->players) {
+    int64_t parameters = 0;
+    double flop = 0, bytes = 0;
+    for (const auto& layer : layers) {
+      if (layer.player != player->name) continue;
+      rows.push_back({layer.player, layer.record.name, layer.record.kind, to_string(layer.record.output),
+                      grouped(layer.record.parameters), flop_text(layer.record.flop),
+                      bytes_text(double(layer.bytes))});
+      parameters += layer.record.parameters;
+      flop += layer.record.flop;
+      bytes += double(layer.bytes);
+    }
+    rows.push_back({player->name, "total", "", "", grouped(parameters), flop_text(flop), bytes_text(bytes)});
+  }
+  fmt::print("{}", table_text(rows, "llllrrr"));
+}
+
+Json layers_json(const std::vector<Layer>& layers) {
+  Json list = Json::array();
+  for (const auto& layer : layers)
+    list.push_back({{"network", layer.player},
+                    {"name", layer.record.name},
+                    {"kind", layer.record.kind},
+                    {"output", shape_json(layer.record.output)},
+                    {"parameters", layer.record.parameters},
+                    {"flop", layer.record.flop},
+                    {"bytes", layer.bytes}});
+  return list;
+}
+
+// For Graphviz: one column of boxes per network.
+void print_dot(const std::vector<Layer>& layers, const std::string& model) {
+  fmt::print("digraph {} {{\n  node [shape=box, fontname=\"sans-serif\"];\n", Json(model).dump());
+  std::string previous, player;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].player != player) {
+      if (!player.empty()) fmt::print("  }}\n");
+      player = layers[i].player;
+      fmt::print("  subgraph cluster_{0} {{\n    label={0};\n", player);
+      previous.clear();
+    }
+    const std::string node = fmt::format("layer{}", i);
+    const auto& record = layers[i].record;
+    fmt::print("    {} [label={}];\n", node,
+               Json(fmt::format("{}\n{}\n{}", record.name, record.kind, to_string(record.output))).dump());
+    if (!previous.empty()) fmt::print("    {} -> {};\n", previous, node);
+    previous = node;
+  }
+  fmt::print("{}}}\n", player.empty() ? "" : "  }\n");
+}
+
+void print_checkpoint(const SafetensorsFile& file) {
+  fmt::print("{}\n", file.path().string());
+  for (const auto& [key, value] : file.metadata())
+    if (!key.starts_with("hash.") && key != "config") fmt::print("  {} = {}\n", key, value);
+  if (file.find("state.step")) fmt::print("  step = {}\n", file.read_i64("state.step").at(0));
+  fmt::print("  hashes: {}\n\n", file.has_hashes() ? "all tensors verified" : "none in this file");
+  std::vector<std::vector<std::string>> rows = {{"tensor", "type", "shape", "bytes"}};
+  for (const auto& entry : file.tensors())
+    rows.push_back({entry.name, std::string(name_of(entry.type)), shape_text(entry.shape),
+                    grouped(int64_t(entry.bytes()))});
+  fmt::print("{}\n", table_text(rows, "lllr"));
+}
+
+Json checkpoint_json(const SafetensorsFile& file) {
+  Json json;
+  json["file"] = file.path().string();
+  for (const auto& [key, value] : file.metadata())
+    if (!key.starts_with("hash.")) json["metadata"][key] = value;
+  if (file.find("state.step")) json["step"] = file.read_i64("state.step").at(0);
+  json["hashes_verified"] = file.has_hashes();
+  json["tensors"] = Json::array();
+  for (const auto& entry : file.tensors())
+    json["tensors"].push_back({{"name", entry.name},
+                               {"dtype", name_of(entry.type)},
+                               {"shape", entry.shape},
+                               {"bytes", entry.bytes()}});
+  return json;
+}
+
+bool is_model(const std::string& name) {
+  for (const auto& entry : zoo())
+    if (name == entry.name) return true;
+  return false;
+}
+
+int run(const Arguments& arguments) {
+  const std::string& what = arguments.words[0];
+  const bool json = arguments.is_on("json"), dot = arguments.is_on("dot");
+  std::error_code error;
+  std::unique_ptr<SafetensorsFile> file;
+  Config config;
+  Origins origins;
+  if (is_model(what) || !std::filesystem::exists(what, error)) {
+    const ZooEntry& entry = find_model(what);  // an unknown word gets the list of models
+    entry.preset(config);
+    config.model = what;
+    apply_options(arguments, config, origins);
+  } else {
+    file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(find_checkpoint(what)));
+    file->verify_hashes();
+    config = read_checkpoint_config(*file);
+    for (const auto& [name, text] : arguments.options)
+      if (has_field(name) && name != "batch")
+        fail(Exit::usage, "--{}: the networks of a checkpoint are given; this option is for MODEL", name);
+  }
+  const int batch = arguments.has("batch") ? (apply_options(arguments, config, origins), config.batch) : 1;
+
+  Planned planned(config);
+  const auto layers = layers_of(planned, batch);
+  const auto tape = arguments.is_on("tape") ? tape_of(planned, batch) : std::vector<TapeEntry>{};
+  if (json) {
+    Json result;
+    result["model"] = config.model;
+    result["batch"] = batch;
+    if (file) result["checkpoint"] = checkpoint_json(*file);
+    for (auto& player : planned.model->players)
+      result["parameters"][player->name] = player->parameters.learnt_count();
+    result["layers"] = layers_json(layers);
+    if (arguments.is_on("tape")) {
+      result["tape"] = Json::array();
+      for (const auto& entry : tape)
+        result["tape"].push_back({{"op", entry.operation}, {"shape", shape_json(entry.shape)}});
+    }
+    fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return int(Exit::ok);
+  }
+  if (dot) {
+    print_dot(layers, config.model);
+    return int(Exit::ok);
+  }
+  if (file) print_checkpoint(*file);
+  print_layers(layers, planned);
+  if (arguments.is_on("tape")) {
+    fmt::print("\nOperations that one training step records:\n");
+    std::vector<std::vector<std::string>> rows;
+    for (size_t i = 0; i < tape.size(); ++i)
+      rows.push_back({std::to_string(i), tape[i].operation, to_string(tape[i].shape)});
+    fmt::print("{}", table_text(rows, "rll"));
+  }
+  return int(Exit::ok);
+}
+
+}  // namespace
+
+Command describe_inspect() {
+  Command command;
+  command.name = "inspect";
+  command.summary = "layers, parameters, arithmetic and memory of a model or checkpoint";
+  command.words = {{"MODEL|RUN|CKPT",
+                    "a model's name, folder of a run, or a checkpoint file, whose hashes are verified",
+                    Word::Kind::model_or_file,
+                    true,
+                    {}}};
+  command.options = {{"tape", "output", "also the operations one training step records", "", "", true},
+                     {"json", "output", "machine-readable, on stdout", "", "", true},
+                     {"dot", "output", "the layers for Graphviz", "", "", true}};
+  for (auto& option : options_of_settings('i')) {
+    if (option.name == "batch") option.fallback = "1";
+    option.group = "model";
+    command.options.push_back(option);
+  }
+  for (auto& option : common_options()) command.options.push_back(option);
+  command.examples = {"gan inspect dcgan", "gan inspect dcgan --size 32 --batch 64 --tape",
+                      "gan inspect runs/faces --json", "gan inspect dcgan --dot | dot -Tsvg > dcgan.svg"};
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

@@ -1,0 +1,259 @@
+// `gan kernels`: every way this build has of computing every operation, and which one a size gets.
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "kernels/cpu/onednn.h"
+#include "kernels/kernels.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr Device kDevices[] = {Device::cpu, Device::cuda, Device::simt, Device::ref};
+
+struct Row {
+  std::string family, operation, device, name, dtypes, where;
+  // With --shape: whether it is the one that runs, and if it cannot, why.
+  bool picked = false;
+  std::string refused;
+};
+
+// Addresses that stand for buffers: fits() looks at sizes, types and whether there is a buffer, never into
+// it.
+alignas(128) char some_memory[128];
+In some_input(Device device) { return {some_memory, device == Device::ref ? DType::f64 : DType::f32}; }
+Out some_output(Device device) { return {some_memory, device == Device::ref ? DType::f64 : DType::f32}; }
+
+// "N,H,W,C:K,kernel,stride,padding" is a convolution, "M,N,K" a matrix product.
+struct AskedShape {
+  bool is_conv = false;
+  Conv2d conv;
+  Gemm gemm;
+};
+
+std::vector<int> numbers_in(std::string_view text, const std::string& whole) {
+  std::vector<int> numbers;
+  while (true) {
+    const size_t comma = text.find(',');
+    const std::string_view item = text.substr(0, comma);
+    int number = -1;
+    const auto [stop, error] = std::from_chars(item.data(), item.data() + item.size(), number);
+    if (error != std::errc() || stop != item.data() + item.size() || number < 0)
+      fail(Exit::usage,
+           "--shape {}: wants N,H,W,C:K,kernel,stride,padding for convolutions or M,N,K for gemm", whole);
+    numbers.push_back(number);
+    if (comma == text.npos) return numbers;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+AskedShape parse_shape(const std::string& text) {
+  AskedShape shape;
+  const size_t colon = text.find(':');
+  const auto first = numbers_in(std::string_view(text).substr(0, colon), text);
+  if (colon == text.npos && first.size() == 3) {
+    shape.gemm.m = first[0], shape.gemm.n = first[1], shape.gemm.k = first[2];
+    return shape;
+  }
+  const auto second =
+      colon == text.npos ? std::vector<int>{} : numbers_in(std::string_view(text).substr(colon + 1), text);
+  if (first.size() != 4 || second.size() != 4)
+    fail(Exit::usage, "--shape {}: wants N,H,W,C:K,kernel,stride,padding for convolutions or M,N,K for gemm",
+         text);
+  shape.is_conv = true;
+  Conv2d& c = shape.conv;
+  c.n = first[0], c.h = first[1], c.w = first[2], c.c = first[3], c.k = second[0];
+  c.kh = c.kw = second[1], c.sh = c.sw = std::max(second[2], 1), c.ph = c.pw = second[3];
+  c.oh = Conv2d::out_size(c.h, c.kh, c.sh, c.ph, 1);
+  c.ow = Conv2d::out_size(c.w, c.kw, c.sw, c.pw, 1);
+  try {
+    check(c);
+  } catch (const Error& error) {
+    fail(Exit::usage, "--shape {}: this is no convolution: {}", text, error.what());
+  }
+  return shape;
+}
+
+// Fills the arguments of the operations that --shape speaks of; false for the others.
+bool fill(ConvFwd& args, const AskedShape& shape, Device device) {
+  args.size = shape.conv;
+  args.x = args.w = some_input(device);
+  args.y = some_output(device);
+  return shape.is_conv;
+}
+bool fill(ConvBwdData& args, const AskedShape& shape, Device device) {
+  args.size = shape.conv;
+  args.dy = args.w = some_input(device);
+  args.dx = some_output(device);
+  return shape.is_conv;
+}
+bool fill(ConvBwdWeight& args, const AskedShape& shape, Device device) {
+  args.size = shape.conv;
+  args.x = args.dy = some_input(device);
+  args.dw = some_output(device);
+  return shape.is_conv;
+}
+bool fill(Gemm& args, const AskedShape& shape, Device device) {
+  args = shape.gemm;
+  args.a = args.b = some_input(device);
+  args.c = some_output(device);
+  return !shape.is_conv;
+}
+template <class Args>
+bool fill(Args&, const AskedShape&, Device) {
+  return false;
+}
+
+template <class Args>
+std::string implementation(const Args& args, Device device) {
+  if constexpr (requires { cpu::conv_implementation(args); })
+    if (device == Device::cpu) return cpu::conv_implementation(args);
+  return "";
+}
+
+// What --shape adds to the rows of one operation.
+template <class Args>
+void explain(const Op<Args>& op, const Args& args, std::vector<Row>& rows, size_t first, Device device) {
+  const Variant<Args>* picked = nullptr;
+  std::string forced_problem;
+  try {
+    picked = &op.pick(args);
+  } catch (const Error& error) {
+    forced_problem = error.what();  // GAN_KERNEL forces one that does not fit, or none fits
+  }
+  for (size_t i = 0; i < op.variants.size(); ++i) {
+    const auto& variant = op.variants[i];
+    Row& row = rows[first + i];
+    if (const char* why = variant.fits(args)) row.refused = why;
+    else if (&variant == picked) {
+      row.picked = true;
+      if (const std::string how = implementation(args, device); !how.empty() && how != row.name)
+        row.where += " [" + how + "]";
+    } else row.refused = picked ? fmt::format("fits; {} is preferred", picked->name) : forced_problem;
+  }
+}
+
+std::vector<Row> rows_of(Device device, const std::string& family, const AskedShape* shape) {
+  std::vector<Row> rows;
+  for_each_op(*find_backend(device), [&](const char* op_family, const auto& op) {
+    using Args = typename std::decay_t<decltype(op)>::Arguments;
+    if (!family.empty() && family != op_family && family != Args::op) return;
+    Args args;
+    if (shape && !fill(args, *shape, device)) return;
+    const size_t first = rows.size();
+    for (const auto& variant : op.variants)
+      rows.push_back(
+          {op_family, Args::op, name_of(device), variant.name, variant.dtypes, variant.where, false, ""});
+    if (shape) explain(op, args, rows, first, device);
+  });
+  return rows;
+}
+
+// Families, from any device's tables.
+std::vector<std::string> families() {
+  std::vector<std::string> names;
+  for_each_op(*find_backend(Device::ref), [&](const char* family, const auto&) {
+    if (names.empty() || names.back() != family) names.push_back(family);
+  });
+  return names;
+}
+
+void check_family(const std::string& family) {
+  bool known = family.empty();
+  std::string nearest;
+  int best = 3;
+  const auto consider = [&](const std::string& name) {
+    known |= name == family;
+    if (const int distance = edit_distance(name, family); distance < best) nearest = name, best = distance;
+  };
+  for_each_op(*find_backend(Device::ref), [&](const char* name, const auto& op) {
+    consider(name);
+    consider(op.name());
+  });
+  if (known) return;
+  fail(Exit::usage, "there is no family or operation \"{}\"{}; there are: {}", family,
+       nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), fmt::join(families(), ", "));
+}
+
+int run(const Arguments& arguments) {
+  const std::string family = arguments.word(0), wanted = arguments.text("device", "");
+  check_family(family);
+  AskedShape shape;
+  if (arguments.has("shape")) shape = parse_shape(arguments.text("shape", ""));
+  std::vector<Row> rows;
+  bool found = false;
+  for (Device device : kDevices) {
+    if (!wanted.empty() && wanted != name_of(device)) continue;
+    found = true;
+    if (!find_backend(device)) {
+      if (!wanted.empty())
+        fail(Exit::no_device, "--device {}: this build has no such device; build again with the CUDA toolkit",
+             wanted);
+      continue;
+    }
+    for (auto& row : rows_of(device, family, arguments.has("shape") ? &shape : nullptr)) rows.push_back(row);
+  }
+  if (!found) fail(Exit::usage, "--device must be one of cpu, cuda, simt, ref, not \"{}\"", wanted);
+
+  if (arguments.is_on("json")) {
+    for (const auto& row : rows) {
+      Json line = {{"family", row.family}, {"op", row.operation},  {"device", row.device},
+                   {"name", row.name},     {"dtypes", row.dtypes}, {"where", row.where}};
+      if (arguments.has("shape")) {
+        line["picked"] = row.picked;
+        line["reason"] = row.refused;
+      }
+      fmt::print("{}\n", line.dump());
+    }
+    return int(Exit::ok);
+  }
+  if (arguments.has("shape") && shape.is_conv) fmt::print("{}\n\n", to_string(shape.conv));
+  std::vector<std::vector<std::string>> table = {
+      {"family", "operation", "device", "variant", "types", "where it fits"}};
+  if (arguments.has("shape")) table[0].push_back("for this shape");
+  for (const auto& row : rows) {
+    table.push_back({row.family, row.operation, row.device, row.name, row.dtypes, row.where});
+    if (arguments.has("shape")) table.back().push_back(row.picked ? "picked" : row.refused);
+  }
+  fmt::print("{}", table_text(table, std::string(table[0].size(), 'l')));
+  return int(Exit::ok);
+}
+
+}  // namespace
+
+Command describe_kernels() {
+  Command command;
+  command.name = "kernels";
+  command.summary = "the variants of every operation, and which one a size gets";
+  command.words = {
+      {"FAMILY",
+       "a family (" + fmt::format("{}", fmt::join(families(), ", ")) + ") or operation; all when left out",
+       Word::Kind::choice,
+       false,
+       {}}};
+  for_each_op(*find_backend(Device::ref), [&](const char* family, const auto& op) {
+    auto& choices = command.words[0].choices;
+    if (choices.empty() || std::find(choices.begin(), choices.end(), family) == choices.end())
+      choices.push_back(family);
+    (void)op;
+  });
+  command.words[0].kind = Word::Kind::choice;
+  command.options = {
+      {"shape", "what",
+       "N,H,W,C:K,kernel,stride,padding of a convolution, or M,N,K of a matrix product: which variant "
+       "each device picks for it, and why not the others",
+       "", "", false},
+      {"device", "what", "only this one", "cpu|cuda|simt|ref", "", false},
+      {"json", "output", "one JSON object per variant, on stdout", "", "", true}};
+  for (auto& option : common_options()) command.options.push_back(option);
+  command.examples = {"gan kernels", "gan kernels conv --device cpu",
+                      "gan kernels --shape 64,32,32,64:128,4,2,1",
+                      "gan kernels gemm --shape 64,100,8192 --json"};
+  command.notes = "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled forces variants by name.";
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

@@ -1,0 +1,112 @@
+// `gan sample`: pictures from noise, as one grid or as single files.
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "engine/atomic_file.h"
+#include "models/train.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder for the single pictures: new, empty, or (with --force) holding only what will be overwritten.
+void prepare_folder(const fs::path& folder, bool force) {
+  std::error_code error;
+  if (fs::exists(folder, error)) {
+    if (!fs::is_directory(folder, error))
+      fail(Exit::usage, "--out {}: there is a file of this name; --separate needs a folder", folder.string());
+    if (!force && !fs::is_empty(folder, error))
+      fail(Exit::usage, "--out {}: the folder is not empty; choose another one, or --force to add to it",
+           folder.string());
+  }
+  fs::create_directories(folder, error);
+  if (error) fail(Exit::io, "folder {} cannot be made: {}", folder.string(), error.message());
+}
+
+void write_grid(const std::string& out, const Image& grid) {
+  if (out == "-") {
+    const auto bytes = encode_png(grid);
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
+      fail(Exit::io, "the picture cannot be written to standard output");
+    return;
+  }
+  const fs::path folder = fs::path(out).parent_path();
+  std::error_code error;
+  if (fs::is_directory(out, error))
+    fail(Exit::usage, "--out {} is a folder; name a .png file, or use --separate", out);
+  if (!folder.empty()) fs::create_directories(folder, error);
+  write_png(out, grid);
+}
+
+int run(const Arguments& arguments) {
+  Config config;
+  Origins origins;
+  read_environment(config, origins);
+  apply_options(arguments, config, origins);
+  const int count = int(arguments.number("n", 64, 1, 1'000'000));
+  const int columns = int(arguments.number("columns", 8, 1, 10'000));
+  const int stops =
+      int(arguments.number("stops", std::max(2, (count + columns - 1) / columns), 1, 1'000'000));
+  const bool separate = arguments.is_on("separate");
+  const std::string out = !config.out.empty() ? config.out : separate ? "samples" : "grid.png";
+  if (separate) prepare_folder(out, config.force);
+
+  LoadedModel loaded = load_model(arguments.words[0], config.device);
+  const auto pictures = arguments.is_on("walk") ? sample_walk(loaded, count, stops, uint64_t(config.seed))
+                                                : sample_pictures(loaded, count, uint64_t(config.seed));
+  if (separate)
+    for (size_t i = 0; i < pictures.size(); ++i)
+      write_png(fs::path(out) / fmt::format("sample-{:05}.png", i), pictures[i]);
+  else write_grid(out, make_grid(pictures, std::min(columns, count), 2, 255));
+
+  if (config.json && out != "-") {
+    const nlohmann::ordered_json line = {
+        {"out", out},          {"count", count},
+        {"seed", config.seed}, {"model", loaded.config.model},
+        {"step", loaded.step}, {"device", name_of(loaded.context->device())}};
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!config.quiet) {
+    fmt::print(stderr, "{} pictures of {} at step {} in {}\n", count, loaded.config.model, loaded.step, out);
+  }
+  return int(Exit::ok);
+}
+
+}  // namespace
+
+Command describe_sample() {
+  Command command;
+  command.name = "sample";
+  command.summary = "make pictures with a trained model";
+  command.words = {{"RUN|CKPT",
+                    "folder of a run (its latest checkpoint), or a checkpoint file",
+                    Word::Kind::file,
+                    true,
+                    {}}};
+  command.options = {
+      {"n", "pictures", "how many", "1..1000000", "64", false},
+      {"columns", "pictures", "pictures in a row of the grid", "1..10000", "8", false},
+      {"walk", "pictures", "a walk through noise space instead of independent pictures", "", "", true},
+      {"stops", "pictures", "random points on the walk; by default one for each row", "1..1000000", "",
+       false},
+      {"separate", "pictures", "single pictures in the folder --out instead of one grid", "", "", true}};
+  for (auto& option : options_of_settings('s')) {
+    if (option.name == "out")
+      option.help = "file to write, - for standard output, or a folder with --separate [grid.png, samples]";
+    if (option.name == "force") option.help = "with --separate: also into a folder that is not empty";
+    command.options.push_back(option);
+  }
+  command.options.push_back(common_options()[0]);
+  command.examples = {"gan sample runs/00000-dcgan-comics --n 64 --seed 7 --out grid.png",
+                      "gan sample runs/faces --walk --n 32 --columns 8 --out walk.png",
+                      "gan sample runs/faces/checkpoints/step-00001000.safetensors --separate --out faces/"};
+  command.notes =
+      "Picture i of a seed is the same however many are made. Batch norm's running statistics are used, and "
+      "the "
+      "averaged weights where the run kept them.";
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools
