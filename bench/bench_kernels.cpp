@@ -37,12 +37,17 @@ const ConvLayer conv_layers[] = {
 };
 // clang-format on
 
-// Hidden layers of the MLP GAN on 28x28 pictures: forward, input gradient, weight gradient. The batch takes
+// A hidden layer of the MLP GAN on 28x28 pictures: forward, input gradient, weight gradient. The batch takes
 // the place of the 0.
-const std::pair<const char*, Gemm> gemm_layers[] = {
-    {"M1_forward", {.m = 0, .n = 1024, .k = 784, .transpose_b = true}},
-    {"M1_input_gradient", {.m = 0, .n = 784, .k = 1024}},
-    {"M1_weight_gradient", {.m = 1024, .n = 784, .k = 0, .transpose_a = true}},
+struct GemmLayer {
+  const char* name;
+  int m, n, k;
+  bool transpose_a, transpose_b;
+};
+const GemmLayer gemm_layers[] = {
+    {"M1_forward", 0, 1024, 784, false, true},
+    {"M1_input_gradient", 0, 784, 1024, false, false},
+    {"M1_weight_gradient", 1024, 784, 0, true, false},
 };
 
 // One problem in device memory. `buffers` keeps what `args` points to.
@@ -50,7 +55,7 @@ template <class Args>
 struct Problem {
   Args args;
   double flop = 0;
-  std::vector<Tensor> buffers = {};
+  std::vector<Tensor> buffers;
 
   double bytes() const {
     double total = 0;
@@ -74,39 +79,42 @@ uint64_t next_weight_version() {
   return ++version;
 }
 
-Problem<ConvFwd> make_problem(DeviceContext& context, const Conv2d& s, const ConvFwd*) {
-  Tensor x = random_buffer(context, x_shape(s)), w = random_buffer(context, w_shape(s)),
-         y(context, y_shape(s));
-  return {{.size = s, .x = x.in(), .w = w.in(), .y = y.out(), .w_version = next_weight_version()},
-          s.flop(),
-          {x, w, y}};
+void fill(Problem<ConvFwd>& p, DeviceContext& context, const Conv2d& s) {
+  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, w_shape(s)),
+               Tensor(context, y_shape(s))};
+  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.w = p.buffers[1].in(), p.args.y = p.buffers[2].out();
+  p.args.w_version = next_weight_version();
+  p.flop = s.flop();
 }
-Problem<ConvBwdData> make_problem(DeviceContext& context, const Conv2d& s, const ConvBwdData*) {
-  Tensor dy = random_buffer(context, y_shape(s)), w = random_buffer(context, w_shape(s)),
-         dx(context, x_shape(s));
-  return {{.size = s, .dy = dy.in(), .w = w.in(), .dx = dx.out(), .w_version = next_weight_version()},
-          s.flop(),
-          {dy, w, dx}};
+void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& s) {
+  p.buffers = {random_buffer(context, y_shape(s)), random_buffer(context, w_shape(s)),
+               Tensor(context, x_shape(s))};
+  p.args.size = s, p.args.dy = p.buffers[0].in(), p.args.w = p.buffers[1].in();
+  p.args.dx = p.buffers[2].out(), p.args.w_version = next_weight_version();
+  p.flop = s.flop();
 }
-Problem<ConvBwdWeight> make_problem(DeviceContext& context, const Conv2d& s, const ConvBwdWeight*) {
-  Tensor x = random_buffer(context, x_shape(s)), dy = random_buffer(context, y_shape(s)),
-         dw(context, w_shape(s));
-  return {{.size = s, .x = x.in(), .dy = dy.in(), .dw = dw.out()}, s.flop(), {x, dy, dw}};
+void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s) {
+  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, y_shape(s)),
+               Tensor(context, w_shape(s))};
+  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.dy = p.buffers[1].in();
+  p.args.dw = p.buffers[2].out();
+  p.flop = s.flop();
 }
-Problem<Gemm> make_problem(DeviceContext& context, const Gemm& g, const Gemm*) {
-  Tensor a = random_buffer(context, {g.m, g.k}), b = random_buffer(context, {g.k, g.n}),
-         c(context, {g.m, g.n});
-  Gemm args = g;
-  args.a = a.in(), args.b = b.in(), args.c = c.out();
-  return {args, 2.0 * g.m * g.n * g.k, {a, b, c}};
+void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g) {
+  p.buffers = {random_buffer(context, {g.m, g.k}), random_buffer(context, {g.k, g.n}),
+               Tensor(context, {g.m, g.n})};
+  p.args.m = g.m, p.args.n = g.n, p.args.k = g.k;
+  p.args.transpose_a = g.transpose_a, p.args.transpose_b = g.transpose_b;
+  p.args.a = p.buffers[0].in(), p.args.b = p.buffers[1].in(), p.args.c = p.buffers[2].out();
+  p.flop = 2.0 * g.m * g.n * g.k;
 }
 
 template <class Args, class Size>
 void time_variant(benchmark::State& state, DeviceContext& context, const Variant<Args>& variant,
                   const Size& size) {
-  const auto problem = make_problem(context, size, static_cast<const Args*>(nullptr));
+  Problem<Args> problem;
+  fill(problem, context, size);
   const Memory& memory = context.kernels().memory;
-  if (const char* why = variant.fits(problem.args)) return state.SkipWithError(why);
   variant.run(problem.args, context.stream());  // chooses, compiles, warms the caches
   memory.synchronize(context.stream());
   for (auto _ : state) {
@@ -118,9 +126,15 @@ void time_variant(benchmark::State& state, DeviceContext& context, const Variant
   state.counters["bytes/s"] = Counter(problem.bytes(), Counter::kIsIterationInvariantRate, Counter::kIs1024);
 }
 
+// A row for the layer, when the variant can compute it: asked on a plan, which has sizes and types but no
+// memory.
 template <class Args, class Size>
 void add_row(DeviceContext& context, const Variant<Args>& variant, const char* layer, int batch,
              const Size& size) {
+  DeviceContext plan(context.device(), DeviceContext::Mode::plan);
+  Problem<Args> problem;
+  fill(problem, plan, size);
+  if (variant.fits(problem.args)) return;
   const std::string name = fmt::format("{}/{}/{}/b{}", Args::op, variant.name, layer, batch);
   benchmark::RegisterBenchmark(
       name.c_str(),
@@ -143,9 +157,9 @@ void add_rows(DeviceContext& context, const std::vector<int>& batches) {
             add_row(context, variant, name, batch, size);
           }
         } else if constexpr (std::is_same_v<Args, Gemm>) {
-          for (auto [name, size] : gemm_layers) {
-            (size.m ? size.k : size.m) = batch;
-            add_row(context, variant, name, batch, size);
+          for (GemmLayer layer : gemm_layers) {
+            (layer.m ? layer.k : layer.m) = batch;
+            add_row(context, variant, layer.name, batch, layer);
           }
         }
       }
@@ -153,7 +167,12 @@ void add_rows(DeviceContext& context, const std::vector<int>& batches) {
 }
 
 int run(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);  // takes its own options out
+  benchmark::Initialize(&argc, argv, [] {
+    fmt::print(
+        "bench_kernels [--device cpu|cuda|simt|ref] [--batch N,N,...] [--benchmark_filter=REGEX]\n"
+        "  and the other --benchmark_ options: --benchmark_min_time=SECONDS, --benchmark_format=json,\n"
+        "  --benchmark_repetitions=N, --benchmark_list_tests\n");
+  });  // takes its own options out
   std::string device = "cpu";
   std::vector<int> batches{16};
   CLI::App app("Times every variant of convolutions and matrix products; --benchmark_* options as well.");

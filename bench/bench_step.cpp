@@ -118,7 +118,7 @@ void print_row(const json& row) {
   const std::string name =
       fmt::format("{}-{} ngf {} ndf {} batch {}", row["model"].get<std::string>(), row["size"].get<int>(),
                   row["ngf"].get<int>(), row["ndf"].get<int>(), row["batch"].get<int>());
-  fmt::print("{:36}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.2f}\n", name,
+  fmt::print("{:36}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.3f}\n", name,
              number("median_s"), number("min_s"), number("images_per_s"), number("gflop_per_s"),
              number("peak_rss_mb"), number("pool_mb"), number("overhead_percent"));
 }

@@ -135,27 +135,29 @@ fs::path numbered_folder(const std::string& model, const std::string& data) {
 
 // ---------------------------------------------------------------------------------------- folder
 
+void RunFolder::check_out(const std::string& out, bool force) {
+  std::error_code error;
+  const auto status = fs::status(out, error);
+  if (out.empty() || !fs::exists(status)) return;
+  if (!fs::is_directory(status)) fail(Exit::usage, "--out {}: there is a file of this name", out);
+  const bool empty = fs::is_empty(out, error);
+  if (error) fail(Exit::io, "--out {} cannot be read: {}", out, error.message());
+  if (empty) return;
+  const bool earlier_run = is_run(out);
+  if (!force)
+    fail(Exit::usage, "--out {}: the folder is not empty; {}", out,
+         earlier_run ? "go on with this run by --resume, or clear it by --force" : "choose another one");
+  if (!earlier_run)
+    fail(Exit::usage, "--out {}: the folder is not empty and holds no earlier run; --force clears only runs",
+         out);
+}
+
 RunFolder RunFolder::create(const std::string& out, const std::string& model, const std::string& data,
                             bool force) {
+  check_out(out, force);
   RunFolder run;
   run.path_ = out.empty() ? numbered_folder(model, data) : fs::path(out);
-  std::error_code error;
-  const auto status = fs::status(run.path_, error);
-  if (fs::exists(status)) {
-    if (!fs::is_directory(status)) fail(Exit::usage, "--out {}: there is a file of this name", out);
-    const bool empty = fs::is_empty(run.path_, error);
-    if (error) fail(Exit::io, "--out {} cannot be read: {}", out, error.message());
-    if (!empty) {
-      const bool earlier_run = is_run(run.path_);
-      if (!force)
-        fail(Exit::usage, "--out {}: the folder is not empty; {}", out,
-             earlier_run ? "go on with this run by --resume, or clear it by --force" : "choose another one");
-      if (!earlier_run)
-        fail(Exit::usage,
-             "--out {}: the folder is not empty and holds no earlier run; --force clears only runs", out);
-      clear_run(run.path_);
-    }
-  }
+  if (force && is_run(run.path_)) clear_run(run.path_);
   make_folder(run.path_ / "samples");
   make_folder(run.path_ / "checkpoints");
   return run;

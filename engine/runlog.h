@@ -20,6 +20,8 @@ class RunFolder {
   // folder that is no run is still refused. A folder that cannot be made is Exit::io.
   static RunFolder create(const std::string& out, const std::string& model, const std::string& data,
                           bool force);
+  // The refusals of create() alone, to be heard before long preparations.
+  static void check_out(const std::string& out, bool force);
   // An earlier run. Throws Exit::bad_data when `path` is no run folder.
   static RunFolder open(const std::filesystem::path& path);
 

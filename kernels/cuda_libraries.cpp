@@ -47,8 +47,7 @@ const float* beta_of(const Out& out) { return out.acc == Acc::add ? &one : &zero
 
 }  // namespace
 
-// ---- cuBLAS
-// ----------------------------------------------------------------------------------------------------
+// ---- cuBLAS -------------------------------------------------------------------------------------------
 
 #ifdef GAN_HAS_CUBLAS
 namespace {
@@ -119,8 +118,7 @@ const char* cublas_missing() { return "this build has no cuBLAS"; }
 void cublas_gemm(const Gemm&, Stream&) { fail(Exit::failure, "{}", cublas_missing()); }
 #endif
 
-// ---- cuDNN
-// -----------------------------------------------------------------------------------------------------
+// ---- cuDNN --------------------------------------------------------------------------------------------
 
 #ifdef GAN_HAS_CUDNN
 namespace {

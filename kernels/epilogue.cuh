@@ -58,7 +58,9 @@ Epilogue<T> make_epilogue(const Out& out, const In& bias, const Activation& act,
   GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "the slope of leaky_relu is {}", act.slope);
   T* address = out.as<T>();
   GAN_CHECK(reinterpret_cast<uintptr_t>(address) % sizeof(T) == 0, "misaligned output");
-  const float negative_slope = act.kind == Act::relu ? 0.0f : act.kind == Act::leaky_relu ? float(act.slope) : 1.0f;
+  const float negative_slope = act.kind == Act::relu         ? 0.0f
+                               : act.kind == Act::leaky_relu ? float(act.slope)
+                                                             : 1.0f;
   return {address,        bias.as<float>(),    act,
           negative_slope, out.acc == Acc::add, aligned_for_4(address, columns)};
 }

@@ -18,8 +18,7 @@ void check(const Gemm& args) {
   GAN_CHECK(args.a && args.b, "gemm needs both matrices");
 }
 
-// ---- naive
-// -----------------------------------------------------------------------------------------------------
+// ---- naive --------------------------------------------------------------------------------------------
 
 // op(A)(row, k) = a[row * a_row + k * a_k], op(B)(k, column) = b[k * b_k + column * b_column]
 struct GemmStrides {
@@ -42,13 +41,12 @@ template <class T, class TOut>
 void gemm_naive_typed(const Gemm& args, Stream& stream) {
   const GemmStrides strides = {args.transpose_a ? 1 : args.k, args.transpose_a ? args.m : 1,
                                args.transpose_b ? 1 : args.n, args.transpose_b ? args.k : 1};
-  launch(gemm_naive_kernel<T, TOut>, grid_for(int64_t{args.m} * args.n), block_threads, 0,
-         handle_of(stream), args.m, args.n, args.k, strides, args.a.as<T>(),
-         args.b.as<T>(), make_epilogue<TOut>(args.c, args.bias, args.act, args.n));
+  launch(gemm_naive_kernel<T, TOut>, grid_for(int64_t{args.m} * args.n), block_threads, 0, handle_of(stream),
+         args.m, args.n, args.k, strides, args.a.as<T>(), args.b.as<T>(),
+         make_epilogue<TOut>(args.c, args.bias, args.act, args.n));
 }
 
-// ---- tiled: the product of tile.cuh over plain matrices
-// --------------------------------------------------------
+// ---- tiled: the product of tile.cuh over plain matrices -----------------------------------------------
 
 template <class SourceA, class SourceB>
 struct MatrixProduct {
@@ -82,8 +80,7 @@ void gemm_tiled_typed(const Gemm& args, Stream& stream) {
   else gemm_tiled_sources<TOut>(args, a_plain, b_plain, stream);
 }
 
-// ---- launchers
-// -------------------------------------------------------------------------------------------------
+// ---- launchers ----------------------------------------------------------------------------------------
 
 // bfloat16 matrices may have a float32 product: weight gradients do.
 const char* fits_types(const Gemm& args) {

@@ -137,24 +137,26 @@ __global__ void backward_naive(Backward<T> b) {
 // The threads of a block are (channels, groups of rows); see "Columns" in family.cuh. A warp reads
 // neighbouring channels of one row, and the second walk through the rows finds them in the cache.
 
-// Count, mean and sum of squared differences from the mean of some values. Two of these make one without
+// Count, sum and sum of squared differences from the mean of some values. Two of these make one without
 // going back to the values and without cancellation (Chan, Golub & LeVeque 1979, eq. 2.1).
 struct Moments {
-  float count, mean, sum_of_squares;
+  float count, sum, sum_of_squares;
 };
 __device__ Moments operator+(Moments a, Moments b) {
-  const float count = a.count + b.count;
-  if (count == 0) return a;
-  const float difference = b.mean - a.mean, share = b.count / count;
-  return {count, a.mean + difference * share,
-          a.sum_of_squares + b.sum_of_squares + difference * difference * a.count * share};
+  if (a.count == 0) return b;
+  if (b.count == 0) return a;
+  const float count = a.count + b.count, difference = b.sum / b.count - a.sum / a.count;
+  return {count, a.sum + b.sum,
+          a.sum_of_squares + b.sum_of_squares + difference * difference * a.count * (b.count / count)};
 }
 
 // Stores what is left when all rows of a column have been joined; the moments are relative to the first row.
+// One addition in double keeps what is left when that row and the mean of the differences cancel.
 template <class T>
 __device__ void store_moments(const Forward<T>& f, int segment, int c, Moments moments) {
-  const float first = to_float(f.x[segment * f.rows * f.channels + c]);
-  store_statistics(f, segment, c, first + moments.mean, moments.sum_of_squares);
+  const double first = to_float(f.x[segment * f.rows * f.channels + c]);
+  const double mean = first + double(moments.sum) / double(moments.count);
+  store_statistics(f, segment, c, float(mean), moments.sum_of_squares);
 }
 
 // How many rows a thread loads before it uses the first one: that many loads are under way together.
@@ -183,7 +185,7 @@ __device__ Moments moments_of_column(const T* x, int64_t begin, int64_t end, int
       const float difference = k < count ? value[k] - mean : 0.0f;
       sum_of_squares += difference * difference;
     }
-    total = total + Moments{float(count), mean, sum_of_squares};
+    total = total + Moments{float(count), sum, sum_of_squares};
   }
   return total;
 }

@@ -9,8 +9,7 @@
 
 namespace gan::GAN_GPU {
 
-// ---- the shape of a tile
-// ---------------------------------------------------------------------------------------
+// ---- the shape of a tile ------------------------------------------------------------------------------
 
 // A block computes m x n outputs in steps of k; each of its threads computes thread_m x thread_n of them in
 // registers, so every value read from shared memory is used thread_n (or thread_m) times.
@@ -24,8 +23,7 @@ using LargeTile = TileShape<128, 128, 16, 8, 8>;  // where it leaves enough bloc
 using SmallTile = TileShape<64, 64, 16, 4, 4>;
 using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that ends in 1 or 3 channels
 
-// ---- global to shared memory
-// -----------------------------------------------------------------------------------
+// ---- global to shared memory --------------------------------------------------------------------------
 
 // A line is a row of A or a column of B. A source describes one of the two matrices:
 //   along_k                 whether the neighbour in memory is the next k (else it is the next line)
@@ -41,8 +39,7 @@ using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that end
 template <class Shape, int lines, class Source>
 class TileLoader {
  public:
-  static constexpr int padded =
-      lines + 4;  // spreads transposed stores over the banks, keeps rows 16-byte aligned
+  static constexpr int padded = lines + 4;  // spreads transposed stores over banks, keeps 16-byte alignment
 
   __device__ TileLoader(const Source& source, int first_line, int first_k) : source_(source) {
 #pragma unroll
@@ -147,8 +144,7 @@ struct MatrixAlongLines {
   }
 };
 
-// ---- the product of one tile
-// -----------------------------------------------------------------------------------
+// ---- the product of one tile --------------------------------------------------------------------------
 
 // The place in its tile of a thread's i-th row (or column): groups of 4 neighbours, the groups of all `peers`
 // threads next to each other, so that a warp reads shared memory without bank conflicts.
@@ -214,8 +210,7 @@ __device__ void tile_product(const SourceA& a, const SourceB& b, int first_row, 
   }
 }
 
-// ---- one block
-// -------------------------------------------------------------------------------------------------
+// ---- one block ----------------------------------------------------------------------------------------
 
 // Where the sums go. With one split: through the epilogue to the output. With several, each split of k writes
 // its partial sums to partials + split * count, and add_partials adds them up in order: the result does not
@@ -285,8 +280,7 @@ __global__ void add_partials(const float* partials, int splits, int64_t count, i
   }
 }
 
-// ---- the host side
-// ---------------------------------------------------------------------------------------------
+// ---- the host side ------------------------------------------------------------------------------------
 
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
 // device model.

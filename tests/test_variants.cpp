@@ -100,8 +100,8 @@ TEST_CASE("variants: every device names its rows apart and says where they fit")
         CAPTURE(o.name());
         CHECK(o.find(variant.name) == &variant);  // else an earlier row has the same name
         CHECK(std::string(variant.where) != "");
-        CHECK(variant.fits != nullptr);
-        CHECK(variant.run != nullptr);
+        CHECK(bool(variant.fits));
+        CHECK(bool(variant.run));
         CHECK(std::string(variant.dtypes).find(device == Device::ref ? "f64" : "f32") != std::string::npos);
       }
     });

@@ -1,6 +1,7 @@
 // From what the user wrote to Arguments: the parser (CLI11), the options that are settings, and the words for
 // what is wrong.
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "kernels/check.h"
@@ -117,9 +118,16 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
   for (size_t i = 0; i < arguments.words.size(); ++i) {
     const Word& word = command.words[i];
     if (word.kind != Word::Kind::choice) continue;
-    if (std::find(word.choices.begin(), word.choices.end(), arguments.words[i]) == word.choices.end())
-      fail(Exit::usage, "gan {}: {} must be one of {}, not \"{}\"", command.name, word.name,
-           fmt::join(word.choices, ", "), arguments.words[i]);
+    const std::string& given = arguments.words[i];
+    if (std::find(word.choices.begin(), word.choices.end(), given) != word.choices.end()) continue;
+    std::string nearest;
+    int best = 3;
+    for (const auto& choice : word.choices)
+      if (const int distance = edit_distance(choice, given); distance < best)
+        nearest = choice, best = distance;
+    fail(Exit::usage, "gan {}: {} cannot be \"{}\"; {}", command.name, word.name, given,
+         nearest.empty() ? fmt::format("it is one of {}", fmt::join(word.choices, ", "))
+                         : fmt::format("did you mean {}?", nearest));
   }
   return arguments;
 }

@@ -29,8 +29,8 @@ const Command& find_command(const std::string& name) {
     if (const int distance = edit_distance(name, command.name); distance < best)
       nearest = &command, best = distance;
   }
-  fail(Exit::usage, "there is no command \"{}\"{}; see `gan help`", name,
-       nearest ? fmt::format("; did you mean {}?", nearest->name) : "");
+  fail(Exit::usage, "there is no command \"{}\"; {}", name,
+       nearest ? fmt::format("did you mean {}?", nearest->name) : "see `gan help`");
 }
 
 namespace {

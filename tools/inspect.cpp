@@ -132,10 +132,12 @@ void print_dot(const std::vector<Layer>& layers, const std::string& model) {
   fmt::print("{}}}\n", player.empty() ? "" : "  }\n");
 }
 
+bool is_hash(const std::string& key) { return key.starts_with("xxh64."); }
+
 void print_checkpoint(const SafetensorsFile& file) {
   fmt::print("{}\n", file.path().string());
   for (const auto& [key, value] : file.metadata())
-    if (!key.starts_with("hash.") && key != "config") fmt::print("  {} = {}\n", key, value);
+    if (!is_hash(key) && key != "config") fmt::print("  {} = {}\n", key, value);
   if (file.find("state.step")) fmt::print("  step = {}\n", file.read_i64("state.step").at(0));
   fmt::print("  hashes: {}\n\n", file.has_hashes() ? "all tensors verified" : "none in this file");
   std::vector<std::vector<std::string>> rows = {{"tensor", "type", "shape", "bytes"}};
@@ -149,7 +151,7 @@ Json checkpoint_json(const SafetensorsFile& file) {
   Json json;
   json["file"] = file.path().string();
   for (const auto& [key, value] : file.metadata())
-    if (!key.starts_with("hash.")) json["metadata"][key] = value;
+    if (!is_hash(key)) json["metadata"][key] = value;
   if (file.find("state.step")) json["step"] = file.read_i64("state.step").at(0);
   json["hashes_verified"] = file.has_hashes();
   json["tensors"] = Json::array();
@@ -183,9 +185,10 @@ int run(const Arguments& arguments) {
     file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(find_checkpoint(what)));
     file->verify_hashes();
     config = read_checkpoint_config(*file);
-    for (const auto& [name, text] : arguments.options)
-      if (has_field(name) && name != "batch")
-        fail(Exit::usage, "--{}: the networks of a checkpoint are given; this option is for MODEL", name);
+    for (const auto& option : options_of_settings('i'))
+      if (option.name != "batch" && arguments.has(option.name))
+        fail(Exit::usage, "--{}: the networks of a checkpoint are given; this option is for MODEL",
+             option.name);
   }
   const int batch = arguments.has("batch") ? (apply_options(arguments, config, origins), config.batch) : 1;
 

@@ -160,26 +160,8 @@ std::vector<std::string> families() {
   return names;
 }
 
-void check_family(const std::string& family) {
-  bool known = family.empty();
-  std::string nearest;
-  int best = 3;
-  const auto consider = [&](const std::string& name) {
-    known |= name == family;
-    if (const int distance = edit_distance(name, family); distance < best) nearest = name, best = distance;
-  };
-  for_each_op(*find_backend(Device::ref), [&](const char* name, const auto& op) {
-    consider(name);
-    consider(op.name());
-  });
-  if (known) return;
-  fail(Exit::usage, "there is no family or operation \"{}\"{}; there are: {}", family,
-       nearest.empty() ? "" : fmt::format("; did you mean {}?", nearest), fmt::join(families(), ", "));
-}
-
 int run(const Arguments& arguments) {
   const std::string family = arguments.word(0), wanted = arguments.text("device", "");
-  check_family(family);
   AskedShape shape;
   if (arguments.has("shape")) shape = parse_shape(arguments.text("shape", ""));
   std::vector<Row> rows;
@@ -233,13 +215,11 @@ Command describe_kernels() {
        Word::Kind::choice,
        false,
        {}}};
-  for_each_op(*find_backend(Device::ref), [&](const char* family, const auto& op) {
-    auto& choices = command.words[0].choices;
-    if (choices.empty() || std::find(choices.begin(), choices.end(), family) == choices.end())
-      choices.push_back(family);
-    (void)op;
+  command.words[0].choices = families();
+  for_each_op(*find_backend(Device::ref), [&](const char*, const auto& op) {
+    if (std::string_view(op.name()) != "gemm")
+      command.words[0].choices.push_back(op.name());  // a family as well
   });
-  command.words[0].kind = Word::Kind::choice;
   command.options = {
       {"shape", "what",
        "N,H,W,C:K,kernel,stride,padding of a convolution, or M,N,K of a matrix product: which variant "

@@ -117,6 +117,7 @@ int run(const Arguments& arguments) {
   if (resumed.empty() && !config.resume.empty())
     fail(Exit::usage, "`resume` belongs on the command line (--resume {}), not in a settings file",
          config.resume);
+  if (config.resume.empty() && !config.dry_run) RunFolder::check_out(config.out, config.force);
   return train(config, origins);
 }
 

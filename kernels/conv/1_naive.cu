@@ -13,8 +13,7 @@
 namespace gan::GAN_GPU {
 namespace {
 
-// ---- forward: one thread per output
-// ----------------------------------------------------------------------------
+// ---- forward: one thread per output -------------------------------------------------------------------
 
 template <class T>
 __global__ void conv_fwd_naive_kernel(Conv2d g, const T* x, const T* weight, Epilogue<T> epilogue) {
@@ -42,8 +41,8 @@ __global__ void conv_fwd_naive_kernel(Conv2d g, const T* x, const T* weight, Epi
 
 template <class T>
 void fwd_typed(const ConvFwd& args, Stream& stream) {
-  launch(conv_fwd_naive_kernel<T>, grid_for(args.size.y_count()), block_threads, 0,
-         handle_of(stream), args.size, args.x.as<T>(), args.w.as<T>(),
+  launch(conv_fwd_naive_kernel<T>, grid_for(args.size.y_count()), block_threads, 0, handle_of(stream),
+         args.size, args.x.as<T>(), args.w.as<T>(),
          make_epilogue<T>(args.y, args.bias, args.act, args.size.k));
 }
 
@@ -89,8 +88,8 @@ __global__ void conv_bwd_data_naive_kernel(Conv2d g, const T* dy, const T* weigh
 
 template <class T>
 void bwd_data_typed(const ConvBwdData& args, Stream& stream) {
-  launch(conv_bwd_data_naive_kernel<T>, grid_for(args.size.x_count()), block_threads, 0,
-         handle_of(stream), args.size, args.dy.as<T>(), args.w.as<T>(),
+  launch(conv_bwd_data_naive_kernel<T>, grid_for(args.size.x_count()), block_threads, 0, handle_of(stream),
+         args.size, args.dy.as<T>(), args.w.as<T>(),
          make_epilogue<T>(args.dx, args.bias, args.act, args.size.c));
 }
 
@@ -124,14 +123,13 @@ __global__ void conv_bwd_weight_naive_kernel(Conv2d g, const T* x, const T* dy, 
 template <class T>
 void bwd_weight_typed(const ConvBwdWeight& args, Stream& stream) {
   const auto blocks = static_cast<unsigned>(ceil_div(args.size.w_count(), int64_t{block_threads / 32}));
-  launch(conv_bwd_weight_naive_kernel<T>, blocks, block_threads, 0, handle_of(stream),
-         args.size, args.x.as<T>(), args.dy.as<T>(), make_epilogue<float>(args.dw, {}, {}, 1));
+  launch(conv_bwd_weight_naive_kernel<T>, blocks, block_threads, 0, handle_of(stream), args.size,
+         args.x.as<T>(), args.dy.as<T>(), make_epilogue<float>(args.dw, {}, {}, 1));
 }
 
 }  // namespace
 
-// ---- launchers
-// -------------------------------------------------------------------------------------------------
+// ---- launchers ----------------------------------------------------------------------------------------
 
 void conv_fwd_naive(const ConvFwd& args, Stream& stream) {
   check(args);

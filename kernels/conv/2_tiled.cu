@@ -36,8 +36,7 @@ __device__ __forceinline__ void advance_tap(Tap& tap, int step, int taps_across,
   }
 }
 
-// ---- forward
-// ---------------------------------------------------------------------------------------------------
+// ---- forward ------------------------------------------------------------------------------------------
 
 // The part of the picture under one output pixel: image is x[n], (top, left) the place of tap (0,0).
 template <class T>
@@ -110,8 +109,7 @@ void fwd_typed(const ConvFwd& args, Stream& stream) {
             make_epilogue<T>(args.y, args.bias, args.act, g.k), g.y_count(), stream);
 }
 
-// ---- backward to the data
-// --------------------------------------------------------------------------------------
+// ---- backward to the data -----------------------------------------------------------------------------
 
 // Along one axis, input h and tap r meet in output oh = (h + pad - r*dilation) / stride, if that is a whole
 // number. So the inputs with the same (h + pad) % stride see the same taps, and all others not at all: a
@@ -285,8 +283,7 @@ void bwd_data_typed(const ConvBwdData& args, Stream& stream) {
          plan.splits, epilogue);
 }
 
-// ---- backward to the weights
-// -----------------------------------------------------------------------------------
+// ---- backward to the weights --------------------------------------------------------------------------
 
 // Source: line = (r,s,c), k = output pixel.
 template <class T>
@@ -352,8 +349,7 @@ void bwd_weight_typed(const ConvBwdWeight& args, Stream& stream) {
 
 }  // namespace
 
-// ---- launchers
-// -------------------------------------------------------------------------------------------------
+// ---- launchers ----------------------------------------------------------------------------------------
 
 void conv_fwd_tiled(const ConvFwd& args, Stream& stream) {
   check(args);

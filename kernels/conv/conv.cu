@@ -12,8 +12,7 @@
 namespace gan::GAN_GPU {
 namespace {
 
-// ---- what fits
-// -------------------------------------------------------------------------------------------------
+// ---- what fits ----------------------------------------------------------------------------------------
 
 // The type of the activations; the launchers see to it that the others agree.
 DType type_of(const ConvFwd& args) { return args.x.dtype; }
@@ -35,8 +34,7 @@ const char* fits_tiled(const Args& args) {
   return nullptr;
 }
 
-// ---- cuDNN
-// -----------------------------------------------------------------------------------------------------
+// ---- cuDNN --------------------------------------------------------------------------------------------
 
 #if defined(__CUDACC__)
 template <class Args>
@@ -67,8 +65,7 @@ void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) {
 }
 #endif
 
-// ---- variants
-// --------------------------------------------------------------------------------------------------
+// ---- variants -----------------------------------------------------------------------------------------
 
 constexpr const char* f32_bf16 = "f32 bf16";
 constexpr const char* not_grouped = "groups 1, stride up to 8x8";

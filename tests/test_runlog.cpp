@@ -1,0 +1,243 @@
+// The run folder's rules, metrics.jsonl through crashes and resumes, and the progress line.
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "engine/runlog.h"
+#include "kernels/check.h"
+
+namespace gan::tests {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A folder of the test's own, gone at its end; the working folder is put back.
+struct Scratch {
+  fs::path path, before = fs::current_path();
+  Scratch() {
+    std::string name = fs::temp_directory_path() / "gan-runlog-XXXXXX";
+    path = mkdtemp(name.data());
+  }
+  ~Scratch() {
+    fs::current_path(before);
+    fs::remove_all(path);
+  }
+};
+
+void write(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  std::ofstream(file) << text;
+}
+std::string text_of(const fs::path& file) {
+  std::ifstream stream(file);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+std::vector<std::string> lines_of(const fs::path& file) {
+  std::vector<std::string> lines;
+  std::ifstream stream(file);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+template <class F>
+int code_of(F&& f) {
+  try {
+    f();
+  } catch (const Error& error) { return int(error.code()); }
+  return 0;
+}
+Config some_config() {
+  Config config;
+  config.model = "dcgan";
+  config.data = "photos/\xffx";  // never invalid JSON, whatever the file system holds
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("runlog: metrics begin with a header and keep every digit") {
+  Scratch scratch;
+  const fs::path file = scratch.path / "metrics.jsonl";
+  const double awkward = 0.1 + 0.2, tiny = 4.9e-324, infinity = std::numeric_limits<double>::infinity();
+  {
+    MetricsFile metrics(file, some_config(), 0);
+    metrics.write(1, 64, 0.25, {{"lr", 2e-4}, {"loss_D", awkward}, {"loss_G", tiny}});
+    metrics.write(2, 128, 0.5,
+                  {{"lr", 2e-4}, {"loss_D", NAN}, {"loss_G", infinity}, {"loss_G_L1", -infinity}});
+  }
+  const auto lines = lines_of(file);
+  REQUIRE(lines.size() == 3);
+  const auto header = nlohmann::json::parse(lines[0]);
+  CHECK(header["schema"] == "gan-metrics/1");
+  CHECK(header.begin().key() == "config");  // sorted by this parser; the text begins with the schema
+  CHECK(lines[0].starts_with("{\"schema\":\"gan-metrics/1\""));
+  CHECK(header["model"] == "dcgan");
+  CHECK(header["config"]["batch"] == 64);
+  CHECK(lines[0].find("\"loss_") == std::string::npos);
+  const auto first = nlohmann::json::parse(lines[1]);
+  CHECK(first["step"] == 1);
+  CHECK(first["images"] == 64);
+  CHECK(first["seconds"] == 0.25);
+  CHECK(first["loss_D"].get<double>() == awkward);
+  CHECK(first["loss_G"].get<double>() == tiny);
+  CHECK(lines[1].find("\"step\"") < lines[1].find("\"images\""));
+  CHECK(lines[1].find("\"seconds\"") < lines[1].find("\"lr\""));
+  const auto second = nlohmann::json::parse(lines[2]);
+  CHECK(second["loss_D"] == "nan");
+  CHECK(second["loss_G"] == "inf");
+  CHECK(second["loss_G_L1"] == "-inf");
+}
+
+TEST_CASE("runlog: a resumed run drops later lines and a torn one, a new run starts afresh") {
+  Scratch scratch;
+  const fs::path file = scratch.path / "metrics.jsonl";
+  {
+    MetricsFile metrics(file, some_config(), 0);
+    for (int step = 1; step <= 5; ++step) metrics.write(step, step, step, {{"lr", step * 0.1}});
+  }
+  const auto before = lines_of(file);
+  std::ofstream(file, std::ios::app) << "{\"step\": 2, \"im";  // the crash came in the middle of a line
+  {
+    MetricsFile metrics(file, some_config(), 3);
+    metrics.write(4, 40, 4, {});
+  }
+  auto after = lines_of(file);
+  REQUIRE(after.size() == 5);  // header, 1, 2, 3, the new 4
+  for (int i = 0; i < 4; ++i) CHECK(after[i] == before[i]);
+  CHECK(nlohmann::json::parse(after[4])["images"] == 40);
+  { MetricsFile metrics(file, some_config(), 0); }
+  CHECK(lines_of(file).size() == 1);
+  write(file, "no metrics at all\n");  // nothing to keep: a header is written
+  { MetricsFile metrics(file, some_config(), 3); }
+  CHECK(nlohmann::json::parse(lines_of(file).at(0))["schema"] == "gan-metrics/1");
+}
+
+TEST_CASE("runlog: a full disk is an I/O error and leaves whole lines") {
+  if (access("/dev/full", W_OK) != 0) return;
+  CHECK(code_of([] { MetricsFile metrics("/nowhere/metrics.jsonl", some_config(), 0); }) == int(Exit::io));
+  Scratch scratch;
+  fs::create_symlink("/dev/full", scratch.path / "metrics.jsonl");
+  CHECK(code_of([&] {
+          MetricsFile metrics(scratch.path / "metrics.jsonl", some_config(), 0);
+          metrics.write(1, 1, 1, {});
+        }) == int(Exit::io));
+}
+
+TEST_CASE("runlog: a folder that is not empty is refused, --force clears a run and nothing else") {
+  Scratch scratch;
+  const fs::path out = scratch.path / "run";
+  const auto create = [&](bool force) {
+    return code_of([&] { RunFolder::create(out, "dcgan", "d", force); });
+  };
+  CHECK(create(false) == 0);  // made with its parents
+  fs::remove_all(out);
+  fs::create_directory(out);
+  CHECK(create(false) == 0);  // empty is fine
+  fs::remove_all(out);
+
+  // Somebody's project with a config.toml and samples of its own.
+  write(out / "config.toml", "title = \"my site\"\n");
+  write(out / "samples/mine.png", "x");
+  CHECK(create(false) == int(Exit::usage));
+  CHECK(create(true) == int(Exit::usage));
+  CHECK(text_of(out / "config.toml") == "title = \"my site\"\n");
+  CHECK(fs::exists(out / "samples/mine.png"));
+  fs::remove_all(out);
+
+  auto run = RunFolder::create(out, "dcgan", "d", false);
+  run.write_config(Config{});
+  write(out / "metrics.jsonl", "{\"schema\": \"gan-metrics/1\"}\n");
+  write(out / "samples/step-00000001.png", "x");
+  write(out / "samples/favourite.png", "x");
+  write(out / "checkpoints/step-00000001.safetensors", "x");
+  write(out / "checkpoints/latest", "step-00000001.safetensors\n");
+  write(out / "notes.txt", "x");
+  CHECK(create(false) == int(Exit::usage));
+  CHECK(fs::exists(out / "metrics.jsonl"));
+  CHECK(create(true) == 0);
+  for (const char* gone : {"config.toml", "metrics.jsonl", "samples/step-00000001.png",
+                           "checkpoints/step-00000001.safetensors", "checkpoints/latest"})
+    CHECK_FALSE(fs::exists(out / gone));
+  for (const char* kept : {"notes.txt", "samples/favourite.png"}) CHECK(fs::exists(out / kept));
+
+  write(scratch.path / "file", "x");
+  CHECK(code_of([&] { RunFolder::create(scratch.path / "file", "dcgan", "d", true); }) == int(Exit::usage));
+  CHECK(code_of([&] { RunFolder::create("/proc/nowhere", "dcgan", "d", true); }) == int(Exit::io));
+}
+
+TEST_CASE("runlog: runs that start together get different numbers") {
+  Scratch scratch;
+  fs::current_path(scratch.path);
+  fs::create_directories("runs/00011-other-run");
+  std::vector<std::string> names(8);
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < names.size(); ++i)
+    threads.emplace_back(
+        [&, i] { names[i] = RunFolder::create("", "dcgan", "some/fo lder/", false).path().string(); });
+  for (auto& thread : threads) thread.join();
+  const std::set<std::string> different(names.begin(), names.end());
+  CHECK(different.size() == names.size());
+  CHECK(*different.begin() == "runs/00012-dcgan-fo-lder");
+  CHECK(*different.rbegin() == "runs/00019-dcgan-fo-lder");
+  CHECK(RunFolder::create("", "mlpgan", "builtin:comics", false).path() == "runs/00020-mlpgan-comics");
+}
+
+TEST_CASE("runlog: latest, best and pruning") {
+  Scratch scratch;
+  const auto run = RunFolder::create(scratch.path / "run", "dcgan", "d", false);
+  CHECK(run.checkpoint_path(500).filename() == "step-00000500.safetensors");
+  CHECK(code_of([&] { run.latest_checkpoint(); }) == int(Exit::bad_data));
+  for (int step : {100, 200, 300, 400, 500}) write(run.checkpoint_path(step), "x");
+  run.set_latest(300);
+  CHECK(text_of(run.path() / "checkpoints/latest") == "step-00000300.safetensors\n");
+  CHECK(run.latest_checkpoint() == run.checkpoint_path(300));
+  write(run.path() / "checkpoints/best", "step-00000100.safetensors");
+  run.prune_checkpoints(0);
+  CHECK(fs::exists(run.checkpoint_path(200)));
+  run.prune_checkpoints(1);
+  CHECK_FALSE(fs::exists(run.checkpoint_path(200)));
+  CHECK_FALSE(fs::exists(run.checkpoint_path(400)));
+  for (int step : {100, 300, 500})
+    CHECK(fs::exists(run.checkpoint_path(step)));  // best, latest, newest other
+
+  CHECK(code_of([&] { find_checkpoint(run.path().string()); }) == int(Exit::bad_data));  // no config.toml
+  run.write_config(Config{});
+  CHECK(find_checkpoint(run.path().string()) == run.checkpoint_path(300));
+  CHECK(find_checkpoint(run.checkpoint_path(500).string()) == run.checkpoint_path(500));
+  CHECK(code_of([&] { find_checkpoint((scratch.path / "nothing").string()); }) == int(Exit::bad_data));
+  for (const char* bad : {"", "../../etc/passwd", "step-9.safetensors"}) {
+    write(run.path() / "checkpoints/latest", bad);
+    CHECK(code_of([&] { run.latest_checkpoint(); }) == int(Exit::bad_data));
+  }
+}
+
+TEST_CASE("runlog: the progress line") {
+  Progress::Update update{120,
+                          1000,
+                          251.3,
+                          185,
+                          size_t(300) << 20,
+                          {{"loss_D", 1.25}, {"loss_G", 0.5}, {"D_real", 0.75}, {"D_fake", 0.25}}};
+  CHECK(Progress::format(update, 200) ==
+        "step 120/1000  251 images/s  loss D 1.250  loss G 0.500  D(x) 0.750  D(G) 0.250  3m05s left  peak "
+        "300 MiB");
+  CHECK(Progress::format(update, 40) == "step 120/1000  251 images/s");
+  CHECK(Progress::format(update, 5) == "step ");
+  update.steps = 0, update.seconds_left = -1, update.peak_bytes = size_t(3) << 29,
+  update.images_per_second = 7.25;
+  CHECK(Progress::format(update, 200) ==
+        "step 120  7.2 images/s  loss D 1.250  loss G 0.500  D(x) 0.750  D(G) 0.250  peak 1.50 GiB");
+  update = {1, 10, 0, 7380, 0, {}};
+  CHECK(Progress::format(update, 200) == "step 1/10  2h03m left");
+  update.seconds_left = 0;
+  CHECK(Progress::format(update, 200) == "step 1/10  0s left");
+  CHECK(peak_resident_bytes() > (1 << 20));
+}
+
+}  // namespace gan::tests

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Installs the Debian packages the build needs, and only those that are missing; does nothing when all are there.
+#
+#   tools/setup.sh          what configuring, building and testing need
+#   tools/setup.sh --dev    also clang, its sanitizer runtime and clang-format
+#
+# Needs root or sudo when something is missing. On a system without apt it says what to install by hand.
+set -euo pipefail
+
+# package:program where the program alone is enough, wherever it comes from; otherwise the package must be there.
+packages=(cmake:cmake ninja-build:ninja g++:g++
+          libdnnl-dev libstb-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev doctest-dev
+          libbenchmark-dev)
+development=(clang-format-14:clang-format-14 clang:clang libclang-rt-14-dev)
+
+for argument in "$@"; do
+  case $argument in
+    --dev) packages+=("${development[@]}") ;;
+    -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; exit 0 ;;
+    *) echo "setup.sh: unknown option $argument (known: --dev)" >&2; exit 2 ;;
+  esac
+done
+
+is_installed() {
+  [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
+}
+
+missing=()
+for entry in "${packages[@]}"; do
+  package=${entry%%:*} program=${entry#*:}
+  if [[ $entry == *:* ]] && command -v "$program" >/dev/null; then continue; fi
+  if command -v dpkg-query >/dev/null && is_installed "$package"; then continue; fi
+  missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then exit 0; fi
+
+if ! command -v apt-get >/dev/null; then
+  # The libraries may be there under other names: let the configuration decide, it names what it does not find.
+  echo "setup.sh: this system has no apt. If configuring fails, install what these Debian packages hold:" >&2
+  echo "  ${missing[*]}" >&2
+  exit 0
+fi
+
+as_root=(env)
+if ((EUID != 0)); then
+  if ! command -v sudo >/dev/null; then
+    echo "setup.sh: missing packages, and neither root nor sudo to install them. As root, run:" >&2
+    echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
+    exit 1
+  fi
+  as_root=(sudo env)
+  [[ -t 0 ]] || as_root=(sudo -n env)  # nobody there to type a password: fail instead of waiting
+fi
+apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
+
+echo "setup.sh: installing ${missing[*]}"
+"${apt[@]}" update </dev/null || echo "setup.sh: apt-get update failed; going on with the lists that are there" >&2
+if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null; then
+  echo "setup.sh: apt could not install: ${missing[*]}" >&2
+  echo "Is there a network, and is this Debian 12 or newer with 'main' in its sources?" >&2
+  exit 1
+fi
