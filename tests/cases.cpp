@@ -445,7 +445,7 @@ const NormCase norm_cases[] = {
     {5, 9, 130, leaky},
     {1, 64, 256, relu},
     {1, 257, 8, no_act, 1000, 1},
-    {2, 100, 12, leaky, -300, 0.5},
+    {2, 100, 12, leaky, -30, 0.5},
 };
 
 std::string name_of(const NormCase& c) {

@@ -9,13 +9,16 @@
 // where yardstick = max over the output of |plain - exact|: what rounding does to a straightforward float32
 // version of this very case. So a device may sum in another order or fuse operations, but not be of another
 // class of accuracy. Few elements, or inputs with few digits, can meet exact by luck; so the yardstick is
-// also at least the largest change of exact when every input moves by half a float32 ulp up or down, which is
-// the problem's condition (three random ways for an output of less than 64 elements, else one).
+// also at least the largest change of exact when every input moves by one float32 ulp up or down, which is
+// the problem's condition (three random ways for an output of less than 64 elements, else one). A change
+// beyond 2^-10 of the largest element is the crossing of a kink (hinge, |a - b|, relu's mask) and does not
+// count.
 //
 // Cases marked bit_exact (random numbers) allow only exact[i] rounded to the type. A case whose yardstick
 // exceeds 2^-10 of its largest element (2^-10 where all are 0) tests nothing and is reported as
 // ill-conditioned.
 #pragma once
+#include <algorithm>
 #include <cfloat>
 #include <cmath>
 #include <string>
@@ -36,6 +39,19 @@ inline std::string coordinates(int64_t index, const std::vector<int64_t>& shape)
   return "[" + text + "]";
 }
 
+inline double largest_magnitude(const Values& values) {
+  double largest = 0;
+  for (double value : values)
+    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
+  return largest;
+}
+
+// Differences beyond this are not rounding.
+inline double coarsest_yardstick(const Values& exact) {
+  const double largest = largest_magnitude(exact);
+  return 0x1p-10 * (largest > 0 ? largest : 1);
+}
+
 inline double tolerance(const Expected& expected, size_t i, DType type) {
   const double size = std::abs(expected.exact[i]);
   double allowed = 4 * expected.yardstick + 4 * 0x1p-23 * size + FLT_MIN;
@@ -46,12 +62,9 @@ inline double tolerance(const Expected& expected, size_t i, DType type) {
 // Empty when got (stored as `type`) is right, else the first few elements that are not, one a line.
 inline std::string mismatches(const std::string& name, const std::vector<int64_t>& shape,
                               const Expected& expected, const Values& got, DType type, bool bit_exact) {
-  double largest = 0;
-  for (double value : expected.exact)
-    if (std::isfinite(value)) largest = std::max(largest, std::abs(value));
-  if (expected.yardstick > 0x1p-10 * (largest > 0 ? largest : 1))
+  if (expected.yardstick > coarsest_yardstick(expected.exact))
     return fmt::format("  {}: ill-conditioned case: plain float32 is off by {:.3g}, largest element {:.3g}\n",
-                       name, expected.yardstick, largest);
+                       name, expected.yardstick, largest_magnitude(expected.exact));
   std::string report;
   int64_t wrong = 0;
   for (size_t i = 0; i < got.size(); ++i) {
