@@ -60,8 +60,9 @@ TEST_CASE("config: every field survives TOML, one at a time") {
     for_each_field(config, [&](const Field& field, auto& value) {
       if (std::string(field.name) == walked.name) make_unusual(field, value);
     });
-    CAPTURE(walked.name);
-    CHECK(get_field(config, walked.name) != get_field(Config{}, walked.name));
+    CAPTURE(std::string(walked.name));
+    if (std::string(walked.values) != "fp32")  // a single choice cannot become another
+      CHECK(get_field(config, walked.name) != get_field(Config{}, walked.name));
     const std::string text = to_toml(config);
     const bool saved = std::string(walked.where).find('x') == std::string::npos;
     Config back;

@@ -101,6 +101,7 @@ std::vector<simt::Config> schedules(Device device, bool all) {
 
 struct Tally {
   int cases = 0, runs = 0, refused = 0;
+  std::string lacking;  // operations the device has no variant of
 };
 Tally tallies[4];  // by device
 
@@ -155,6 +156,7 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
 template <class Args>
 void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
   CHECK_MESSAGE(!cases<Args>().empty(), "no case for ", Args::op);
+  if (op.variants.empty()) tally.lacking += std::string(" ") + Args::op;
   for (const Variant<Args>& variant : op.variants) {
     const bool stores_bf16 = std::string(variant.dtypes).find("bf16") != std::string::npos;
     for (bool bfloat16 : {false, true}) {
@@ -186,7 +188,10 @@ void check_device(Device device) {
   const Backend* backend = usable_backend(device, reason);
   if (!backend) GAN_SKIP(reason);
   for_each_op(*backend, [&](const char*, const auto& op) {
-    SUBCASE(op.name()) { check_operation(*backend, op, tallies[int(device)]); }
+    SUBCASE(op.name()) {
+      if (device == Device::ref) CHECK_MESSAGE(!op.variants.empty(), "the reference lacks ", op.name());
+      check_operation(*backend, op, tallies[int(device)]);
+    }
   });
 }
 
@@ -199,8 +204,9 @@ TEST_CASE("kernels: what the devices ran") {
   for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda}) {
     const Tally& tally = tallies[int(device)];
     if (tally.cases > 0)
-      fmt::print("kernels on {}: {} cases in {} runs, {} refused by variants they do not fit\n",
-                 gan::name_of(device), tally.cases, tally.runs, tally.refused);
+      fmt::print("kernels on {}: {} cases in {} runs, {} refused by variants they do not fit{}{}\n",
+                 gan::name_of(device), tally.cases, tally.runs, tally.refused,
+                 tally.lacking.empty() ? "" : "; lacks", tally.lacking);
   }
 }
 
