@@ -51,8 +51,9 @@ struct Field {
   const char* group;   // a heading of --help
   const char* help;    // what it is, with its unit; says what 0 or an empty text means
   const char* values;  // "a|b|c" choices, or "min..max" for numbers (either end may be missing), or ""
-  // Letters. Which commands take it: t train, s sample, i inspect. And: x is about one call of the program and
-  // is not written to config.toml; p changes the pace only, never a result, and is not written to checkpoints.
+  // Letters. Which commands take it: t train, s sample, i inspect. And: x is about one call of the program
+  // and is not written to config.toml; p changes the pace only, never a result, and is not written to
+  // checkpoints.
   const char* where;
 };
 
@@ -133,8 +134,8 @@ void read_toml_file(Config& config, const std::string& path, Origins& origins);
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,
                     const std::string& origin);
 // GAN_LR and the like; an empty value counts as not set. Names that are no settings (GAN_CONFIG, GAN_KERNEL,
-// GAN_NVTX, GAN_ALLOC, GAN_LOG, GAN_SIMT, GAN_SHARED, GAN_TEST_*) are left alone; another unknown GAN_ name is
-// an error that names the nearest.
+// GAN_NVTX, GAN_ALLOC, GAN_LOG, GAN_SIMT, GAN_SHARED, GAN_TEST_*) are left alone; another unknown GAN_ name
+// is an error that names the nearest.
 void read_environment(Config& config, Origins& origins);
 
 // All settings as TOML, groups as comments, defaults included; reading it back gives the same Config, but for

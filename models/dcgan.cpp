@@ -108,7 +108,7 @@ void dcgan_preset(Config& c) {
 
 void dcgan_check(const Config& c) {
   int nearest = 32;
-  while (nearest < 256 && nearest * 3 < c.size * 2) nearest *= 2;  // nearest power of two on a log scale
+  while (nearest < 256 && 2 * nearest * nearest < c.size * c.size) nearest *= 2;  // nearest by ratio
   if (c.size != nearest)
     fail(Exit::usage, "dcgan makes pictures of 32, 64, 128 or 256 pixels, not {}; the nearest is --size {}",
          c.size, nearest);

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <map>
@@ -108,11 +109,11 @@ TEST_CASE("a set above the cache limit streams in the same order with the same r
   DataOptions streaming = o;
   streaming.cache_gb = 0;
   streaming.workers = 2;
+  DeviceContext context(Device::cpu);
   PictureSet resident(o), streamed(streaming);
   CHECK_FALSE(resident.streaming());
   CHECK(streamed.streaming());
   CHECK(streamed.cache_bytes() == 0);
-  DeviceContext context(Device::cpu);
   for (int64_t draw : {0, 1, 2, 3, 7, 8})
     CHECK(resident.batch(context, draw, 4).host() == streamed.batch(context, draw, 4).host());
 }
@@ -195,11 +196,11 @@ TEST_CASE("bad folders and files: which, why and what to do") {
   CHECK(code_of(o, &words) == Exit::bad_data);  // 1 of 10 is more than 1 %
   CHECK(words.find("--max-bad") != std::string::npos);
   o.max_bad = 0.1;
+  DeviceContext context(Device::cpu);
   PictureSet set(o);
   CHECK(set.bad_count() == 1);
   CHECK(set.train_count() == 9);
   std::set<int> dealt;
-  DeviceContext context(Device::cpu);
   for (int v : first_bytes(set.batch(context, 0, 9))) dealt.insert(v);
   CHECK(dealt == std::set<int>{0, 10, 20, 30, 40, 50, 60, 70, 80});  // no black picture in its place
 
@@ -231,11 +232,11 @@ TEST_CASE("sub-folders are searched and files come in the order of their paths")
 TEST_CASE("the embedded faces are a data set too, in colour and grey") {
   DataOptions o;
   o.source = "builtin:comics", o.size = 32, o.builtin_count = 20;
+  DeviceContext context(Device::cpu);
   PictureSet colour(o);
   CHECK(colour.train_count() == 20);
   o.channels = 1;
   PictureSet grey(o);
-  DeviceContext context(Device::cpu);
   CHECK(grey.batch(context, 0, 4).shape() == Shape{4, 32, 32, 1});
   const Image a = colour.pictures(1)[0], b = grey.pictures(1)[0];
   for (size_t i = 0; i < b.pixels.size(); ++i) {

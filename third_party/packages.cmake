@@ -1,5 +1,5 @@
 # Finds every package the project uses (table in third_party/README.md). No network, no copied source: what is missing
-# is one error that names the Debian package. Also used by the installed package's configuration file.
+# is one error that names the Debian package.
 
 function(gan_require what package)
   if(NOT ${what})
