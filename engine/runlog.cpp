@@ -284,6 +284,8 @@ MetricsFile::MetricsFile(const fs::path& file, const Config& config, int64_t fro
   std::string text;
   if (from_step > 0) text = lines_until(file, from_step);
   if (text.empty()) text = header_line(config);
+  if (const auto start = text.rfind('\n', text.size() - 2); start != text.npos)
+    seconds_ = nlohmann::json::parse(text.substr(start + 1)).value("seconds", 0.0);
   write_file_atomically(file, bytes_of(text));
   descriptor_ = open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
   if (descriptor_ < 0) fail(Exit::io, "{} cannot be opened: {}", file.string(), std::strerror(errno));

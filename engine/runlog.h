@@ -54,9 +54,13 @@ class MetricsFile {
   // One line, with a single write. `values` begin with lr. JSON has no NaN and no infinity: they are written
   // as the texts "nan", "inf", "-inf".
   void write(int64_t step, int64_t images, double seconds, const Metrics& values);
+  // Training time up to the last line that was kept. It is the log's and not the checkpoint's, so that
+  // checkpoints of equal runs are equal to the last bit.
+  double seconds() const { return seconds_; }
 
  private:
   int descriptor_ = -1;
+  double seconds_ = 0;
   std::filesystem::path file_;
 };
 

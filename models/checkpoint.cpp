@@ -57,8 +57,6 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, const Trai
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
   for (auto& player : model.players) add_number("state.adam." + player->name + ".steps", player->adam.steps);
-  const double seconds[] = {state.seconds};
-  writer.add("state.seconds", FileType::f64, {1}, std::as_bytes(std::span(seconds)));
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
   writer.metadata["config"] = to_toml(model.config, true);
@@ -105,7 +103,6 @@ void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* stat
     state->step = number("state.step");
     state->draw = number("state.draw");
     state->images = number("state.images");
-    state->seconds = file.read_f64("state.seconds").at(0);
   }
 }
 

@@ -18,7 +18,6 @@ struct TrainState {
   int64_t step = 0;    // steps done
   int64_t draw = 0;    // batches drawn from the data
   int64_t images = 0;  // real pictures D has been shown
-  double seconds = 0;  // of training
 };
 
 void save_checkpoint(const std::filesystem::path& path, Model& model, const TrainState& state);

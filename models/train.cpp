@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "engine/data.h"
@@ -213,11 +214,15 @@ std::string first_bad_tensor(Model& model) {
 void print_plan(const Config& config, const Origins& origins, const StepPlan& plan, Device device) {
   const double megabyte = 1 << 20;
   if (config.json) {
+    std::string from;
+    for (const auto& [name, origin] : origins)
+      from += fmt::format("{}{}: {}", from.empty() ? "" : ", ", nlohmann::json(name).dump(),
+                          nlohmann::json(origin).dump());
     fmt::print(
-        "{{\"device\":\"{}\",\"parameters_G\":{},\"parameters_D\":{},\"memory_bytes\":{},\"flop_per_step\":{:"
-        ".0f},"
-        "\"operations_per_step\":{}}}\n",
-        name_of(device), plan.parameters_g, plan.parameters_d,
+        "{{\"config\": {}, \"origins\": {{{}}}, \"device\": \"{}\", \"parameters_G\": {}, \"parameters_D\": "
+        "{}, "
+        "\"memory_bytes\": {}, \"flop_per_step\": {:.0f}, \"operations_per_step\": {}}}\n",
+        to_json(config), from, name_of(device), plan.parameters_g, plan.parameters_d,
         plan.buffer_bytes + plan.data_bytes + plan.library_bytes, plan.flop, plan.operations);
     return;
   }
@@ -370,7 +375,8 @@ class Trainer {
     // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
     // points look.
     const bool shared_memory = context_->device() != Device::cuda;
-    const double seconds_before = state_.seconds, start = now();
+    const double seconds_before = metrics.seconds(), start = now();
+    seconds_ = seconds_before;
     const int64_t images_before = state_.images;
     Metrics shown;
     bool done = state_.step >= last_step_;
@@ -384,13 +390,12 @@ class Trainer {
       state_.step = step;
       state_.images += int64_t(config_.batch) * config_.n_critic;
       if (log || shared_memory) shown = check_finite(result);
-      state_.seconds = seconds_before + (now() - start);
-      done = step == last_step_ || stop_signal ||
-             (config_.minutes > 0 && state_.seconds >= config_.minutes * 60);
+      seconds_ = seconds_before + (now() - start);
+      done = step == last_step_ || stop_signal || (config_.minutes > 0 && seconds_ >= config_.minutes * 60);
       if (due || (done && config_.log_every > 0)) {
         Metrics line{{"lr", input.learning_rate_g}};
         line.insert(line.end(), shown.begin(), shown.end());
-        metrics.write(step, state_.images, state_.seconds, line);
+        metrics.write(step, state_.images, seconds_, line);
       }
       if (config_.sample_every > 0 && (done || step % config_.sample_every == 0)) write_grid();
       if (done || (config_.save_every > 0 && step % config_.save_every == 0)) save();
@@ -412,7 +417,7 @@ class Trainer {
     double left = -1;
     if (last_step_ != INT64_MAX && done > 0) left = elapsed / double(done) * double(last_step_ - state_.step);
     if (config_.minutes > 0) {
-      const double by_clock = config_.minutes * 60 - state_.seconds;
+      const double by_clock = config_.minutes * 60 - seconds_;
       left = left < 0 ? by_clock : std::min(left, by_clock);
     }
     return left;
@@ -452,6 +457,7 @@ class Trainer {
   std::optional<RunFolder> folder_;
   Progress* progress_ = nullptr;
   TrainState state_;
+  double seconds_ = 0;  // of training, since step 1
   int64_t last_step_ = 0, steps_per_epoch_ = 1, epochs_ = 1;
 };
 

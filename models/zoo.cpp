@@ -24,8 +24,8 @@ const ZooEntry& find_model(const std::string& name) {
     all += std::string(all.empty() ? "" : ", ") + entry.name;
     if (edit_distance(name, entry.name) <= 2) nearest = &entry;
   }
-  fail(Exit::usage, "unknown model `{}`{}; there are: {}", name,
-       nearest ? fmt::format("; did you mean {}?", nearest->name) : "", all);
+  fail(Exit::usage, "unknown model `{}`{} Models: {}", name,
+       nearest ? fmt::format("; did you mean {}?", nearest->name) : ".", all);
 }
 
 }  // namespace gan
