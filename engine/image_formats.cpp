@@ -980,12 +980,12 @@ Format recognize(const Source& source) {
   if (source.starts_with(0, "BM")) return Format::bmp;
   if (source.size() > 2 && source.u8(0) == 'P' && source.u8(1) >= '1' && source.u8(1) <= '6')
     return Format::pnm;
-  const char* other = source.starts_with(0, "GIF8")                                    ? "a GIF"
-                      : source.starts_with(0, "RIFF") && source.starts_with(8, "WEBP") ? "a WebP"
-                      : source.starts_with(0, "II*") || source.starts_with(0, "MM")    ? "a TIFF"
-                      : source.starts_with(4, "ftyp") ? "an AVIF, HEIC or video file"
-                                                      : "none of these";
-  source.refuse("is no JPEG, PNG, BMP or PNM picture but {}", other);
+  const char* other = source.starts_with(0, "GIF8")                                    ? ": it is a GIF"
+                      : source.starts_with(0, "RIFF") && source.starts_with(8, "WEBP") ? ": it is a WebP"
+                      : source.starts_with(0, "II*") || source.starts_with(0, "MM")    ? ": it is a TIFF"
+                      : source.starts_with(4, "ftyp") ? ": it is an AVIF, HEIC or video file"
+                                                      : "";
+  source.refuse("is no JPEG, PNG, BMP or PNM picture{}", other);
 }
 
 }  // namespace
