@@ -432,7 +432,7 @@ class Trainer {
              "diverged: {} is {} at step {}; the first tensor that is not finite is {}. The last checkpoint "
              "is "
              "untouched; try a smaller --lr or another --gan-loss",
-             name, value, state_.step, first_bad_tensor(*model_));
+             name, std::isnan(value) ? "nan" : "infinite", state_.step, first_bad_tensor(*model_));
       }
     return values;
   }

@@ -285,7 +285,7 @@ TEST_CASE("bmp: depths, palettes, masks, runs, row order") {
   using namespace std::string_literals;
   const auto le = [](uint32_t value, int bytes) {
     std::string out;
-    for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> 8 * i & 255));
+    for (int i = 0; i < bytes; ++i) out.push_back(i < 4 ? static_cast<char>(value >> 8 * i & 255) : '\0');
     return out;
   };
   const auto bmp = [&](int width, int height, int bits, int compression, const std::string& extra,

@@ -29,7 +29,8 @@ done
 
 # The job: this is the command to change, or to type by hand.
 train=(build/release/bin/gan train dcgan builtin:comics
-       --size 32 --ngf 32 --ndf 32 --batch 64 --sample-every 200
+       --size 32 --ngf 32 --ndf 32 --batch 64 --sample-every 500
+       --lr 4e-4 --lr-d 2e-4 --label-smooth 0.1 --ema 0.995
        --minutes "$minutes" --out "$out" --force ${more[@]+"${more[@]}"})
 
 tools/setup.sh
