@@ -120,6 +120,11 @@ struct PictureSet::Impl {
   };
   std::optional<Ahead> ahead;  // the next streamed batch, being decoded
 
+  // Large faces take long to draw and much memory: fewer of them.
+  int64_t builtin_count() const {
+    if (options.builtin_count > 0) return options.builtin_count;
+    return side <= 64 ? 4096 : side <= 128 ? 2048 : 1024;
+  }
   size_t picture_bytes() const { return size_t(side) * side * options.channels; }
 
   Image load(int64_t picture) const {
@@ -145,7 +150,7 @@ struct PictureSet::Impl {
   }
 
   void find_and_decode() {
-    int64_t count = options.builtin_count;
+    int64_t count = builtin_count();
     if (options.source == "builtin:comics") {
       if (side < 32 || side > 256)
         fail(Exit::usage, "builtin:comics draws pictures of 32 to 256 pixels, not {}", side);
@@ -206,7 +211,7 @@ struct PictureSet::Impl {
   }
 
   void divide() {
-    const int64_t count = files.empty() ? options.builtin_count : int64_t(files.size());
+    const int64_t count = files.empty() ? builtin_count() : int64_t(files.size());
     double part = 1;
     if (!options.split.empty()) {
       if (options.split.size() != 2 || options.split[0] <= 0 || options.split[1] < 0)
@@ -273,9 +278,7 @@ struct PictureSet::Impl {
         Ahead{draw + 1, batch,
               std::async(std::launch::async, [this, next = std::move(next)] { return decode_batch(next); })};
     for (int i = 0; i < batch; ++i) places[size_t(i) * 4] = i;
-    Tensor on_device(context, {batch, side, side, options.channels}, DType::u8);
-    on_device.upload_bytes(pixels.data(), pixels.size());
-    return on_device;
+    return Tensor::from_bytes(context, {batch, side, side, options.channels}, std::move(pixels));
   }
 };
 
@@ -312,8 +315,8 @@ Tensor PictureSet::batch(DeviceContext& context, int64_t draw, int batch) {
   } else {
     if (!d.pool) {
       const int64_t count = int64_t(d.resident.size() / d.picture_bytes());
-      d.pool = Tensor(context, {count, d.side, d.side, d.options.channels}, DType::u8);
-      d.pool.upload_bytes(d.resident.data(), d.resident.size());
+      d.pool =
+          Tensor::from_bytes(context, {count, d.side, d.side, d.options.channels}, std::move(d.resident));
       d.resident = {};
     }
     pool = d.pool;
@@ -340,7 +343,12 @@ std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {
     try {
       report.info = probe_image(report.file);
       read_image(report.file);
-    } catch (const Error& error) { report.problem = error.what(); }
+    } catch (const Error& error) {
+      report.problem = error.what();
+      // Errors name the file; a report does so itself.
+      if (const std::string name = report.file.string() + ": "; report.problem.starts_with(name))
+        report.problem.erase(0, name.size());
+    }
   });
   return reports;
 }

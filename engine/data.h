@@ -25,7 +25,7 @@ struct DataOptions {
   int workers = 0;        // decoding threads; 0: one per core. Never changes a result
   double cache_gb = 4;    // above it pictures are decoded again for each batch
   uint64_t seed = 1;
-  int builtin_count = 4096;  // faces of builtin:comics
+  int builtin_count = 0;  // faces of builtin:comics; 0: 4096 up to 64 px, 2048 up to 128, 1024 above
 };
 
 // "white", "black" or RRGGBB; Exit::usage for anything else.

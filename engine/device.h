@@ -63,6 +63,8 @@ class DeviceContext {
   bool planning() const { return mode_ == Mode::plan; }
   // The type of activations, weights and scalars: float64 on ref, else float32.
   DType real() const { return device() == Device::ref ? DType::f64 : DType::f32; }
+  // True where the host can read and write device memory: on all devices but a GPU.
+  bool memory_is_host() const { return device() != Device::cuda; }
   Stream& stream() { return stream_; }
   MemoryPool& pool() { return pool_; }
   Tape& tape() { return *tape_; }
@@ -94,7 +96,12 @@ class Storage {
  public:
   Storage(DeviceContext& context, size_t bytes)
       : context_(context), address_(context.pool().allocate(bytes)), bytes_(bytes) {}
-  ~Storage() { context_.pool().release(address_); }
+  // Takes over bytes of the host as device memory; only where memory_is_host().
+  Storage(DeviceContext& context, std::vector<uint8_t> bytes)
+      : context_(context), host_(std::move(bytes)), address_(host_.data()), bytes_(host_.size()) {}
+  ~Storage() {
+    if (host_.empty()) context_.pool().release(address_);
+  }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
   DeviceContext& context() const { return context_; }
@@ -104,6 +111,7 @@ class Storage {
 
  private:
   DeviceContext& context_;
+  std::vector<uint8_t> host_;
   void* address_;
   size_t bytes_;
 };

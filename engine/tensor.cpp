@@ -32,6 +32,20 @@ Tensor::Tensor(DeviceContext& context, Shape shape, DType dtype)
       shape_(shape),
       dtype_(dtype) {}
 
+Tensor Tensor::from_bytes(DeviceContext& context, Shape shape, std::vector<uint8_t> bytes) {
+  GAN_CHECK(shape.count() == int64_t(bytes.size()), "{} bytes for {}", bytes.size(), to_string(shape));
+  if (!context.memory_is_host() || bytes.empty()) {
+    Tensor t(context, shape, DType::u8);
+    t.upload_bytes(bytes.data(), bytes.size());
+    return t;
+  }
+  Tensor t;
+  t.storage_ = std::make_shared<Storage>(context, std::move(bytes));
+  t.shape_ = shape;
+  t.dtype_ = DType::u8;
+  return t;
+}
+
 Tensor Tensor::view(int64_t offset, Shape shape) const {
   GAN_CHECK(offset >= 0 && offset + shape.count() <= count(), "{} elements from {} of {}", shape.count(),
             offset, to_string(shape_));

@@ -35,6 +35,9 @@ class Tensor {
   Tensor(DeviceContext& context, Shape shape, DType dtype);
   // In the context's real type.
   Tensor(DeviceContext& context, Shape shape) : Tensor(context, shape, context.real()) {}
+  // Bytes of the host as a tensor on the device: uploaded, or taken over without a copy where
+  // memory_is_host().
+  static Tensor from_bytes(DeviceContext& context, Shape shape, std::vector<uint8_t> bytes);
   // `count` elements of another tensor's memory from `offset` elements on, as `shape`.
   Tensor view(int64_t offset, Shape shape) const;
 

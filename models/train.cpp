@@ -374,7 +374,7 @@ class Trainer {
     StopOnSignal signals;
     // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
     // points look.
-    const bool shared_memory = context_->device() != Device::cuda;
+    const bool shared_memory = context_->memory_is_host();
     const double seconds_before = metrics.seconds(), start = now();
     seconds_ = seconds_before;
     const int64_t images_before = state_.images;
