@@ -17,6 +17,7 @@
 #include "engine/atomic_file.h"
 #include "engine/image.h"
 #include "kernels/check.h"
+#include "tests/skip.h"
 
 namespace fs = std::filesystem;
 using namespace gan;
@@ -125,7 +126,7 @@ fs::path shared_folder(const std::string& name) {
   const fs::path folder = root / "data" / name;
   std::error_code ignored;
   if (!root.empty() && fs::is_directory(folder, ignored)) return folder;
-  MESSAGE("skipped: no folder ", name, " (GAN_SHARED names the folder above data/)");
+  tests::record_skip("no folder " + name + " (GAN_SHARED names the folder above data/)");
   return {};
 }
 
