@@ -25,10 +25,10 @@ STORED = {
     "dcgan32-minimax": "--gan-loss minimax --seed 2 --lr 1e-3 --init-std 0.05",
     "dcgan32-lsgan": "--gan-loss lsgan --seed 3 --lr 1e-3 --init-std 0.05",
     "dcgan32-hinge": "--gan-loss hinge --seed 4 --lr 1e-3 --init-std 0.05 --beta1 0",
-    "dcgan64-grey": "--size 64 --channels 1 --ngf 2 --ndf 3 --batch 3 --nz 10 --steps 4 --seed 5",
+    "dcgan64-grey": "--size 64 --channels 1 --ngf 2 --ndf 3 --batch 3 --nz 10 --seed 5",
     "dcgan32-none": "--norm none --seed 6 --lr 1e-3 --init-std 0.12",
     "dcgan32-instance": "--norm instance --seed 7 --lr 1e-3 --init-std 0.12",
-    "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --steps 3 --lr 1e-3 --seed 8",
+    "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --lr 1e-3 --seed 8",
 }
 
 
