@@ -697,8 +697,7 @@ ImageInfo probe_jpeg(const Source& source) {
 }
 
 // ---------------------------------------------------------------------------------------------------------------
-// BMP: Windows (all header versions) and OS/2 1.x; palette, run-length, 16, 24 and 32 bits with or without
-// masks
+// BMP: Windows (all headers) and OS/2 1.x; palette, run-length, 16, 24 and 32 bits with or without masks
 // ---------------------------------------------------------------------------------------------------------------
 
 struct Bmp {

@@ -7,8 +7,7 @@
 
 namespace gan {
 
-// ---------------------------------------------------------------------------------------------------- file
-// layouts
+// ---------------------------------------------------------------------------------------------- file layouts
 
 Shape ParameterInfo::file_shape() const {
   if (layout == Layout::conv) return {shape[0], shape[3], shape[1], shape[2]};

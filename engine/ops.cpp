@@ -433,8 +433,7 @@ LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, doubl
   return {loss, value};
 }
 
-// ------------------------------------------------------------------------------------------------ data and
-// noise
+// -------------------------------------------------------------------------------------------- data and noise
 
 Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int width) {
   GAN_CHECK(pool.dtype() == DType::u8 && placement.dtype() == DType::i32 && placement.dim(1) == 4);

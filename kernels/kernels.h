@@ -22,8 +22,7 @@
 
 namespace gan {
 
-// ---------------------------------------------------------------------------------------------- values and
-// buffers
+// ---------------------------------------------------------------------------------------- values and buffers
 
 enum class DType : uint8_t { f32, bf16, f64, i32, u8 };
 size_t size_of(DType type);  // bytes of one element

@@ -93,8 +93,7 @@ StepPlan plan_step(const Config& config, Device device) {
   return plan;
 }
 
-// ------------------------------------------------------------------------------------------------- sample
-// pictures
+// ------------------------------------------------------------------------------------------- sample pictures
 
 std::vector<Image> to_images(const Tensor& pictures) {
   const std::vector<float> values = pictures.host_f32();

@@ -35,8 +35,7 @@ int random_int(uint64_t seed, uint64_t index, int low, int high) {
   return low + int(double(random_uniform(seed, 99, 0, index)) * (high - low + 1));
 }
 
-// --------------------------------------------------------------------------------------------- finite
-// differences
+// ---------------------------------------------------------------------------------------- finite differences
 
 using Inputs = std::vector<Values>;
 using Function = std::function<double(const Inputs&)>;
@@ -273,8 +272,7 @@ TEST_CASE("ref gradients: losses") {
   }
 }
 
-// ------------------------------------------------------------------------------------------------ forward
-// values
+// -------------------------------------------------------------------------------------------- forward values
 
 void check_close(const Values& got, const Values& want) {
   REQUIRE(got.size() == want.size());

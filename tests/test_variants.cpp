@@ -12,8 +12,7 @@
 namespace gan::tests {
 namespace {
 
-// ------------------------------------------------------------------------------------------------------ the
-// choice
+// ------------------------------------------------------------------------------------------------ the choice
 
 std::string last_run;  // name of the variant that ran last
 
@@ -108,8 +107,7 @@ TEST_CASE("variants: every device names its rows apart and says where they fit")
   }
 }
 
-// --------------------------------------------------------------------------------------------------- bad
-// arguments
+// --------------------------------------------------------------------------------------------- bad arguments
 
 // Whether the operation answers with gan::Error; whatever else it does, it has not noticed.
 template <class Args>
