@@ -19,8 +19,8 @@ struct StepPlan {
 };
 StepPlan plan_step(const Config& config, Device device);
 
-// Trains as the settings say and returns the exit code (0, 130, 143); failures are gan::Error. --dry-run prints
-// `origins`. config.resume names the run folder to go on with: its config.toml is part of `config` already.
+// Trains as the settings say and returns the exit code (0, 130, 143); failures are gan::Error. --dry-run
+// prints `origins`. config.resume names the run folder to go on with: its config.toml is in `config` already.
 int train(Config config, const Origins& origins);
 
 // A model with the weights of a checkpoint, ready to sample. Every tensor's hash is verified (Exit::bad_data,

@@ -1,5 +1,6 @@
-// The commands of `gan` and how their words and options are described. One table (commands()) drives the parser,
-// --help and shell completion: a new command is one file with its describe function, and one row in gan.cpp.
+// The commands of `gan` and how their words and options are described. One table (commands()) drives the
+// parser, --help and shell completion: a new command is one file with its describe function and one row in
+// gan.cpp.
 #pragma once
 #include <cstdint>
 #include <map>
