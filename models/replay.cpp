@@ -1,6 +1,9 @@
 // Reading replay files.
 #include "models/replay.h"
 
+#include <algorithm>
+#include <sstream>
+
 #include "models/zoo.h"
 
 namespace gan {
@@ -24,6 +27,29 @@ Config neutral_config(const std::string& model) {
   return c;
 }
 
+// The format's keys for what noise models do not have. A file may say that they are off.
+constexpr const char* kForeignKeys[] = {"dropout",         "netG", "netD", "r1", "lambda_l1", "lambda_cycle",
+                                        "lambda_identity", "gp"};
+
+// The text without lines that switch off what this model has not; one that asks for it is refused.
+std::string without_foreign_keys(const std::string& text, const std::string& file) {
+  std::istringstream lines(text);
+  std::string line, kept;
+  while (std::getline(lines, line)) {
+    const auto word = line.substr(0, line.find_first_of(" \t="));
+    const auto value = line.substr(std::min(line.size(), line.find_first_not_of(" \t=", word.size())));
+    if (std::find(std::begin(kForeignKeys), std::end(kForeignKeys), word) == std::end(kForeignKeys)) {
+      kept += line + "\n";
+    } else if (!value.starts_with("false") && value.find_first_not_of("0. \t\r\"") != value.npos) {
+      fail(Exit::bad_data, "{}: the config asks for {} = {}, which this model cannot replay", file, word,
+           value);
+    } else {
+      kept += "\n";  // errors of later lines keep their line numbers
+    }
+  }
+  return kept;
+}
+
 }  // namespace
 
 Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(path)) {
@@ -32,12 +58,13 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
   const auto format = metadata.find("format"), text = metadata.find("config");
   if (format == metadata.end() || format->second != kFormat || text == metadata.end())
     fail(Exit::bad_data, "{}: not a replay file (no format {} with a config in its header)", name, kFormat);
+  const std::string settings = without_foreign_keys(text->second, name);
   Config first;
   Origins origins;
-  read_toml_text(first, text->second, name, origins, "replay");
+  read_toml_text(first, settings, name, origins, "replay");
   if (first.model.empty()) fail(Exit::bad_data, "{}: the config names no model", name);
   config_ = neutral_config(first.model);
-  read_toml_text(config_, text->second, name, origins, "replay");
+  read_toml_text(config_, settings, name, origins, "replay");
   find_model(config_.model).check(config_);
   if (config_.n_critic != 1)
     fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,

@@ -206,6 +206,31 @@ TEST_CASE("three steps of a replay on simt follow PyTorch") {
   for (const char* name : {"dcgan32-vanilla", "dcgan32-lsgan"}) check_replay(name, Device::simt, 3);
 }
 
+TEST_CASE("a replay's config may switch off what the model has not, and must not ask for it") {
+  const auto source = SafetensorsFile::open(replay_folder() / "dcgan32-vanilla.safetensors");
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("gan-test-replay-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  auto with = [&](const std::string& more) {
+    SafetensorsWriter writer;
+    std::vector<std::vector<float>> values;
+    values.reserve(source.tensors().size());
+    for (const auto& entry : source.tensors()) {
+      values.push_back(source.read_f32(entry.name));
+      writer.add(entry.name, entry.shape, std::span<const float>(values.back()));
+    }
+    writer.metadata["format"] = "gan-replay/1";
+    writer.metadata["config"] = source.metadata().at("config") + "\n" + more;
+    const auto path = folder / "replay.safetensors";
+    writer.save(path);
+    return path;
+  };
+  CHECK(Replay(with("dropout = false\ngp = 0\nr1 = 0.0\nnetG = \"\"\n")).steps() == 5);
+  CHECK_THROWS_WITH_AS(Replay(with("gp = 10\n")), doctest::Contains("gp = 10"), Error);
+  CHECK_THROWS_WITH_AS(Replay(with("dropout = true\n")), doctest::Contains("dropout = true"), Error);
+  CHECK_THROWS_WITH_AS(Replay(with("sise = 32\n")), doctest::Contains("size"), Error);
+  std::filesystem::remove_all(folder);
+}
+
 TEST_CASE("the loss's gradient by the whole net against finite differences") {
   // The loss of D through D and, for G, through D and G: what one step differentiates.
   Config c = preset("dcgan");
