@@ -36,8 +36,8 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
 // them after a barrier that follows the wait. The emulation lands them as late as allowed and shows NaN
 // before (random schedules sometimes land one at once).
 
-// Starts a copy of `bytes` (4, 8 or 16); both addresses are multiples of `bytes`. With real == false zeros are
-// written and nothing is read, but `global` must still be some valid address.
+// Starts a copy of `bytes` (4, 8 or 16); both addresses are multiples of `bytes`. With real == false zeros
+// are written and nothing is read, but `global` must still be some valid address.
 template <int bytes>
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool real = true GAN_AND_CALLER) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "an asynchronous copy has 4, 8 or 16 bytes");

@@ -2,20 +2,21 @@
 //
 // Only in the race build (preset simt-race, GAN_SIMT_RACE); elsewhere the class below is empty and costs
 // nothing. There the kernel files are compiled with -fsanitize=thread, which makes the compiler call a
-// function __tsan_... before every access to memory; the program is NOT linked with ThreadSanitizer's library:
-// race.cpp defines these functions.
+// function __tsan_... before every access to memory; the program is NOT linked with ThreadSanitizer's
+// library: race.cpp defines these functions.
 //
 // The method is that of FastTrack (Flanagan and Freund, PLDI 2009): each CUDA thread counts its own
 // synchronisations (its clock) and knows up to which count of each other thread it is ordered behind that
 // one. Each piece of memory remembers its last write and some last reads with the clock of their threads. An
 // access races with a remembered one when the thread does not know of that clock. What orders memory:
 // __syncthreads (all threads), __syncwarp (the lanes of its mask), named barriers (who comes with who waits),
-// and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of a
-// grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
+// and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of
+// a grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "kernels/simt/fiber.h"
@@ -34,8 +35,6 @@ inline constexpr bool race_build = true;
 
 class RaceDetector {
  public:
-  ~RaceDetector();
-
   // Life: for each launch, for each of its blocks, for each switch to a thread. Only between begin_block()
   // and end_block(), and on the OS thread that called them, accesses of instrumented code are looked at.
   void begin_launch(int threads, dim3 block, dim3 grid, const char* shared, size_t shared_bytes);
@@ -81,7 +80,7 @@ class RaceDetector {
 
   void touch(uintptr_t address, size_t bytes, Access now);
   void touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now);
-  void keep_read(Cell& cell, const Access& now);
+  static void keep_read(Cell& cell, const Access& now);
   Page& page_of(uintptr_t address, bool shared);
   bool ordered(const Access& before) const;
   [[noreturn]] void found(uintptr_t address, bool shared, const Access& before, const Access& now);
@@ -94,13 +93,14 @@ class RaceDetector {
   const Fiber* fiber_ = nullptr;
   uint64_t generation_ = 0, launch_generation_ = 0;
 
-  Clock count_;              // (threads): each thread's own
-  Clock base_;               // (threads): known to all since the last barrier of the block
+  Clock count_;               // (threads): each thread's own
+  Clock base_;                // (threads): known to all since the last barrier of the block
   std::vector<Clock> knows_;  // (threads)(threads), rows empty until used: known to one beyond base_
 
   std::vector<Page> shared_pages_;
-  struct GlobalPages;
-  GlobalPages* global_pages_ = nullptr;
+  std::unordered_map<uintptr_t, Page> global_pages_;
+  uintptr_t last_page_ = 0;  // the number of the global page that was used last
+  Page* last_ = nullptr;
 
   struct Found {
     uintptr_t address;

@@ -153,8 +153,8 @@ struct Worker;  // a fiber and the CUDA thread it was last given
 struct AsyncCopy {
   void* to;
   int bytes;
-  bool landed;       // early
-  uint64_t group;    // which commit of its thread covers it
+  bool landed;     // early
+  uint64_t group;  // which commit of its thread covers it
   Site site;
   char data[16];
 };
@@ -165,7 +165,7 @@ struct CudaThread {
   bool exited;
   const char* operation;  // what it waits in, when it waits
   Site site;
-  uint32_t wanted_mask;  // the lanes it waits for; 0: the whole block
+  uint32_t wanted_mask;           // the lanes it waits for; 0: the whole block
   std::vector<AsyncCopy> copies;  // not yet waited for, oldest first
   uint64_t groups;                // committed so far
 };
@@ -543,6 +543,7 @@ void Engine::on_exit() {
 
 template <class... A>
 void Engine::fail(fmt::format_string<A...> format, A&&... arguments) {
+  race_.end_block();
   const uint3 t = threads_[static_cast<size_t>(current_)].index;
   auto end = fmt::format_to_n(message_, sizeof message_ - 100, format, std::forward<A>(arguments)...).out;
   end = fmt::format_to_n(end, 99, "\n  thread ({},{},{})", t.x, t.y, t.z).out;
