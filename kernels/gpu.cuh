@@ -7,7 +7,8 @@
 // SHARED_ARRAY / DYNAMIC_SHARED instead of __shared__, and wrappers from this header instead of inline
 // assembly.
 //
-// Sections: 1 which world, 2 shared memory (nvcc), 3 launch, 4 helpers for kernels.
+// Sections: 1 which world, 2 shared memory (nvcc), 3 launch, 4 helpers for kernels. The wrappers of single
+// instructions (asynchronous copies, tensor cores, named barriers) are in ptx.cuh.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -33,6 +34,8 @@ using StreamHandle = cudaStream_t;
 #include "kernels/simt/simt.h"
 #define GAN_GPU simt
 #endif
+
+#include "kernels/ptx.cuh"
 
 // ---- 2 Shared memory
 // -------------------------------------------------------------------------------------------

@@ -44,6 +44,11 @@ class Fiber {
   // entry(argument) again.
   void restart();
 
+  bool has_on_stack(const void* address) const {
+    return static_cast<size_t>(static_cast<const char*>(address) - static_cast<const char*>(stack_bottom_)) <
+           stack_size_;
+  }
+
   void run_entry();  // first code on a new stack; only for the assembly
 
  private:

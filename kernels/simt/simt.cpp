@@ -2,8 +2,9 @@
 // thread, and the CUDA threads of a block as fibers of that OS thread.
 //
 // How to read it, top to bottom: configuration; an Engine, which runs one block after another (threads and
-// fibers, the schedule, the barrier, warp rendezvous, shared memory, errors); the pool of OS threads that
-// deals blocks to engines; the functions that simt.h declares.
+// fibers, the schedule, barriers, warp rendezvous, shared memory, asynchronous copies, errors); the pool of
+// OS threads that deals blocks to engines; the functions that simt.h declares. race.h is what the race build
+// adds: in other builds the calls of race_ do nothing.
 //
 // The idea that makes it cheap: all CUDA threads of a block start as "ready, without a fiber". A fiber runs
 // thread t; when t returns, the same fiber takes the next ready thread in a plain loop. Only a thread that
@@ -24,6 +25,7 @@
 #include <vector>
 
 #include "kernels/simt/fiber.h"
+#include "kernels/simt/race.h"
 
 #if defined(GAN_SIMT_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -148,13 +150,24 @@ struct Launch {
 
 struct Worker;  // a fiber and the CUDA thread it was last given
 
+struct AsyncCopy {
+  void* to;
+  int bytes;
+  bool landed;     // early
+  uint64_t group;  // which commit of its thread covers it
+  Site site;
+  char data[16];
+};
+
 struct CudaThread {
   uint3 index;
   Worker* worker;  // null: not started, or exited
   bool exited;
   const char* operation;  // what it waits in, when it waits
   Site site;
-  uint32_t wanted_mask;  // the lanes it waits for; 0: the whole block
+  uint32_t wanted_mask;           // the lanes it waits for; 0: the whole block
+  std::vector<AsyncCopy> copies;  // not yet waited for, oldest first
+  uint64_t groups;                // committed so far
 };
 
 struct Barrier {
@@ -164,6 +177,15 @@ struct Barrier {
   const char* operation = nullptr;
   Site site{};
   uint32_t waiting[max_warps] = {};
+};
+
+constexpr int named_barriers = 16;  // number 0 is __syncthreads
+
+struct NamedBarrier {
+  int arrived = 0, expected = 0;
+  Site site{};  // of the first to arrive
+  uint32_t waiting[max_warps] = {};
+  Clock clock;  // what the arrived threads have done
 };
 
 // Lanes of one warp on their way into one WarpOperation; free when nobody has arrived.
@@ -194,13 +216,19 @@ class Engine {
 
   int lane() const { return current_ & 31; }
   int barrier(const char* operation, Site site, bool predicate);
+  void named_barrier(const char* operation, int id, int threads, bool wait, Site site);
   void rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
   void* static_shared(const void* tag, size_t bytes, size_t alignment);
   void* dynamic_shared() { return arena_ + arena_first; }
+  void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+  void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
+  void async_commit() { ++threads_[static_cast<size_t>(current_)].groups; }
+  void async_wait(int groups_left);
   void yield();
 
   template <class... A>
   [[noreturn]] void fail(fmt::format_string<A...> format, A&&... arguments);
+  [[noreturn]] void fail_with_race();
 
  private:
   // Schedule.
@@ -217,6 +245,7 @@ class Engine {
   void on_exit();
   void return_to_main();
 
+  void check_shared(const char* operation, const void* address, size_t bytes, size_t alignment, Site site);
   uint32_t existing_lanes(int warp) const;
   void release_barrier();
   std::string deadlock_report() const;
@@ -241,6 +270,7 @@ class Engine {
   int first_lane_ = 0;  // the lane that comes first within a warp
 
   Barrier barrier_;
+  NamedBarrier named_barriers_[named_barriers];
   std::vector<Rendezvous> meetings_[max_warps];
 
   char* arena_;
@@ -249,8 +279,10 @@ class Engine {
   std::vector<StaticArray> static_arrays_;
 
   // Errors arise on a fiber whose stack is then abandoned, so they are formatted without any heap memory.
-  enum class Failure { none, message, deadlock } failure_ = Failure::none;
+  enum class Failure { none, message, deadlock, race } failure_ = Failure::none;
   char message_[2048];
+
+  RaceDetector race_;
 };
 
 struct Worker {
@@ -283,6 +315,7 @@ void Engine::begin(const Launch& launch) {
     for (unsigned y = 0; y < blockDim.y; ++y)
       for (unsigned x = 0; x < blockDim.x; ++x) threads_[t++].index = {x, y, z};
 
+  race_.begin_launch(launch.threads, launch.shape.block, launch.shape.grid, arena_, arena_bytes);
   static_arrays_.clear();
   static_bytes_ = 0;
   poison(arena_, arena_bytes);
@@ -300,19 +333,31 @@ std::string Engine::run_block(uint64_t block) {
     std::memset(arena_ + arena_first, 0xff, launch_->shape.dynamic_shared_bytes);
   for (const StaticArray& a : static_arrays_) std::memset(arena_ + a.offset, 0xff, a.bytes);
 
-  for (CudaThread& t : threads_) t.worker = nullptr, t.exited = false, t.operation = nullptr;
+  for (CudaThread& t : threads_) {
+    t.worker = nullptr;
+    t.exited = false;
+    t.operation = nullptr;
+    t.copies.clear();
+    t.groups = 0;
+  }
   for (int w = 0; w < warps_; ++w) exited_lanes_[w] = 0;
   live_ = launch_->threads;
   barrier_ = {};
+  for (NamedBarrier& b : named_barriers_) b.arrived = 0;
   failure_ = Failure::none;
   reset_schedule(block);
   for (int w = 0; w < warps_; ++w) wake(w, existing_lanes(w));
 
   running_ = &main_;
+  race_.begin_block(block);
   resume(pick());  // comes back when the block is done or has failed
+  race_.end_block();
   if (failure_ == Failure::none) return {};
 
-  std::string what = failure_ == Failure::message ? message_ : deadlock_report();
+  std::string what = failure_ == Failure::message    ? message_
+                     : failure_ == Failure::deadlock ? deadlock_report()
+                                                     : race_.report();
+  for (NamedBarrier& b : named_barriers_) std::fill(b.waiting, b.waiting + max_warps, 0);
   for (auto& meetings : meetings_) meetings.clear();
   free_workers_.clear();
   for (const auto& worker : workers_) {
@@ -451,6 +496,7 @@ void Engine::resume(int thread) {
   if (!next.worker) next.worker = take_worker();
   current_ = thread;
   threadIdx = next.index;
+  race_.resume(thread, next.worker->fiber);
   Fiber& from = *running_;
   Fiber& to = next.worker->fiber;
   if (&from == &to) return;
@@ -497,6 +543,7 @@ void Engine::on_exit() {
 
 template <class... A>
 void Engine::fail(fmt::format_string<A...> format, A&&... arguments) {
+  race_.end_block();
   const uint3 t = threads_[static_cast<size_t>(current_)].index;
   auto end = fmt::format_to_n(message_, sizeof message_ - 100, format, std::forward<A>(arguments)...).out;
   end = fmt::format_to_n(end, 99, "\n  thread ({},{},{})", t.x, t.y, t.z).out;
@@ -506,8 +553,14 @@ void Engine::fail(fmt::format_string<A...> format, A&&... arguments) {
   std::abort();  // nobody takes up an abandoned stack
 }
 
-// ---- Engine: the barrier
-// ---------------------------------------------------------------------------------------
+void Engine::fail_with_race() {
+  failure_ = Failure::race;
+  return_to_main();
+  std::abort();
+}
+
+// ---- Engine: barriers
+// ------------------------------------------------------------------------------------------
 
 int Engine::barrier(const char* operation, Site site, bool predicate) {
   Barrier& b = barrier_;
@@ -536,9 +589,45 @@ int Engine::barrier(const char* operation, Site site, bool predicate) {
 }
 
 void Engine::release_barrier() {
+  race_.block_barrier();
   for (int w = 0; w < warps_; ++w) wake(w, std::exchange(barrier_.waiting[w], 0));
   barrier_.last_yes = std::exchange(barrier_.yes, 0);
   barrier_.arrived = 0;
+}
+
+// Threads are counted one by one, as on GPUs from compute capability 7.0 on. The one whose arrival completes
+// the round goes straight on, or, in a random schedule, is put back among the others.
+void Engine::named_barrier(const char* operation, int id, int threads, bool wait_for_others, Site site) {
+  if (id < 1 || id >= named_barriers)
+    fail("{}:{}: {} of barrier {}: the numbers are 1 to {}", site.file, site.line, operation, id,
+         named_barriers - 1);
+  if (threads < 32 || threads % 32 != 0 || threads > warps_ * 32)
+    fail("{}:{}: {} of barrier {} for {} threads: it must be a multiple of 32 and at most the block's {}",
+         site.file, site.line, operation, id, threads, warps_ * 32);
+  NamedBarrier& b = named_barriers_[id];
+  if (b.arrived == 0) {
+    b.expected = threads;
+    b.site = site;
+    b.clock.clear();
+  } else if (b.expected != threads) {
+    fail("{}:{}: {} of barrier {} for {} threads, while {} came for {} at {}:{}", site.file, site.line,
+         operation, id, threads, b.arrived, b.expected, b.site.file, b.site.line);
+  }
+  ++b.arrived;
+  race_.arrive(b.clock);
+  if (wait_for_others) b.waiting[current_ / 32] |= 1u << lane();
+  const bool complete = b.arrived == b.expected;
+  if (complete) {
+    const bool go_straight_on = wait_for_others && style_ == Style::in_order;
+    for (int w = 0; w < warps_; ++w) {
+      const uint32_t lanes = std::exchange(b.waiting[w], 0);
+      race_.pass(w, lanes, b.clock);
+      wake(w, go_straight_on && w == current_ / 32 ? lanes & ~(1u << lane()) : lanes);
+    }
+    b.arrived = 0;
+    if (go_straight_on) return;
+  }
+  if (wait_for_others) wait(operation, site, 0);
 }
 
 // ---- Engine: warp operations
@@ -590,6 +679,7 @@ void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_
     return;
   }
   if (operation.run) operation.run(r.lane_data, mask);
+  if (&operation == &sync_warp) race_.sync_warp(warp, mask);  // no other warp operation orders memory
   r.arrived = 0;
   if (style_ == Style::in_order) {
     wake(warp, mask & ~me);
@@ -649,6 +739,60 @@ void* Engine::static_shared(const void* tag, size_t bytes, size_t alignment) {
   std::memset(arena_ + offset, 0xff, bytes);
   static_arrays_.push_back({tag, offset, bytes});
   return arena_ + offset;
+}
+
+void Engine::check_shared(const char* operation, const void* address, size_t bytes, size_t alignment,
+                          Site site) {
+  const size_t offset = static_cast<size_t>(static_cast<const char*>(address) - arena_);
+  if (offset >= arena_bytes || offset + bytes > arena_bytes)
+    fail("{}:{}: {} with an address that is not in shared memory", site.file, site.line, operation);
+  if (offset % alignment != 0)
+    fail("{}:{}: {} with the shared address {}, which is no multiple of {}", site.file, site.line, operation,
+         offset, alignment);
+}
+
+void Engine::read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  check_shared(operation, shared, bytes, 16, site);
+  race_.read(shared, bytes, site);
+  std::memcpy(to, shared, bytes);
+}
+
+// ---- Engine: asynchronous copies
+// -------------------------------------------------------------------------------
+// The source is read at once. The bytes arrive in async_wait(), or, for half of the copies of a random
+// schedule, at once too; until they do, the destination holds NaN.
+
+void Engine::async_copy(void* shared, const void* global, int bytes, bool real, Site site) {
+  const auto size = static_cast<size_t>(bytes);
+  check_shared("cp_async", shared, size, size, site);
+  if (reinterpret_cast<uintptr_t>(global) % size != 0)
+    fail("{}:{}: cp_async of {} bytes from a global address that is no multiple of it", site.file, site.line,
+         bytes);
+  if (static_cast<size_t>(static_cast<const char*>(global) - arena_) < arena_bytes)
+    fail("{}:{}: cp_async from shared memory: it copies from global to shared memory only", site.file,
+         site.line);
+  CudaThread& me = threads_[static_cast<size_t>(current_)];
+  AsyncCopy copy{shared, bytes, style_ != Style::in_order && (random() >> 20 & 1), me.groups, site, {}};
+  if (real) {
+    race_.read(global, size, site);
+    std::memcpy(copy.data, global, size);
+  }
+  race_.async_copy(shared, size, site);
+  if (copy.landed) std::memcpy(shared, copy.data, size);
+  else std::memset(shared, 0xff, size);
+  me.copies.push_back(copy);
+}
+
+void Engine::async_wait(int groups_left) {
+  CudaThread& me = threads_[static_cast<size_t>(current_)];
+  size_t done = 0;
+  for (; done < me.copies.size(); ++done) {
+    const AsyncCopy& copy = me.copies[done];
+    if (copy.group + static_cast<uint64_t>(groups_left) >= me.groups) break;
+    race_.async_landed(copy.to, static_cast<size_t>(copy.bytes), copy.site);
+    if (!copy.landed) std::memcpy(copy.to, copy.data, static_cast<size_t>(copy.bytes));
+  }
+  me.copies.erase(me.copies.begin(), me.copies.begin() + static_cast<ptrdiff_t>(done));
 }
 
 // ---- Pool: deals blocks to engines
@@ -808,7 +952,8 @@ void run_grid(const LaunchShape& shape, void* call, void (*body)(void*)) {
                       static_cast<int>(shape.block.x * shape.block.y * shape.block.z),
                       uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z};
   Grid grid(launch);
-  const unsigned wanted = launch.config.threads ? launch.config.threads : std::thread::hardware_concurrency();
+  unsigned wanted = launch.config.threads ? launch.config.threads : std::thread::hardware_concurrency();
+  if (race_build) wanted = 1;  // only then does one detector see all blocks
   const uint64_t helpers = std::min<uint64_t>(std::clamp(wanted, 1u, max_os_threads), launch.blocks) - 1;
   static Pool pool;
   pool.run(grid, static_cast<size_t>(helpers));
@@ -828,6 +973,24 @@ void* static_shared(const void* tag, size_t bytes, size_t alignment) {
 }
 
 void* dynamic_shared() { return engine_for("DYNAMIC_SHARED").dynamic_shared(); }
+
+void async_copy(void* shared, const void* global, int bytes, bool real, Site site) {
+  engine_for("cp_async").async_copy(shared, global, bytes, real, site);
+}
+
+void async_commit() { engine_for("cp_async_commit").async_commit(); }
+
+void async_wait(int groups_left) { engine_for("cp_async_wait").async_wait(groups_left); }
+
+void named_barrier(const char* operation, int id, int threads, bool wait, Site site) {
+  engine_for(operation).named_barrier(operation, id, threads, wait, site);
+}
+
+void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  engine_for(operation).read_shared(operation, to, shared, bytes, site);
+}
+
+void fail_with_race() { active_engine->fail_with_race(); }
 
 void yield() {
   if (active_engine) active_engine->yield();

@@ -143,6 +143,24 @@ struct VoteLane {
 };
 extern const WarpOperation vote_ballot, vote_any, vote_all, sync_warp;
 
+// What kernels/ptx.cuh is made of; the meaning of the arguments stands there.
+void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
+void async_commit();
+void async_wait(int groups_left);
+void named_barrier(const char* operation, int id, int threads, bool wait, Site site);
+
+// Copies `bytes` of shared memory (a multiple of 16, at an address that is one too) for an instruction that
+// reads them itself.
+void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+
+// tensor.cpp: word: `count` of them; row: this lane's address.
+void load_matrices(uint32_t* word, const void* row, int count, bool transposed, Site site);
+
+// tensor.cpp: this lane's fragments, one behind the other where the operation has several.
+extern const WarpOperation mma_bf16, mma_tf32, mma_tile_bf16, mma_tile_tf32;
+void tensor_product(const WarpOperation& operation, float* d, const uint32_t* a, const uint32_t* b,
+                    Site site);
+
 [[noreturn]] void bad_shuffle_width(int width, Site site);
 int lane();  // of the calling thread
 

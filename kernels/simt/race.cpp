@@ -1,0 +1,417 @@
+// The race detector: clocks, the memory of accesses, the functions that -fsanitize=thread calls, and the way
+// from an instruction back to its source line. The idea is described in race.h. Empty but for the race build.
+#include "kernels/simt/race.h"
+
+#if defined(GAN_SIMT_RACE)
+#include <elf.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+
+// Symbols of the linker: where this program's own ELF header lies.
+extern "C" const char __ehdr_start[];
+
+namespace gan::simt::runtime {
+namespace {
+
+constexpr size_t page_bytes = 4096;
+constexpr size_t most_global_pages = 4096;  // more are forgotten when the next launch begins
+
+thread_local RaceDetector* active = nullptr;  // while threads of a block run on this OS thread
+
+// While the detector works it does not look: the standard library's templates that it uses may be copies that
+// were instrumented.
+struct Quiet {
+  RaceDetector* const saved = active;
+  Quiet() { active = nullptr; }
+  ~Quiet() { active = saved; }
+};
+
+// A place fits 32 bits: the distance of an instruction from the program's start, or, with the highest bit
+// set, the index of a source line that the run time was told.
+constexpr uint32_t is_site = 0x80000000u;
+std::vector<Site>& known_sites() {
+  static thread_local std::vector<Site> sites;
+  return sites;
+}
+
+uint32_t encode(const void* instruction) {
+  return static_cast<uint32_t>(static_cast<const char*>(instruction) - __ehdr_start);
+}
+
+uint32_t encode(Site site) {
+  std::vector<Site>& sites = known_sites();
+  for (size_t i = 0; i < sites.size(); ++i)
+    if (sites[i].line == site.line && sites[i].file == site.file) return is_site | static_cast<uint32_t>(i);
+  sites.push_back(site);
+  return is_site | static_cast<uint32_t>(sites.size() - 1);
+}
+
+// "file:line" of an instruction, with the lines that it was inlined at; the program addr2line knows them.
+// Frames of the emulation itself are left out. Without addr2line: the address.
+std::string look_up(uint32_t place) {
+  if (place & is_site) {
+    const Site site = known_sites()[place & ~is_site];
+    return fmt::format("{}:{}", site.file, site.line);
+  }
+  uint64_t address = place - 1;  // the call's return address: step back into the call
+  if (reinterpret_cast<const Elf64_Ehdr*>(__ehdr_start)->e_type != ET_DYN)
+    address += reinterpret_cast<uintptr_t>(__ehdr_start);
+  char program[1024] = {};
+  if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) program[0] = '\0';
+  std::string result;
+  if (FILE* pipe =
+          popen(fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", program, address).c_str(), "r")) {
+    char line[1024];
+    while (std::fgets(line, sizeof line, pipe)) {
+      std::string frame(line, std::strcspn(line, " \n"));  // without "(discriminator 3)"
+      if (frame.rfind("??", 0) == 0 || frame.find("kernels/simt/simt.h:") != std::string::npos) continue;
+      result += (result.empty() ? "" : ", inlined at ") + frame;
+    }
+    pclose(pipe);
+  }
+  return result.empty() ? fmt::format("instruction {:#x} of {}", address, program) : result;
+}
+
+}  // namespace
+
+// ---- Life
+// ------------------------------------------------------------------------------------------------------
+
+void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* shared, size_t shared_bytes) {
+  threads_ = static_cast<uint32_t>(threads);
+  block_size_ = block;
+  grid_ = grid;
+  shared_ = reinterpret_cast<uintptr_t>(shared);
+  shared_bytes_ = shared_bytes;
+  shared_pages_.resize(shared_bytes / page_bytes);
+  if (global_pages_.size() > most_global_pages) {
+    global_pages_.clear();
+    last_ = nullptr;
+  }
+  launch_generation_ = ++generation_;
+  knows_.resize(threads_);
+}
+
+void RaceDetector::begin_block(uint64_t block) {
+  block_ = static_cast<uint32_t>(block);
+  ++generation_;  // shared memory of the block before is gone
+  count_.assign(threads_, 1);
+  base_.assign(threads_, 0);
+  for (Clock& row : knows_) row.clear();
+  active = this;
+}
+
+void RaceDetector::resume(int thread, const Fiber& fiber) {
+  thread_ = static_cast<uint32_t>(thread);
+  fiber_ = &fiber;
+}
+
+void RaceDetector::end_block() { active = nullptr; }
+
+// ---- Clocks
+// ----------------------------------------------------------------------------------------------------
+
+// Adds what `more` knows to `clock`; an empty clock knows nothing.
+static void join(Clock& clock, const Clock& more) {
+  if (clock.size() < more.size()) clock.resize(more.size());
+  for (size_t i = 0; i < more.size(); ++i) clock[i] = std::max(clock[i], more[i]);
+}
+
+void RaceDetector::block_barrier() {
+  const Quiet quiet;
+  base_ = count_;
+  for (uint32_t& count : count_) ++count;
+  for (Clock& row : knows_) row.clear();
+}
+
+void RaceDetector::sync_warp(int warp, uint32_t lanes) {
+  const Quiet quiet;
+  Clock all(threads_);
+  const auto first = static_cast<uint32_t>(warp) * 32;
+  for (uint32_t lane = 0; lane < 32; ++lane) {
+    if (!(lanes >> lane & 1)) continue;
+    join(all, knows_[first + lane]);
+    all[first + lane] = std::max(all[first + lane], count_[first + lane]++);
+  }
+  for (uint32_t lane = 0; lane < 32; ++lane)
+    if (lanes >> lane & 1) knows_[first + lane] = all;
+}
+
+void RaceDetector::arrive(Clock& clock) {
+  const Quiet quiet;
+  clock.resize(threads_);
+  join(clock, base_);
+  join(clock, knows_[thread_]);
+  clock[thread_] = count_[thread_]++;
+}
+
+void RaceDetector::pass(int warp, uint32_t lanes, const Clock& clock) {
+  const Quiet quiet;
+  for (uint32_t lane = 0; lane < 32; ++lane)
+    if (lanes >> lane & 1) join(knows_[static_cast<uint32_t>(warp) * 32 + lane], clock);
+}
+
+bool RaceDetector::ordered(const Access& before) const {
+  if (before.block != block_) return false;
+  if (before.thread == thread_ || before.clock <= base_[before.thread]) return true;
+  const Clock& mine = knows_[thread_];
+  return !mine.empty() && before.clock <= mine[before.thread];
+}
+
+// ---- Accesses
+// --------------------------------------------------------------------------------------------------
+
+void RaceDetector::read(const void* address, size_t bytes, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(address), bytes,
+        {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::read});
+}
+
+void RaceDetector::async_copy(const void* to, size_t bytes, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(to), bytes,
+        {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::async});
+}
+
+void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
+  const Quiet quiet;
+  const auto start = reinterpret_cast<uintptr_t>(to);
+  for (uintptr_t a = start; a < start + bytes; ++a) {
+    Page& page = page_of(a, true);
+    page.cells[a % page_bytes / static_cast<size_t>(page.granule)].write = {
+        count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::write};
+  }
+}
+
+void RaceDetector::access(const void* address, size_t bytes, Kind kind, const void* place) {
+  if (fiber_->has_on_stack(address)) return;
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  // threadIdx and its sisters are variables of the emulation, but no memory for CUDA.
+  for (const auto& [variable, size] : {std::pair{reinterpret_cast<uintptr_t>(&threadIdx), sizeof threadIdx},
+                                       std::pair{reinterpret_cast<uintptr_t>(&blockIdx), sizeof blockIdx},
+                                       std::pair{reinterpret_cast<uintptr_t>(&blockDim), sizeof blockDim},
+                                       std::pair{reinterpret_cast<uintptr_t>(&gridDim), sizeof gridDim}})
+    if (start - variable < size) return;
+  touch(start, bytes, {count_[thread_], block_, encode(place), static_cast<uint16_t>(thread_), kind});
+}
+
+RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
+  Page* page;
+  if (shared) {
+    page = &shared_pages_[(address - shared_) / page_bytes];
+  } else {
+    const uintptr_t number = address / page_bytes;
+    if (!last_ || number != last_page_) {
+      last_ = &global_pages_[number];
+      last_page_ = number;
+    }
+    page = last_;
+  }
+  const uint64_t current = shared ? generation_ : launch_generation_;
+  if (page->generation != current) {
+    page->generation = current;
+    page->granule = 4;
+    page->cells.assign(page_bytes / 4, {});
+  }
+  return *page;
+}
+
+void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
+  const bool shared = address - shared_ < shared_bytes_;
+  const uintptr_t end = address + bytes;
+  while (address < end) {
+    Page& page = page_of(address, shared);
+    const uintptr_t page_end = std::min(end, address / page_bytes * page_bytes + page_bytes);
+    // A page has one cell for 4 bytes until somebody accesses less; then its cells are split.
+    while (page.granule > 1 && ((address | page_end) & static_cast<uintptr_t>(page.granule - 1))) {
+      page.granule /= 2;
+      std::vector<Cell> halves(page.cells.size() * 2);
+      for (size_t i = 0; i < halves.size(); ++i) halves[i] = page.cells[i / 2];
+      page.cells = std::move(halves);
+    }
+    const auto granule = static_cast<size_t>(page.granule);
+    for (; address < page_end; address += granule)
+      touch_cell(page.cells[address % page_bytes / granule], address, shared, now);
+  }
+}
+
+void RaceDetector::touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now) {
+  const bool writes = now.kind != Kind::read;
+  const bool both_atomic = now.kind == Kind::atomic && cell.write.kind == Kind::atomic;
+  if (cell.write.clock && (cell.write.kind == Kind::async || (!both_atomic && !ordered(cell.write))))
+    found(address, shared, cell.write, now);
+  if (!writes) {
+    if (shared && !cell.write.clock) found(address, shared, {}, now);
+    keep_read(cell, now);
+    return;
+  }
+  for (Access& r : cell.reads) {
+    if (r.clock && !ordered(r)) found(address, shared, r, now);
+    r.clock = 0;
+  }
+  cell.write = now;
+}
+
+// The newest read comes first. One of another warp, or block, is dropped last: the order of a warp's own
+// threads is more often given by something else.
+void RaceDetector::keep_read(Cell& cell, const Access& now) {
+  Access* const reads = cell.reads;
+  const auto same_thread = [&](const Access& r) { return r.block == now.block && r.thread == now.thread; };
+  const auto same_warp = [&](const Access& r) {
+    return r.block == now.block && r.thread / 32 == now.thread / 32;
+  };
+  int drop = same_warp(reads[1]) && !same_warp(reads[2]) ? 1 : 2;
+  for (int i = 0; i < kept_reads; ++i)
+    if (reads[i].clock == 0 || same_thread(reads[i])) {
+      drop = i;
+      break;
+    }
+  for (int i = drop; i > 0; --i) reads[i] = reads[i - 1];
+  reads[0] = now;
+}
+
+// ---- Reports
+// ---------------------------------------------------------------------------------------------------
+
+void RaceDetector::found(uintptr_t address, bool shared, const Access& before, const Access& now) {
+  found_ = {address, shared, before, now};
+  fail_with_race();
+}
+
+std::string RaceDetector::report() const {
+  const auto who = [&](const Access& a) {
+    const uint32_t x = block_size_.x, y = block_size_.y;
+    std::string text = fmt::format("thread ({},{},{})", a.thread % x, a.thread / x % y, a.thread / x / y);
+    if (a.block != found_.now.block)
+      text += fmt::format(" of block ({},{},{})", a.block % grid_.x, a.block / grid_.x % grid_.y,
+                          a.block / grid_.x / grid_.y);
+    return text;
+  };
+  const auto verb = [](const Access& a) {
+    switch (a.kind) {
+      case Kind::read: return "reads";
+      case Kind::write: return "writes";
+      case Kind::atomic: return "changes atomically";
+      case Kind::async: return "copies asynchronously to";
+    }
+    return "?";
+  };
+  const std::string memory =
+      found_.shared ? fmt::format("shared memory at offset {}", found_.address - shared_) : "global memory";
+  const std::string here = look_up(found_.now.place);
+  if (found_.before.clock == 0)
+    return fmt::format("{}: {} reads {}, which nobody has written", here, who(found_.now), memory);
+  const std::string reason = found_.before.block != found_.now.block ? "nothing orders blocks of a grid"
+                             : found_.before.kind == Kind::async     ? "the copy has not been waited for"
+                                                                     : "no barrier stands between them";
+  return fmt::format("{}: race: {} {} {}, which\n  {}: {} {}; {}", here, who(found_.now), verb(found_.now),
+                     memory, look_up(found_.before.place), who(found_.before), verb(found_.before), reason);
+}
+
+// The functions below are outside of the class but know the running detector.
+void note_access(const void* address, size_t bytes, RaceDetector::Kind kind, const void* place) {
+  if (!active) return;
+  const Quiet quiet;
+  quiet.saved->access(address, bytes, kind, place);
+}
+
+}  // namespace gan::simt::runtime
+
+// ---- What instrumented code calls
+// ------------------------------------------------------------------------------
+// GCC and clang agree on these names.
+
+using gan::simt::runtime::note_access;
+using Kind = gan::simt::runtime::RaceDetector::Kind;
+
+#define NOTE(address, bytes, kind) note_access(address, bytes, Kind::kind, __builtin_return_address(0))
+#define READ_AND_WRITE(bytes)                                            \
+  void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }             \
+  void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }           \
+  void __tsan_unaligned_read##bytes(void* a) { NOTE(a, bytes, read); }   \
+  void __tsan_unaligned_write##bytes(void* a) { NOTE(a, bytes, write); } \
+  void __tsan_read_write##bytes(void* a) { NOTE(a, bytes, write); }      \
+  void __tsan_unaligned_read_write##bytes(void* a) { NOTE(a, bytes, write); }
+#define ATOMICS(bits, T)                                                                               \
+  T __tsan_atomic##bits##_load(const volatile T* a, int) {                                             \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_load_n(a, __ATOMIC_SEQ_CST);                                                       \
+  }                                                                                                    \
+  void __tsan_atomic##bits##_store(volatile T* a, T value, int) {                                      \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    __atomic_store_n(a, value, __ATOMIC_SEQ_CST);                                                      \
+  }                                                                                                    \
+  T __tsan_atomic##bits##_exchange(volatile T* a, T value, int) {                                      \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_exchange_n(a, value, __ATOMIC_SEQ_CST);                                            \
+  }                                                                                                    \
+  T __tsan_atomic##bits##_fetch_add(volatile T* a, T value, int) {                                     \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_fetch_add(a, value, __ATOMIC_SEQ_CST);                                             \
+  }                                                                                                    \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* a, T value, int) {                                     \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_fetch_sub(a, value, __ATOMIC_SEQ_CST);                                             \
+  }                                                                                                    \
+  int __tsan_atomic##bits##_compare_exchange_weak(volatile T* a, T* expected, T value, int, int) {     \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_compare_exchange_n(a, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
+  }                                                                                                    \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* a, T* expected, T value, int, int) {   \
+    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
+    return __atomic_compare_exchange_n(a, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
+  }
+
+extern "C" {
+READ_AND_WRITE(1)
+READ_AND_WRITE(2)
+READ_AND_WRITE(4)
+READ_AND_WRITE(8)
+READ_AND_WRITE(16)
+ATOMICS(8, uint8_t)
+ATOMICS(32, uint32_t)
+ATOMICS(64, uint64_t)
+void __tsan_read_range(void* a, unsigned long bytes) { NOTE(a, bytes, read); }
+void __tsan_write_range(void* a, unsigned long bytes) { NOTE(a, bytes, write); }
+void __tsan_init() {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_vptr_read(void**) {}
+void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+void __tsan_atomic_signal_fence(int) {}
+
+void* gan_race_memcpy(void* to, const void* from, size_t bytes) {  // race_memory.h
+  NOTE(from, bytes, read);
+  NOTE(to, bytes, write);
+  return std::memcpy(to, from, bytes);
+}
+void* gan_race_memmove(void* to, const void* from, size_t bytes) {
+  NOTE(from, bytes, read);
+  NOTE(to, bytes, write);
+  return std::memmove(to, from, bytes);
+}
+void* gan_race_memset(void* to, int value, size_t bytes) {
+  NOTE(to, bytes, write);
+  return std::memset(to, value, bytes);
+}
+// Newer versions of clang call these instead.
+void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
+  NOTE(from, bytes, read);
+  NOTE(to, bytes, write);
+  return std::memcpy(to, from, bytes);
+}
+void* __tsan_memmove(void* to, const void* from, size_t bytes) {
+  NOTE(from, bytes, read);
+  NOTE(to, bytes, write);
+  return std::memmove(to, from, bytes);
+}
+void* __tsan_memset(void* to, int value, size_t bytes) {
+  NOTE(to, bytes, write);
+  return std::memset(to, value, bytes);
+}
+}
+#endif

@@ -1,0 +1,132 @@
+// The race detector of the emulation: finds accesses to the same memory that nothing puts in order.
+//
+// Only in the race build (preset simt-race, GAN_SIMT_RACE); elsewhere the class below is empty and costs
+// nothing. There the kernel files are compiled with -fsanitize=thread, which makes the compiler call a
+// function __tsan_... before every access to memory; the program is NOT linked with ThreadSanitizer's
+// library: race.cpp defines these functions.
+//
+// The method is that of FastTrack (Flanagan and Freund, PLDI 2009): each CUDA thread counts its own
+// synchronisations (its clock) and knows up to which count of each other thread it is ordered behind that
+// one. Each piece of memory remembers its last write and some last reads with the clock of their threads. An
+// access races with a remembered one when the thread does not know of that clock. What orders memory:
+// __syncthreads (all threads), __syncwarp (the lanes of its mask), named barriers (who comes with who waits),
+// and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of
+// a grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/simt/fiber.h"
+#include "kernels/simt/simt.h"
+
+namespace gan::simt::runtime {
+
+// For each thread of the block: up to which count everything that it did is known.
+using Clock = std::vector<uint32_t>;
+
+// Abandons the running CUDA thread; launch() will throw what report() returns.
+[[noreturn]] void fail_with_race();
+
+#if defined(GAN_SIMT_RACE)
+inline constexpr bool race_build = true;
+
+class RaceDetector {
+ public:
+  // Life: for each launch, for each of its blocks, for each switch to a thread. Only between begin_block()
+  // and end_block(), and on the OS thread that called them, accesses of instrumented code are looked at.
+  void begin_launch(int threads, dim3 block, dim3 grid, const char* shared, size_t shared_bytes);
+  void begin_block(uint64_t block);
+  void resume(int thread, const Fiber& fiber);
+  void end_block();
+
+  // What orders memory. Each is called when the last thread has come and none has gone on yet; arrive() is
+  // called by each thread that comes, pass() for the lanes that go on.
+  void block_barrier();
+  void sync_warp(int warp, uint32_t lanes);
+  void arrive(Clock& clock);
+  void pass(int warp, uint32_t lanes, const Clock& clock);
+
+  // Accesses by the run time for the running thread.
+  void read(const void* address, size_t bytes, Site site);
+  void async_copy(const void* to, size_t bytes, Site site);    // from now on nobody may touch it
+  void async_landed(const void* to, size_t bytes, Site site);  // now it is an ordinary write
+
+  // Accesses by instrumented code; place: the address of the instruction.
+  enum class Kind : uint16_t { read, write, atomic, async };
+  void access(const void* address, size_t bytes, Kind kind, const void* place);
+
+  // What fail_with_race() is about; looks up source lines. Called on the OS thread's own stack.
+  std::string report() const;
+
+ private:
+  struct Access {  // nothing when clock == 0
+    uint32_t clock = 0, block = 0;
+    uint32_t place = 0;  // where in the program: encode() in race.cpp
+    uint16_t thread = 0;
+    Kind kind = Kind::read;
+  };
+  static constexpr int kept_reads = 3;
+  struct Cell {
+    Access write, reads[kept_reads];
+  };
+  struct Page {
+    uint64_t generation = 0;  // contents count only when it is the current launch's or block's
+    int granule = 4;          // bytes for one cell
+    std::vector<Cell> cells;
+  };
+
+  void touch(uintptr_t address, size_t bytes, Access now);
+  void touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now);
+  static void keep_read(Cell& cell, const Access& now);
+  Page& page_of(uintptr_t address, bool shared);
+  bool ordered(const Access& before) const;
+  [[noreturn]] void found(uintptr_t address, bool shared, const Access& before, const Access& now);
+
+  uint32_t threads_ = 0;
+  dim3 block_size_, grid_;
+  uintptr_t shared_ = 0, shared_bytes_ = 0;
+  uint32_t block_ = 0;
+  uint32_t thread_ = 0;
+  const Fiber* fiber_ = nullptr;
+  uint64_t generation_ = 0, launch_generation_ = 0;
+
+  Clock count_;               // (threads): each thread's own
+  Clock base_;                // (threads): known to all since the last barrier of the block
+  std::vector<Clock> knows_;  // (threads)(threads), rows empty until used: known to one beyond base_
+
+  std::vector<Page> shared_pages_;
+  std::unordered_map<uintptr_t, Page> global_pages_;
+  uintptr_t last_page_ = 0;  // the number of the global page that was used last
+  Page* last_ = nullptr;
+
+  struct Found {
+    uintptr_t address;
+    bool shared;
+    Access before, now;
+  } found_{};
+};
+
+#else
+inline constexpr bool race_build = false;
+
+class RaceDetector {
+ public:
+  void begin_launch(int, dim3, dim3, const char*, size_t) {}
+  void begin_block(uint64_t) {}
+  void resume(int, const Fiber&) {}
+  void end_block() {}
+  void block_barrier() {}
+  void sync_warp(int, uint32_t) {}
+  void arrive(Clock&) {}
+  void pass(int, uint32_t, const Clock&) {}
+  void read(const void*, size_t, Site) {}
+  void async_copy(const void*, size_t, Site) {}
+  void async_landed(const void*, size_t, Site) {}
+  std::string report() const { return {}; }
+};
+#endif
+
+}  // namespace gan::simt::runtime
