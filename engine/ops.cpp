@@ -363,6 +363,212 @@ Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act, 
   return y;
 }
 
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Activation act, double eps) {
+  GAN_CHECK(x.shape().rank >= 2, "layer norm of {}", to_string(x.shape()));
+  DeviceContext& c = x.context();
+  const int64_t channels = x.dim(x.shape().rank - 1), groups = x.dim(0);
+  for (const Tensor* t : {&gamma, &beta})
+    GAN_CHECK(!*t || t->count() == channels, "layer norm of {} with gamma or beta {}", to_string(x.shape()),
+              to_string(t->shape()));
+  const LayerNormSize size{
+      .groups = int(groups), .rows = x.count() / (groups * channels), .channels = int(channels), .eps = eps};
+  check(size);
+  Tensor y(c, x.shape(), x.dtype()), mean(c, {groups}), rstd(c, {groups});
+  c.run(c.kernels().norm.layer_fwd, {.size = size,
+                                     .x = x.in(),
+                                     .gamma = gamma.in(),
+                                     .beta = beta.in(),
+                                     .act = act,
+                                     .y = y.out(),
+                                     .mean = mean.out(),
+                                     .rstd = rstd.out()});
+  if (c.tape().wants(x, gamma, beta))
+    c.tape().record("layer_norm", y, [x, gamma, beta, mean, rstd, size, act](const Tensor& dy) {
+      DeviceContext& context = x.context();
+      context.run(context.kernels().norm.layer_bwd, {.size = size,
+                                                     .x = x.in(),
+                                                     .dy = dy.in(),
+                                                     .gamma = gamma.in(),
+                                                     .beta = beta.in(),
+                                                     .mean = mean.in(),
+                                                     .rstd = rstd.in(),
+                                                     .act = act,
+                                                     .dx = gradient_of(x),
+                                                     .dgamma = gradient_of(gamma),
+                                                     .dbeta = gradient_of(beta)});
+    });
+  return y;
+}
+
+// ------------------------------------------------------------------------------------------------------
+// resample
+
+namespace {
+
+ResampleSize resample_size(const char* name, const Tensor& x, int64_t height, int64_t width) {
+  GAN_CHECK(x.shape().rank == 4, "{} of {}; wanted (N,H,W,C)", name, to_string(x.shape()));
+  return {.n = int(x.dim(0)),
+          .h = int(x.dim(1)),
+          .w = int(x.dim(2)),
+          .c = int(x.dim(3)),
+          .oh = int(height),
+          .ow = int(width)};
+}
+
+PoolWindow window_of(const PoolOptions& o) {
+  return {.kh = o.kernel, .kw = o.kernel, .sh = o.stride, .sw = o.stride, .ph = o.pad, .pw = o.pad};
+}
+
+ResampleSize pool_size(const char* name, const Tensor& x, const PoolOptions& o) {
+  GAN_CHECK(o.kernel >= 1 && o.stride >= 1 && o.pad >= 0, "{} with kernel {} stride {} padding {}", name,
+            o.kernel, o.stride, o.pad);
+  ResampleSize s = resample_size(name, x, 0, 0);
+  s.oh = PoolWindow::out_size(s.h, o.kernel, o.stride, o.pad, o.ceil_mode);
+  s.ow = PoolWindow::out_size(s.w, o.kernel, o.stride, o.pad, o.ceil_mode);
+  return s;
+}
+
+Tensor resample(const char* name, const Tensor& x, const ResampleSize& size, const ResampleRule& rule) {
+  check(size, rule);
+  DeviceContext& c = x.context();
+  Tensor y(c, {size.n, size.oh, size.ow, size.c}, x.dtype());
+  c.run(c.kernels().resample.fwd, {.size = size, .rule = rule, .x = x.in(), .y = y.out()});
+  if (c.tape().wants(x))
+    c.tape().record(name, y, [x, size, rule](const Tensor& dy) {
+      DeviceContext& context = x.context();
+      context.run(context.kernels().resample.bwd,
+                  {.size = size, .rule = rule, .dy = dy.in(), .dx = gradient_of(x)});
+    });
+  return y;
+}
+
+}  // namespace
+
+Tensor max_pool(const Tensor& x, const PoolOptions& o) {
+  const ResampleSize size = pool_size("max_pool", x, o);
+  const PoolWindow window = window_of(o);
+  check(size, window);
+  DeviceContext& c = x.context();
+  Tensor y(c, {size.n, size.oh, size.ow, size.c}, x.dtype());
+  c.run(c.kernels().resample.max_pool_fwd, {.size = size, .window = window, .x = x.in(), .y = y.out()});
+  if (c.tape().wants(x))
+    c.tape().record("max_pool", y, [x, size, window](const Tensor& dy) {
+      DeviceContext& context = x.context();
+      context.run(context.kernels().resample.max_pool_bwd,
+                  {.size = size, .window = window, .x = x.in(), .dy = dy.in(), .dx = gradient_of(x)});
+    });
+  return y;
+}
+
+Tensor average_pool(const Tensor& x, const PoolOptions& o) {
+  return resample("average_pool", x, pool_size("average_pool", x, o),
+                  {.kind = ResampleKind::average_pool,
+                   .align_corners = false,
+                   .count_padding = o.count_padding,
+                   .window = window_of(o)});
+}
+
+namespace {
+Tensor resize(const char* name, const Tensor& x, int height, int width, ResampleKind kind,
+              bool align_corners) {
+  return resample(name, x, resample_size(name, x, height, width),
+                  {.kind = kind, .align_corners = align_corners, .count_padding = true, .window = {}});
+}
+}  // namespace
+
+Tensor adaptive_average_pool(const Tensor& x, int height, int width) {
+  return resize("adaptive_average_pool", x, height, width, ResampleKind::adaptive_average, false);
+}
+Tensor resize_nearest(const Tensor& x, int height, int width) {
+  return resize("resize_nearest", x, height, width, ResampleKind::nearest, false);
+}
+Tensor resize_bilinear(const Tensor& x, int height, int width, bool align_corners) {
+  return resize("resize_bilinear", x, height, width, ResampleKind::bilinear, align_corners);
+}
+
+namespace {
+// With the sizes of the small picture and the large one's channels; `y` where it shall go.
+void shuffle(const Tensor& x, const Shape& small, int64_t channels, int factor, bool inverse, const Out& y) {
+  DeviceContext& c = x.context();
+  c.run(c.kernels().resample.pixel_shuffle, {.n = int(small[0]),
+                                             .h = int(small[1]),
+                                             .w = int(small[2]),
+                                             .c = int(channels),
+                                             .factor = factor,
+                                             .inverse = inverse,
+                                             .x = x.in(),
+                                             .y = y});
+}
+}  // namespace
+
+Tensor pixel_shuffle(const Tensor& x, int factor) {
+  GAN_CHECK(x.shape().rank == 4 && factor >= 1 && x.dim(3) % (int64_t(factor) * factor) == 0,
+            "pixel_shuffle of {} by {}", to_string(x.shape()), factor);
+  DeviceContext& c = x.context();
+  const int64_t channels = x.dim(3) / (int64_t(factor) * factor);
+  Tensor y(c, {x.dim(0), x.dim(1) * factor, x.dim(2) * factor, channels}, x.dtype());
+  shuffle(x, x.shape(), channels, factor, false, y.out());
+  if (c.tape().wants(x))
+    c.tape().record("pixel_shuffle", y, [x, channels, factor](const Tensor& dy) {
+      shuffle(dy, x.shape(), channels, factor, true, gradient_of(x));
+    });
+  return y;
+}
+
+Tensor pixel_unshuffle(const Tensor& x, int factor) {
+  GAN_CHECK(x.shape().rank == 4 && factor >= 1 && x.dim(1) % factor == 0 && x.dim(2) % factor == 0,
+            "pixel_unshuffle of {} by {}", to_string(x.shape()), factor);
+  DeviceContext& c = x.context();
+  const int64_t channels = x.dim(3);
+  const Shape small{x.dim(0), x.dim(1) / factor, x.dim(2) / factor, channels * factor * factor};
+  Tensor y(c, small, x.dtype());
+  shuffle(x, small, channels, factor, true, y.out());
+  if (c.tape().wants(x))
+    c.tape().record("pixel_unshuffle", y, [x, small, channels, factor](const Tensor& dy) {
+      shuffle(dy, small, channels, factor, false, gradient_of(x));
+    });
+  return y;
+}
+
+// ------------------------------------------------------------------------------------------------------
+// attention
+
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
+  GAN_CHECK(q.shape().rank == 3 && k.shape().rank == 3 && v.shape().rank == 3 && q.dim(0) == k.dim(0) &&
+                k.dim(0) == v.dim(0) && q.dim(2) == k.dim(2) && k.dim(1) == v.dim(1),
+            "attention of queries {}, keys {} and values {}; wanted (B,N,Dk), (B,M,Dk) and (B,M,Dv)",
+            to_string(q.shape()), to_string(k.shape()), to_string(v.shape()));
+  DeviceContext& c = q.context();
+  const AttentionSize size{.batch = int(q.dim(0)),
+                           .queries = int(q.dim(1)),
+                           .keys = int(k.dim(1)),
+                           .key_width = int(q.dim(2)),
+                           .value_width = int(v.dim(2)),
+                           .scale = scale};
+  check(size);
+  Tensor o(c, {q.dim(0), q.dim(1), v.dim(2)}, q.dtype()), log_sum_exp(c, {q.dim(0), q.dim(1)});
+  c.run(
+      c.kernels().attention.fwd,
+      {.size = size, .q = q.in(), .k = k.in(), .v = v.in(), .o = o.out(), .log_sum_exp = log_sum_exp.out()});
+  c.count_flop(size.flop());
+  if (c.tape().wants(q, k, v))
+    c.tape().record("attention", o, [q, k, v, kept = o.detach(), log_sum_exp, size](const Tensor& d_o) {
+      DeviceContext& context = q.context();
+      context.run(context.kernels().attention.bwd, {.size = size,
+                                                    .q = q.in(),
+                                                    .k = k.in(),
+                                                    .v = v.in(),
+                                                    .o = kept.in(),
+                                                    .log_sum_exp = log_sum_exp.in(),
+                                                    .d_o = d_o.in(),
+                                                    .dq = gradient_of(q),
+                                                    .dk = gradient_of(k),
+                                                    .dv = gradient_of(v)});
+      context.count_flop(2 * size.flop() + 2.0 * size.batch * size.queries * size.keys * size.key_width);
+    });
+  return o;
+}
+
 // ---------------------------------------------------------------------------------------------------------
 // losses
 

@@ -48,6 +48,34 @@ Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activatio
 // others. Not differentiable.
 Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act = {}, double eps = 1e-5);
 
+// act(gamma * (x - mean) / sqrt(var + eps) + beta) by the one mean and variance of each x[n,...]: of a whole
+// picture (N,H,W,C), or of a row (N,C). gamma, beta (C), or both empty.
+Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Activation act = {},
+                  double eps = 1e-5);
+
+// ---- pooling and resizing (definitions: kernels.h) ----
+struct PoolOptions {
+  int kernel = 2, stride = 2, pad = 0;
+  bool ceil_mode = false;     // a last window may hang over the end
+  bool count_padding = true;  // average_pool: zeros of the padding count
+};
+Tensor max_pool(const Tensor& x, const PoolOptions& options = {});  // (N,H,W,C) -> (N,OH,OW,C)
+Tensor average_pool(const Tensor& x, const PoolOptions& options = {});
+// The means of height x width bins that cover the picture (N,H,W,C) -> (N,height,width,C).
+Tensor adaptive_average_pool(const Tensor& x, int height, int width);
+// To another size, (N,H,W,C) -> (N,height,width,C).
+Tensor resize_nearest(const Tensor& x, int height, int width);
+Tensor resize_bilinear(const Tensor& x, int height, int width, bool align_corners = false);
+// (N,H,W,C*r*r) -> (N,H*r,W*r,C) with r = factor, and back; channels in PyTorch's order.
+Tensor pixel_shuffle(const Tensor& x, int factor);
+Tensor pixel_unshuffle(const Tensor& x, int factor);
+
+// ---- attention ----
+// Each query's average of the values, weighted by the softmax over the keys of scale * (query . key):
+// q (B,N,Dk), k (B,M,Dk), v (B,M,Dv) -> (B,N,Dv). Dk and Dv may differ; SAGAN has scale 1, transformers
+// 1/sqrt(Dk). A picture (N,H,W,C) becomes (N,H*W,C) by reshape.
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale = 1);
+
 // ---- losses (formulas: kernels.h) ----
 struct LossValue {
   Tensor loss;    // (1), to call backward() on

@@ -1,6 +1,7 @@
 // What is common to all devices: names, size checks, the choice of a variant, and the list of backends.
 #include "kernels/kernels.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace gan {
@@ -56,6 +57,60 @@ void check(const Conv2d& s) {
     GAN_CHECK(s.ph < s.h && s.pw < s.w, "reflect padding must be smaller than the picture: {}", to_string(s));
   GAN_CHECK(s.x_count() < INT32_MAX && s.y_count() < INT32_MAX && s.w_count() < INT32_MAX,
             "more than 2^31 elements: {}; use a smaller batch", to_string(s));
+}
+
+void check(const AttentionSize& s) {
+  GAN_CHECK(s.batch >= 1 && s.queries >= 1 && s.keys >= 1 && s.key_width >= 1 && s.value_width >= 1,
+            "attention of {} x {} queries to {} keys, widths {} and {}", s.batch, s.queries, s.keys,
+            s.key_width, s.value_width);
+  GAN_CHECK(
+      std::max({s.query_count(), s.key_count(), s.value_count(), s.output_count()}) < INT32_MAX,
+      "attention of {} x {} queries to {} keys, widths {} and {}: a buffer of 2^31 elements; use a smaller "
+      "batch",
+      s.batch, s.queries, s.keys, s.key_width, s.value_width);
+}
+
+void check(const LayerNormSize& s) {
+  GAN_CHECK(s.groups >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0 && s.elements() < INT32_MAX,
+            "layer norm of {} groups of {} x {}, eps {}", s.groups, s.rows, s.channels, s.eps);
+}
+
+namespace {
+std::string to_string(const ResampleSize& s) {
+  return fmt::format("x ({},{},{},{}) -> y ({},{},{},{})", s.n, s.h, s.w, s.c, s.n, s.oh, s.ow, s.c);
+}
+
+void check(const ResampleSize& s) {
+  GAN_CHECK(s.n >= 1 && s.h >= 1 && s.w >= 1 && s.c >= 1 && s.oh >= 1 && s.ow >= 1, "{}", to_string(s));
+  GAN_CHECK(std::max({s.h, s.w, s.oh, s.ow}) <= 16384, "more than 16384 pixels a side: {}", to_string(s));
+  GAN_CHECK(s.x_count() < INT32_MAX && s.y_count() < INT32_MAX,
+            "more than 2^31 elements: {}; use a smaller batch", to_string(s));
+}
+
+bool is_pooled_size(int in, int out, int kernel, int stride, int pad) {
+  return kernel >= 1 && kernel <= 16384 && stride >= 1 && stride <= 16384 && pad >= 0 && 2 * pad <= kernel &&
+         kernel <= in + 2 * pad &&
+         (out == PoolWindow::out_size(in, kernel, stride, pad) ||
+          out == PoolWindow::out_size(in, kernel, stride, pad, true));
+}
+}  // namespace
+
+void check(const ResampleSize& s, const PoolWindow& p) {
+  check(s);
+  GAN_CHECK(is_pooled_size(s.h, s.oh, p.kh, p.sh, p.ph) && is_pooled_size(s.w, s.ow, p.kw, p.sw, p.pw),
+            "{} by windows of {}x{} stride {}x{} padding {}x{}", to_string(s), p.kh, p.kw, p.sh, p.sw, p.ph,
+            p.pw);
+}
+
+void check(const ResampleSize& size, const ResampleRule& rule) {
+  if (rule.kind == ResampleKind::average_pool) check(size, rule.window);
+  else check(size);
+}
+
+void check(const PixelShuffle& a) {
+  GAN_CHECK(a.n >= 1 && a.h >= 1 && a.w >= 1 && a.c >= 1 && a.factor >= 1 && a.factor <= 256 &&
+                int64_t(a.c) * a.factor * a.factor < INT32_MAX && a.count() < INT32_MAX,
+            "pixel shuffle of ({},{},{},{} x {}^2)", a.n, a.h, a.w, a.c, a.factor);
 }
 
 // -------------------------------------------------------------------------------------------------------
@@ -118,10 +173,10 @@ void release_scratch(Stream& stream) noexcept {
 // -------------------------------------------------------------------------------------------------------
 // backends
 
-#define GAN_BACKEND(space)                                                                              \
-  {                                                                                                     \
-    Device::space, space::memory, space::pointwise, space::gemm, space::conv, space::norm, space::loss, \
-        space::optim, space::image, space::rng                                                          \
+#define GAN_BACKEND(space)                                                                                   \
+  {                                                                                                          \
+    Device::space, space::memory, space::pointwise, space::gemm, space::conv, space::norm, space::attention, \
+        space::loss, space::optim, space::resample, space::image, space::rng                                 \
   }
 
 // Filled on first use: the tables are constants of other files, whose initialisation order is not defined.

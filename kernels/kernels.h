@@ -285,10 +285,98 @@ struct NormBwd {
   Out dgamma, dbeta;  // (channels) float32
 };
 
+// Layer normalisation (Ba et al. 2016): every group of rows * channels values is normalised by its one mean
+// and biased variance; gamma and beta are per channel. Over whole pictures (AnimeGAN): groups N, rows H*W.
+// Over the last dimension of a matrix: groups its rows, rows 1.
+struct LayerNormSize {
+  int groups = 0;
+  int64_t rows = 0;  // per group, >= 1
+  int channels = 0;
+  double eps = 1e-5;
+  int64_t elements() const { return rows * channels; }  // of a group, less than 2^31
+  int64_t count() const { return groups * rows * channels; }
+  bool operator==(const LayerNormSize&) const = default;
+};
+void check(const LayerNormSize& size);
+// y = act(gamma * (x - mean) * rstd + beta), rstd = 1/sqrt(variance + eps)
+struct LayerNormFwd {
+  static constexpr const char* op = "layer_norm_fwd";
+  LayerNormSize size;
+  In x;            // (groups, rows, channels)
+  In gamma, beta;  // (channels) float32, or both null: 1 and 0
+  Activation act;
+  Out y;           // as x
+  Out mean, rstd;  // (groups) float32, always wanted: the backward pass reads them
+};
+// The gradients of LayerNormFwd. dx, dgamma, dbeta: each may be unwanted.
+struct LayerNormBwd {
+  static constexpr const char* op = "layer_norm_bwd";
+  LayerNormSize size;
+  In x, dy;        // (groups, rows, channels)
+  In gamma, beta;  // (channels) or both null
+  In mean, rstd;   // (groups)
+  Activation act;
+  Out dx;             // as x
+  Out dgamma, dbeta;  // (channels) float32
+};
+
 struct NormTable {
   Op<NormFwd> fwd;
   Op<NormInfer> infer;
   Op<NormBwd> bwd;
+  Op<LayerNormFwd> layer_fwd;
+  Op<LayerNormBwd> layer_bwd;
+};
+
+// -------------------------------------------------------------------------------------------------------------
+// attention
+
+// `batch` independent problems in each of which N queries look at M keys. The width of queries and keys may
+// differ from that of the values and outputs. Self-attention over a picture has N = H*W; pooled keys and
+// values make M smaller.
+struct AttentionSize {
+  int batch = 0, queries = 0, keys = 0;  // B, N, M
+  int key_width = 0, value_width = 0;    // of a row of q and k; of v and o
+  double scale = 1;                      // of the scores; 1/sqrt(key_width) where a network wants that
+  int64_t query_count() const { return int64_t(batch) * queries * key_width; }
+  int64_t key_count() const { return int64_t(batch) * keys * key_width; }
+  int64_t value_count() const { return int64_t(batch) * keys * value_width; }
+  int64_t output_count() const { return int64_t(batch) * queries * value_width; }
+  double flop() const { return 2.0 * batch * queries * keys * (double(key_width) + value_width); }
+  bool operator==(const AttentionSize&) const = default;
+};
+// Throws unless every size is at least 1 and no buffer has 2^31 elements or more; every launcher calls it.
+void check(const AttentionSize& size);
+
+// With scores s[n,m] = scale * (q[n,:] . k[m,:]) of one problem:
+//   log_sum_exp[n] = log of the sum over m of e^s[n,m]
+//   o[n,:] = sum over m of p[n,m] v[m,:],  p[n,m] = e^(s[n,m] - log_sum_exp[n]): the softmax over the keys
+// The largest score is subtracted before e^ is taken: no score is too large. The matrix of scores is never
+// stored as a whole (Milakov & Gimelshein 2018; Dao et al. 2022).
+struct AttentionFwd {
+  static constexpr const char* op = "attention_fwd";
+  AttentionSize size;
+  In q;             // (batch, queries, key_width)
+  In k;             // (batch, keys, key_width)
+  In v;             // (batch, keys, value_width)
+  Out o;            // (batch, queries, value_width)
+  Out log_sum_exp;  // (batch, queries) float32, always wanted: the backward pass reads it
+};
+// With dp[n,m] = d_o[n,:] . v[m,:] and ds[n,m] = p[n,m] (dp[n,m] - d_o[n,:] . o[n,:]):
+//   dq[n,:] = scale * sum over m of ds[n,m] k[m,:]     dk[m,:] = scale * sum over n of ds[n,m] q[n,:]
+//   dv[m,:] = sum over n of p[n,m] d_o[n,:]
+// Each may be unwanted.
+struct AttentionBwd {
+  static constexpr const char* op = "attention_bwd";
+  AttentionSize size;
+  In q, k, v, o, log_sum_exp;  // as in AttentionFwd, o and log_sum_exp as it computed them
+  In d_o;                      // as o
+  Out dq, dk, dv;              // as q, k, v
+};
+
+struct AttentionTable {
+  Op<AttentionFwd> fwd;
+  Op<AttentionBwd> bwd;
 };
 
 // -------------------------------------------------------------------------------------------------------------
@@ -396,6 +484,103 @@ struct OptimTable {
 };
 
 // ------------------------------------------------------------------------------------------------------------
+// resample
+
+// Pictures x (n,h,w,c) and y (n,oh,ow,c): every channel by itself.
+struct ResampleSize {
+  int n = 0, h = 0, w = 0, c = 0;  // x; h and w at most 16384
+  int oh = 0, ow = 0;              // y; likewise
+  int64_t x_count() const { return int64_t(n) * h * w * c; }
+  int64_t y_count() const { return int64_t(n) * oh * ow * c; }
+  bool operator==(const ResampleSize&) const = default;
+};
+// Windows of a pooling. The window of output row i is the rows i*sh - ph ... i*sh - ph + kh - 1 that exist.
+struct PoolWindow {
+  int kh = 1, kw = 1;  // >= 1
+  int sh = 1, sw = 1;  // stride, >= 1
+  int ph = 0, pw = 0;  // padding at each end, at most half of the window
+  // With ceil_mode a last window that hangs over the padding counts, if it begins before it.
+  static int out_size(int in, int kernel, int stride, int pad, bool ceil_mode = false) {
+    const int out = (in + 2 * pad - kernel + (ceil_mode ? stride - 1 : 0)) / stride + 1;
+    return ceil_mode && (out - 1) * stride >= in + pad ? out - 1 : out;
+  }
+  bool operator==(const PoolWindow&) const = default;
+};
+void check(const ResampleSize& size, const PoolWindow& window);
+
+// The linear ones. Each works on rows and columns alike: y = sum of wy * wx * x. With in and out the sizes
+// along an axis and i an output:
+//   average_pool      the mean of a window. count_padding: zeros of the padding count as elements of it
+//   adaptive_average  the mean of inputs floor(i*in/out) ... ceil((i+1)*in/out) - 1 (pyramid pooling)
+//   bilinear          between the two inputs next to (i + 1/2) * in/out - 1/2, at least 0; with align_corners
+//                     next to i * (in-1)/(out-1): the corners' centres stay where they are. At the end the
+//                     last input counts for both. Making smaller skips inputs: it does not smooth.
+//   nearest           input floor(i*in/out)
+enum class ResampleKind : uint8_t { average_pool, adaptive_average, bilinear, nearest };
+struct ResampleRule {
+  ResampleKind kind = ResampleKind::nearest;
+  bool align_corners = false;  // bilinear
+  bool count_padding = true;   // average_pool
+  PoolWindow window;           // average_pool
+};
+void check(const ResampleSize& size, const ResampleRule& rule);
+struct ResampleFwd {
+  static constexpr const char* op = "resample_fwd";
+  ResampleSize size;
+  ResampleRule rule;
+  In x;   // (n,h,w,c)
+  Out y;  // (n,oh,ow,c)
+};
+struct ResampleBwd {
+  static constexpr const char* op = "resample_bwd";
+  ResampleSize size;
+  ResampleRule rule;
+  In dy;   // (n,oh,ow,c)
+  Out dx;  // (n,h,w,c)
+};
+
+// y = the largest element of each window; padding never is. The gradient goes to the first of equal elements
+// (rows from the top, then columns), which the backward pass finds again from x.
+struct MaxPoolFwd {
+  static constexpr const char* op = "max_pool_fwd";
+  ResampleSize size;
+  PoolWindow window;
+  In x;   // (n,h,w,c)
+  Out y;  // (n,oh,ow,c)
+};
+struct MaxPoolBwd {
+  static constexpr const char* op = "max_pool_bwd";
+  ResampleSize size;
+  PoolWindow window;
+  In x;    // (n,h,w,c)
+  In dy;   // (n,oh,ow,c)
+  Out dx;  // (n,h,w,c)
+};
+
+// Channels to pixels, in PyTorch's order of channels (Shi et al. 2016), with r = factor:
+//   y[n, h*r + i, w*r + j, c] = x[n, h, w, (c*r + i)*r + j],   0 <= i, j < r
+// inverse: pixels to channels, the same from y to x; each is the other's gradient.
+struct PixelShuffle {
+  static constexpr const char* op = "pixel_shuffle";
+  int n = 0, h = 0, w = 0;  // of the small picture
+  int c = 0;                // of the large picture
+  int factor = 1;           // >= 1
+  bool inverse = false;
+  In x;   // (n,h,w,c*r*r); inverse: (n,h*r,w*r,c)
+  Out y;  // (n,h*r,w*r,c); inverse: (n,h,w,c*r*r)
+  int64_t count() const { return int64_t(n) * h * w * c * factor * factor; }
+};
+void check(const PixelShuffle& args);
+
+struct ResampleTable {
+  Op<ResampleFwd> fwd;
+  Op<ResampleBwd> bwd;
+  Op<MaxPoolFwd> max_pool_fwd;
+  Op<MaxPoolBwd> max_pool_bwd;
+  Op<PixelShuffle> pixel_shuffle;
+};
+
+// ------------------------------------------------------------------------------------------------------------
 // image
 
 // A training batch out of the resident pictures: batch[n,y,x,c] = pool[index, top + y, left + (flip ?
@@ -466,8 +651,10 @@ struct Backend {
   GemmTable gemm;
   ConvTable conv;
   NormTable norm;
+  AttentionTable attention;
   LossTable loss;
   OptimTable optim;
+  ResampleTable resample;
   ImageTable image;
   RngTable rng;
 };
@@ -494,6 +681,10 @@ void for_each_op(const Backend& b, F&& f) {
   f("norm", b.norm.fwd);
   f("norm", b.norm.infer);
   f("norm", b.norm.bwd);
+  f("norm", b.norm.layer_fwd);
+  f("norm", b.norm.layer_bwd);
+  f("attention", b.attention.fwd);
+  f("attention", b.attention.bwd);
   f("loss", b.loss.discriminator);
   f("loss", b.loss.generator);
   f("loss", b.loss.pixel);
@@ -501,6 +692,11 @@ void for_each_op(const Backend& b, F&& f) {
   f("optim", b.optim.sgd);
   f("optim", b.optim.moving_average);
   f("optim", b.optim.grad_norm);
+  f("resample", b.resample.fwd);
+  f("resample", b.resample.bwd);
+  f("resample", b.resample.max_pool_fwd);
+  f("resample", b.resample.max_pool_bwd);
+  f("resample", b.resample.pixel_shuffle);
   f("image", b.image.batch);
   f("rng", b.rng.normal);
   f("rng", b.rng.uniform);
@@ -513,8 +709,10 @@ void for_each_op(const Backend& b, F&& f) {
   extern const GemmTable gemm;           \
   extern const ConvTable conv;           \
   extern const NormTable norm;           \
+  extern const AttentionTable attention; \
   extern const LossTable loss;           \
   extern const OptimTable optim;         \
+  extern const ResampleTable resample;   \
   extern const ImageTable image;         \
   extern const RngTable rng;             \
   extern const Memory memory;            \

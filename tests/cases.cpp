@@ -560,6 +560,211 @@ const std::vector<Case<NormBwd>>& cases() {
   return table;
 }
 
+namespace {
+
+struct LayerNormCase {
+  int groups;
+  int64_t rows;
+  int channels;
+  Activation act = no_act;
+  double mean = 0.3, deviation = 1.5;  // of x
+};
+
+// No group of one element: the exact gradient is 0 there, and any rounding is infinitely wrong.
+const LayerNormCase layer_norm_cases[] = {
+    {1, 1, 3},          {3, 1, 7, leaky},        {33, 1, 65, tanh_act},
+    {2, 9, 1, relu},    {4, 35, 3, sigmoid_act}, {1, 513, 4, leaky},
+    {5, 16, 33, leaky}, {2, 70, 64, relu},       {2, 100, 12, leaky, 1000, 1},
+};
+
+std::string name_of(const LayerNormCase& c) {
+  return fmt::format("{}x{}x{} {} mean {:g}", c.groups, c.rows, c.channels, name_of(c.act), c.mean);
+}
+
+}  // namespace
+
+template <>
+const std::vector<Case<LayerNormFwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<LayerNormFwd>> t;
+    for (const LayerNormCase& n : layer_norm_cases)
+      for (bool affine : {true, false})
+        for (Acc acc : both) {
+          if (acc == Acc::add && !affine) continue;
+          Case<LayerNormFwd> c(name_of(n) + (affine ? "" : " plain") + name_of(acc),
+                               {.size = {n.groups, n.rows, n.channels}, .act = n.act});
+          c.in("x", &LayerNormFwd::x, {n.groups, n.rows, n.channels}, normals(n.deviation, n.mean));
+          if (affine)
+            c.optional("gamma", &LayerNormFwd::gamma, {n.channels}, normals(0.2, 1))
+                .optional("beta", &LayerNormFwd::beta, {n.channels}, normals(0.5));
+          c.out("y", &LayerNormFwd::y, {n.groups, n.rows, n.channels}, Kind::value, acc)
+              .out("mean", &LayerNormFwd::mean, {n.groups}, Kind::f32)
+              .out("rstd", &LayerNormFwd::rstd, {n.groups}, Kind::f32);
+          t.push_back(std::move(c));
+        }
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<LayerNormBwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<LayerNormBwd>> t;
+    const auto add = [&](const LayerNormCase& n, bool affine, bool dx, bool parameters, Acc acc) {
+      // The groups' statistics are those of one column each.
+      const NormSize columns{n.groups, n.rows * n.channels, 1};
+      Case<LayerNormBwd> c(fmt::format("{}{}{}{}{}", name_of(n), affine ? "" : " plain", dx ? " dx" : "",
+                                       parameters ? " dgamma dbeta" : "", name_of(acc)),
+                           {.size = {n.groups, n.rows, n.channels}, .act = n.act});
+      c.in("x", &LayerNormBwd::x, {n.groups, n.rows, n.channels}, normals(n.deviation, n.mean))
+          .in("dy", &LayerNormBwd::dy, {n.groups, n.rows, n.channels});
+      if (affine)
+        c.optional("gamma", &LayerNormBwd::gamma, {n.channels}, normals(0.2, 1))
+            .optional("beta", &LayerNormBwd::beta, {n.channels}, normals(0.5));
+      c.in("mean", &LayerNormBwd::mean, {n.groups}, statistics(columns, false), Kind::f32)
+          .in("rstd", &LayerNormBwd::rstd, {n.groups}, statistics(columns, true), Kind::f32);
+      if (dx) c.out("dx", &LayerNormBwd::dx, {n.groups, n.rows, n.channels}, Kind::value, acc);
+      if (parameters)
+        c.out("dgamma", &LayerNormBwd::dgamma, {n.channels}, Kind::f32, acc)
+            .out("dbeta", &LayerNormBwd::dbeta, {n.channels}, Kind::f32, acc);
+      t.push_back(std::move(c));
+    };
+    for (const LayerNormCase& n : layer_norm_cases) {
+      add(n, true, true, true, Acc::set);
+      add(n, true, true, true, Acc::add);
+      add(n, true, false, true, Acc::set);
+      add(n, false, true, false, Acc::set);
+    }
+    return t;
+  }();
+  return table;
+}
+
+// -----------------------------------------------------------------------------------------------------------
+// attention
+
+namespace {
+
+// Below, at and above a tile of 64; one key alone; widths beyond what tiles hold; scores so large that e^
+// overflows without its maximum taken off.
+struct AttentionCase {
+  AttentionSize size;
+  double deviation = 1;  // of q and k
+  bool real_width = false;
+};
+const AttentionCase attention_cases[] = {
+    {{1, 1, 1, 1, 1}},
+    {{2, 3, 5, 2, 3}},
+    {{1, 7, 1, 4, 9}},
+    {{1, 1, 70, 8, 5}},
+    {{3, 33, 31, 17, 33}},
+    {{1, 64, 64, 64, 64, 0.125}},
+    {{1, 65, 66, 16, 65}, 0.5},
+    {{2, 10, 129, 1, 256}},
+    {{1, 130, 20, 33, 130}, 0.4},
+    {{1, 20, 18, 63, 200}, 0.3},
+    {{1, 9, 12, 65, 8}, 0.3},           // too wide for tiles
+    {{1, 6, 5, 40, 300}, 0.3},          // likewise
+    {{1, 40, 70, 8, 12, -1.5}},         // a negative scale
+    {{2, 12, 80, 4, 6}, 6},             // scores of hundreds
+    {{1, 256, 64, 16, 64}, 0.5, true},  // SAGAN's shape: keys pooled 2x2
+    {{1, 256, 256, 32, 256}, 0.5, true},
+};
+
+std::string name_of(const AttentionCase& c) {
+  const AttentionSize& s = c.size;
+  return fmt::format("{}x{}x{} widths {} {} scale {:g} deviation {:g}", s.batch, s.queries, s.keys,
+                     s.key_width, s.value_width, s.scale, c.deviation);
+}
+
+// What AttentionFwd makes of ports 0, 1 and 2 (q, k, v): o, or log_sum_exp.
+Generator attention_result(const AttentionSize& s, bool output) {
+  return [=](int64_t count, uint64_t, const std::vector<Values>& earlier) {
+    const Values &q = earlier[0], &k = earlier[1], &v = earlier[2];
+    Values result(count);
+    for (int64_t row = 0; row < int64_t(s.batch) * s.queries; ++row) {
+      const int64_t first_key = row / s.queries * s.keys;
+      Values scores(s.keys);
+      for (int64_t m = 0; m < s.keys; ++m)
+        for (int64_t c = 0; c < s.key_width; ++c)
+          scores[m] += s.scale * q[row * s.key_width + c] * k[(first_key + m) * s.key_width + c];
+      const double largest = *std::max_element(scores.begin(), scores.end());
+      double sum = 0;
+      for (double score : scores) sum += std::exp(score - largest);
+      if (!output) result[row] = largest + std::log(sum);
+      for (int64_t m = 0; output && m < s.keys; ++m)
+        for (int64_t c = 0; c < s.value_width; ++c)
+          result[row * s.value_width + c] +=
+              std::exp(scores[m] - largest) / sum * v[(first_key + m) * s.value_width + c];
+    }
+    return result;
+  };
+}
+
+std::vector<int64_t> q_shape(const AttentionSize& s) { return {s.batch, s.queries, s.key_width}; }
+std::vector<int64_t> k_shape(const AttentionSize& s) { return {s.batch, s.keys, s.key_width}; }
+std::vector<int64_t> v_shape(const AttentionSize& s) { return {s.batch, s.keys, s.value_width}; }
+std::vector<int64_t> o_shape(const AttentionSize& s) { return {s.batch, s.queries, s.value_width}; }
+
+}  // namespace
+
+template <>
+const std::vector<Case<AttentionFwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<AttentionFwd>> t;
+    for (const AttentionCase& a : attention_cases)
+      for (Acc acc : both) {
+        if (acc == Acc::add && a.real_width) continue;
+        const AttentionSize& s = a.size;
+        t.push_back(Case<AttentionFwd>(name_of(a) + name_of(acc), {.size = s})
+                        .in("q", &AttentionFwd::q, q_shape(s), normals(a.deviation))
+                        .in("k", &AttentionFwd::k, k_shape(s), normals(a.deviation))
+                        .in("v", &AttentionFwd::v, v_shape(s))
+                        .out("o", &AttentionFwd::o, o_shape(s), Kind::value, acc)
+                        .out("log_sum_exp", &AttentionFwd::log_sum_exp, {s.batch, s.queries}, Kind::f32));
+        t.back().real_width = a.real_width;
+      }
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<AttentionBwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<AttentionBwd>> t;
+    const auto add = [&](const AttentionCase& a, bool dq, bool dk, bool dv, Acc acc) {
+      const AttentionSize& s = a.size;
+      Case<AttentionBwd> c(fmt::format("{}{}{}{}{}", name_of(a), dq ? " dq" : "", dk ? " dk" : "",
+                                       dv ? " dv" : "", name_of(acc)),
+                           {.size = s});
+      c.in("q", &AttentionBwd::q, q_shape(s), normals(a.deviation))
+          .in("k", &AttentionBwd::k, k_shape(s), normals(a.deviation))
+          .in("v", &AttentionBwd::v, v_shape(s))
+          .in("o", &AttentionBwd::o, o_shape(s), attention_result(s, true))
+          .in("log_sum_exp", &AttentionBwd::log_sum_exp, {s.batch, s.queries}, attention_result(s, false),
+              Kind::f32)
+          .in("d_o", &AttentionBwd::d_o, o_shape(s));
+      if (dq) c.out("dq", &AttentionBwd::dq, q_shape(s), Kind::value, acc);
+      if (dk) c.out("dk", &AttentionBwd::dk, k_shape(s), Kind::value, acc);
+      if (dv) c.out("dv", &AttentionBwd::dv, v_shape(s), Kind::value, acc);
+      c.real_width = a.real_width;
+      t.push_back(std::move(c));
+    };
+    for (const AttentionCase& a : attention_cases) {
+      add(a, true, true, true, Acc::set);
+      if (!a.real_width) add(a, true, true, true, Acc::add);
+    }
+    const AttentionCase small{{2, 5, 66, 3, 4}};
+    add(small, true, false, false, Acc::set);
+    add(small, false, true, false, Acc::set);
+    add(small, false, false, true, Acc::add);
+    return t;
+  }();
+  return table;
+}
+
 // -----------------------------------------------------------------------------------------------------------
 // loss
 
@@ -798,6 +1003,178 @@ const std::vector<Case<ImageBatch>>& cases() {
           {.count = 4, .pool_height = 16, .pool_width = 16, .height = 16, .width = 16, .channels = channels});
     }
     add(8, {.count = 64, .pool_height = 36, .pool_width = 34, .height = 32, .width = 32, .channels = 3});
+    return t;
+  }();
+  return table;
+}
+
+// ------------------------------------------------------------------------------------------------------------
+// resample
+
+namespace {
+
+struct ResampleCase {
+  const char* name;
+  ResampleSize size;  // pools: without oh, ow
+  ResampleRule rule = {};
+  bool ceil_mode = false;
+};
+
+constexpr ResampleRule pool(PoolWindow window, bool count_padding = true) {
+  return {.kind = ResampleKind::average_pool, .count_padding = count_padding, .window = window};
+}
+constexpr ResampleRule adaptive{.kind = ResampleKind::adaptive_average};
+constexpr ResampleRule bilinear{.kind = ResampleKind::bilinear};
+constexpr ResampleRule bilinear_corners{.kind = ResampleKind::bilinear, .align_corners = true};
+constexpr ResampleRule nearest{.kind = ResampleKind::nearest};
+
+// clang-format off
+const ResampleCase pool_cases[] = {
+    {"one pixel",           {1, 1, 1, 1}, pool({})},
+    {"2x2",                 {2, 6, 8, 5}, pool({2, 2, 2, 2})},
+    {"2x2 odd",             {1, 7, 5, 3}, pool({2, 2, 2, 2})},
+    {"2x2 odd ceil",        {1, 7, 5, 3}, pool({2, 2, 2, 2}), true},
+    {"2x2 ceil uncounted",  {1, 7, 5, 3}, pool({2, 2, 2, 2}, false), true},
+    {"3x3 stride 1 pad 1",  {1, 6, 5, 33}, pool({3, 3, 1, 1, 1, 1})},
+    {"3x3 stride 2 pad 1",  {2, 9, 8, 4}, pool({3, 3, 2, 2, 1, 1})},
+    {"3x3 uncounted",       {2, 9, 8, 4}, pool({3, 3, 2, 2, 1, 1}, false)},
+    {"3x3 pad 1 ceil",      {1, 8, 9, 2}, pool({3, 3, 2, 2, 1, 1}), true},
+    {"2x2 stride 1",        {1, 5, 4, 3}, pool({2, 2, 1, 1})},
+    {"2x2 stride 3",        {1, 8, 11, 3}, pool({2, 2, 3, 3})},
+    {"4x1 unequal",         {1, 9, 7, 2}, pool({4, 1, 2, 3, 2, 0})},
+    {"the whole picture",   {3, 5, 4, 7}, pool({5, 4, 1, 1})},
+};
+const ResampleCase resize_cases[] = {
+    {"adaptive to 1",       {2, 7, 9, 3, 1, 1}, adaptive},
+    {"adaptive to 2",       {1, 7, 9, 3, 2, 2}, adaptive},
+    {"adaptive to 3x6",     {1, 10, 13, 4, 3, 6}, adaptive},
+    {"adaptive to more",    {1, 3, 2, 5, 7, 3}, adaptive},
+    {"nearest x2",          {2, 3, 5, 4, 6, 10}, nearest},
+    {"nearest x3",          {1, 4, 1, 33, 12, 3}, nearest},
+    {"nearest 7 to 5",      {1, 7, 5, 3, 5, 7}, nearest},
+    {"nearest to less",     {1, 33, 16, 2, 7, 3}, nearest},
+    {"bilinear same size",  {1, 4, 5, 3, 4, 5}, bilinear},
+    {"bilinear x2",         {2, 5, 4, 3, 10, 8}, bilinear},
+    {"bilinear 3 to 7",     {1, 3, 7, 5, 7, 3}, bilinear},
+    {"bilinear to less",    {1, 33, 16, 2, 7, 3}, bilinear},
+    {"bilinear from 1",     {1, 1, 2, 3, 4, 1}, bilinear},
+    {"bilinear to 63",      {1, 6, 5, 1, 63, 31}, bilinear},
+    {"corners same size",   {1, 4, 5, 3, 4, 5}, bilinear_corners},
+    {"corners x2",          {2, 5, 4, 3, 10, 8}, bilinear_corners},
+    {"corners 3 to 7",      {1, 3, 7, 5, 7, 3}, bilinear_corners},
+    {"corners to less",     {1, 33, 16, 2, 7, 3}, bilinear_corners},
+    {"corners from 1 to 1", {1, 1, 6, 3, 4, 1}, bilinear_corners},
+    {"corners to 60",       {1, 6, 6, 2, 60, 60}, bilinear_corners},
+};
+// clang-format on
+
+ResampleSize pooled(const ResampleCase& c) {
+  const PoolWindow& p = c.rule.window;
+  ResampleSize s = c.size;
+  s.oh = PoolWindow::out_size(s.h, p.kh, p.sh, p.ph, c.ceil_mode);
+  s.ow = PoolWindow::out_size(s.w, p.kw, p.sw, p.pw, c.ceil_mode);
+  return s;
+}
+
+// Calls f(name, size, rule) for every linear case.
+template <class F>
+void for_each_resampling(F&& f) {
+  for (const ResampleCase& c : pool_cases) f(std::string("average ") + c.name, pooled(c), c.rule);
+  for (const ResampleCase& c : resize_cases) f(std::string(c.name), c.size, c.rule);
+}
+
+std::vector<int64_t> x_shape(const ResampleSize& s) { return {s.n, s.h, s.w, s.c}; }
+std::vector<int64_t> y_shape(const ResampleSize& s) { return {s.n, s.oh, s.ow, s.c}; }
+
+}  // namespace
+
+template <>
+const std::vector<Case<ResampleFwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<ResampleFwd>> t;
+    for (Acc acc : both)
+      for_each_resampling([&](const std::string& name, const ResampleSize& s, const ResampleRule& rule) {
+        t.push_back(Case<ResampleFwd>(name + name_of(acc), {.size = s, .rule = rule})
+                        .in("x", &ResampleFwd::x, x_shape(s))
+                        .out("y", &ResampleFwd::y, y_shape(s), Kind::value, acc));
+      });
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<ResampleBwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<ResampleBwd>> t;
+    for (Acc acc : both)
+      for_each_resampling([&](const std::string& name, const ResampleSize& s, const ResampleRule& rule) {
+        t.push_back(Case<ResampleBwd>(name + name_of(acc), {.size = s, .rule = rule})
+                        .in("dy", &ResampleBwd::dy, y_shape(s))
+                        .out("dx", &ResampleBwd::dx, x_shape(s), Kind::value, acc));
+      });
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<MaxPoolFwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<MaxPoolFwd>> t;
+    for (Acc acc : both)
+      for (const ResampleCase& c : pool_cases) {
+        const ResampleSize s = pooled(c);
+        t.push_back(Case<MaxPoolFwd>(c.name + std::string(name_of(acc)), {.size = s, .window = c.rule.window})
+                        .in("x", &MaxPoolFwd::x, x_shape(s), normals(1, -3))
+                        .out("y", &MaxPoolFwd::y, y_shape(s), Kind::value, acc));
+      }
+    return t;
+  }();
+  return table;
+}
+
+// Also with many equal elements: the first of them has the gradient, on every device.
+template <>
+const std::vector<Case<MaxPoolBwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<MaxPoolBwd>> t;
+    for (bool equal : {false, true})
+      for (Acc acc : both)
+        for (const ResampleCase& c : pool_cases) {
+          const ResampleSize s = pooled(c);
+          t.push_back(Case<MaxPoolBwd>(fmt::format("{}{}{}", c.name, equal ? " equal" : "", name_of(acc)),
+                                       {.size = s, .window = c.rule.window})
+                          .in("x", &MaxPoolBwd::x, x_shape(s), equal ? constant({0, -0.0}) : normals(1, -3))
+                          .in("dy", &MaxPoolBwd::dy, y_shape(s))
+                          .out("dx", &MaxPoolBwd::dx, x_shape(s), Kind::value, acc));
+        }
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<PixelShuffle>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<PixelShuffle>> t;
+    const PixelShuffle sizes[] = {{.n = 1, .h = 1, .w = 1, .c = 1, .factor = 1},
+                                  {.n = 2, .h = 3, .w = 5, .c = 3, .factor = 2},
+                                  {.n = 1, .h = 2, .w = 1, .c = 7, .factor = 3},
+                                  {.n = 1, .h = 4, .w = 3, .c = 1, .factor = 4}};
+    for (PixelShuffle size : sizes)
+      for (bool inverse : {false, true})
+        for (Acc acc : both) {
+          size.inverse = inverse;
+          const int64_t r = size.factor;
+          const std::vector<int64_t> small = {size.n, size.h, size.w, size.c * r * r},
+                                     large = {size.n, size.h * r, size.w * r, size.c};
+          t.push_back(Case<PixelShuffle>(fmt::format("{}x{}x{}x{} by {}{}{}", size.n, size.h, size.w, size.c,
+                                                     r, inverse ? " inverse" : "", name_of(acc)),
+                                         size)
+                          .in("x", &PixelShuffle::x, inverse ? large : small)
+                          .out("y", &PixelShuffle::y, inverse ? small : large, Kind::value, acc));
+        }
     return t;
   }();
   return table;

@@ -220,6 +220,122 @@ TEST_CASE("ref gradients: normalisation, with and without gamma and beta, and ea
       }
 }
 
+TEST_CASE("ref gradients: attention") {
+  const AttentionSize sizes[] = {{1, 1, 1, 1, 1}, {1, 3, 5, 2, 4}, {2, 4, 3, 3, 2, 0.6}, {3, 2, 6, 1, 1, -2}};
+  uint64_t seed = 500;
+  for (const AttentionSize& s : sizes) {
+    const Values q = random(s.query_count(), ++seed), k = random(s.key_count(), seed + 100),
+                 v = random(s.value_count(), seed + 200), d_o = random(s.output_count(), seed + 300);
+    const auto forward = [&](const Inputs& p, Values& o, Values& log_sum_exp) {
+      compute<double>(AttentionFwd{.size = s,
+                                   .q = in(p[0]),
+                                   .k = in(p[1]),
+                                   .v = in(p[2]),
+                                   .o = out(o),
+                                   .log_sum_exp = out(log_sum_exp)});
+    };
+    Values o(d_o.size()), log_sum_exp(s.batch * s.queries), dq(q.size()), dk(k.size()), dv(v.size());
+    forward({q, k, v}, o, log_sum_exp);
+    compute<double>(AttentionBwd{.size = s,
+                                 .q = in(q),
+                                 .k = in(k),
+                                 .v = in(v),
+                                 .o = in(o),
+                                 .log_sum_exp = in(log_sum_exp),
+                                 .d_o = in(d_o),
+                                 .dq = out(dq),
+                                 .dk = out(dk),
+                                 .dv = out(dv)});
+    const Function f = [&](const Inputs& p) {
+      Values result(o.size()), sums(log_sum_exp.size());
+      forward(p, result, sums);
+      return dot(d_o, result);
+    };
+    check_gradients(fmt::format("attention {}x{}x{}", s.batch, s.queries, s.keys), f, {q, k, v},
+                    {dq, dk, dv});
+  }
+}
+
+TEST_CASE("ref gradients: layer norm, with and without gamma and beta") {
+  const LayerNormSize sizes[] = {{1, 4, 1}, {3, 1, 5}, {2, 5, 3}, {2, 3, 2, 0.5}};
+  uint64_t seed = 700;
+  for (const LayerNormSize& size : sizes)
+    for (const Activation& act : activations)
+      for (bool affine : {true, false}) {
+        const Values x = random(size.count(), ++seed), dy = random(size.count(), seed + 1000);
+        const Values gamma = random(size.channels, seed + 2000), beta = random(size.channels, seed + 3000);
+        const auto forward = [&](const Inputs& p, Values& y, Values& mean, Values& rstd) {
+          LayerNormFwd a{
+              .size = size, .x = in(p[0]), .act = act, .y = out(y), .mean = out(mean), .rstd = out(rstd)};
+          if (affine) a.gamma = in(p[1]), a.beta = in(p[2]);
+          compute<double>(a);
+        };
+        const Function f = [&](const Inputs& p) {
+          Values y(x.size()), mean(size.groups), rstd(size.groups);
+          forward(p, y, mean, rstd);
+          return dot(dy, y);
+        };
+        Values y(x.size()), mean(size.groups), rstd(size.groups);
+        Values dx(x.size()), dgamma(size.channels), dbeta(size.channels);
+        forward({x, gamma, beta}, y, mean, rstd);
+        LayerNormBwd b{.size = size,
+                       .x = in(x),
+                       .dy = in(dy),
+                       .mean = in(mean),
+                       .rstd = in(rstd),
+                       .act = act,
+                       .dx = out(dx)};
+        if (affine) b.gamma = in(gamma), b.beta = in(beta), b.dgamma = out(dgamma), b.dbeta = out(dbeta);
+        compute<double>(b);
+        check_gradients(fmt::format("layer norm {}x{}x{} activation {}", size.groups, size.rows,
+                                    size.channels, int(act.kind)),
+                        f, affine ? Inputs{x, gamma, beta} : Inputs{x},
+                        affine ? Inputs{dx, dgamma, dbeta} : Inputs{dx});
+      }
+}
+
+TEST_CASE("ref gradients: every resampling of the case table is the adjoint of its backward pass") {
+  for (const Case<ResampleFwd>& c : cases<ResampleFwd>()) {
+    CAPTURE(c.name);
+    const Values x = random(c.args.size.x_count(), 1), dy = random(c.args.size.y_count(), 2);
+    Values y(dy.size()), dx(x.size());
+    compute<double>(ResampleFwd{.size = c.args.size, .rule = c.args.rule, .x = in(x), .y = out(y)});
+    compute<double>(ResampleBwd{.size = c.args.size, .rule = c.args.rule, .dy = in(dy), .dx = out(dx)});
+    CHECK(dot(y, dy) == doctest::Approx(dot(x, dx)).epsilon(1e-12).scale(10));
+    // Averages of ones are ones, but where zeros of the padding count.
+    const Values ones(x.size(), 1.0);
+    compute<double>(ResampleFwd{.size = c.args.size, .rule = c.args.rule, .x = in(ones), .y = out(y)});
+    const PoolWindow& p = c.args.rule.window;
+    if (!c.args.rule.count_padding || p.ph + p.pw == 0)
+      for (double value : y) CHECK(value == doctest::Approx(1).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("ref gradients: max pooling and pixel shuffle") {
+  const ResampleSize s{2, 7, 6, 3, 4, 3};
+  const PoolWindow window{3, 3, 2, 2, 1, 1};
+  const Values x = random(s.x_count(), 3), dy = random(s.y_count(), 4);
+  Values dx(x.size());
+  compute<double>(MaxPoolBwd{.size = s, .window = window, .x = in(x), .dy = in(dy), .dx = out(dx)});
+  check_gradients("max pool",
+                  [&](const Inputs& p) {
+                    Values y(dy.size());
+                    compute<double>(MaxPoolFwd{.size = s, .window = window, .x = in(p[0]), .y = out(y)});
+                    return dot(dy, y);
+                  },
+                  {x}, {dx});
+  const Values small = random(2 * 3 * 2 * 12, 5), large = random(2 * 3 * 2 * 12, 6);
+  Values up(small.size()), down(small.size());
+  PixelShuffle shuffle{.n = 2, .h = 3, .w = 2, .c = 3, .factor = 2, .x = in(small), .y = out(up)};
+  compute<double>(shuffle);
+  shuffle.inverse = true, shuffle.x = in(large), shuffle.y = out(down);
+  compute<double>(shuffle);
+  CHECK(dot(up, large) == doctest::Approx(dot(small, down)).epsilon(1e-12));
+  shuffle.x = in(up);
+  compute<double>(shuffle);
+  CHECK(down == small);
+}
+
 TEST_CASE("ref gradients: losses") {
   for (GanLoss kind :
        {GanLoss::vanilla, GanLoss::minimax, GanLoss::lsgan, GanLoss::hinge, GanLoss::wasserstein}) {
@@ -352,6 +468,75 @@ TEST_CASE("ref values: normalisation by hand") {
                             .act = {},
                             .y = out(y)});
   check_close(y, {-1, 0, 1, 4});
+}
+
+TEST_CASE("ref values: attention by hand") {
+  // Scores log 1, log 3 and, far above what e^ can hold, 1000 + log 1, 1000 + log 3: weights 1/4 and 3/4.
+  const double l = std::log(3);
+  const Values q = {1, 2, 0, 500}, k = {0, 2, l, 2}, v = {4, 0, 8, -4};  // widths 2 and 2
+  const AttentionSize s{1, 2, 2, 2, 2};
+  Values o = {1, 1, 1, 1}, log_sum_exp(2);
+  compute<double>(AttentionFwd{
+      .size = s, .q = in(q), .k = in(k), .v = in(v), .o = out(o), .log_sum_exp = out(log_sum_exp)});
+  check_close(o, {7, -3, 6, -2});
+  check_close(log_sum_exp, {4 + std::log(4), 1000 + std::log(2)});
+}
+
+TEST_CASE("ref values: layer norm by hand") {
+  const Values x = {1, 2, 3, 6}, gamma = {2, 4}, beta = {1, 0};  // mean 3, squares 14: variance 3.5
+  Values y(4), mean(1), rstd(1);
+  compute<double>(LayerNormFwd{.size = {1, 2, 2, 0.5},
+                               .x = in(x),
+                               .gamma = in(gamma),
+                               .beta = in(beta),
+                               .act = {Act::relu},
+                               .y = out(y),
+                               .mean = out(mean),
+                               .rstd = out(rstd)});
+  check_close(mean, {3});
+  check_close(rstd, {0.5});
+  check_close(y, {0, 0, 1, 6});
+}
+
+// One row of pixels; the numbers of the resizes are PyTorch's.
+TEST_CASE("ref values: pooling, resizing and pixel shuffle by hand") {
+  const auto row = [](const Values& x, const ResampleRule& rule, int out_width) {
+    Values y(out_width);
+    compute<double>(
+        ResampleFwd{.size = {1, 1, int(x.size()), 1, 1, out_width}, .rule = rule, .x = in(x), .y = out(y)});
+    return y;
+  };
+  const Values x = {1, 3, 5, 11};
+  check_close(row(x, {.kind = ResampleKind::bilinear}, 8), {1, 1.5, 2.5, 3.5, 4.5, 6.5, 9.5, 11});
+  check_close(row(x, {.kind = ResampleKind::bilinear}, 2), {2, 8});
+  check_close(row(x, {.kind = ResampleKind::bilinear, .align_corners = true}, 7), {1, 2, 3, 4, 5, 8, 11});
+  check_close(row(x, {.kind = ResampleKind::bilinear, .align_corners = true}, 1), {1});
+  check_close(row(x, {.kind = ResampleKind::nearest}, 6), {1, 1, 3, 5, 5, 11});
+  check_close(row(x, {.kind = ResampleKind::nearest}, 3), {1, 3, 5});
+  check_close(row(x, {.kind = ResampleKind::adaptive_average}, 3), {2, 4, 8});
+  PoolWindow window{.kw = 3, .sw = 2, .pw = 1};
+  check_close(row(x, {.kind = ResampleKind::average_pool, .window = window}, 2), {4.0 / 3, 19.0 / 3});
+  check_close(row(x, {.kind = ResampleKind::average_pool, .count_padding = false, .window = window}, 2),
+              {2, 19.0 / 3});
+  // With ceil mode a third window begins at the last element and ends with the padding.
+  CHECK(PoolWindow::out_size(4, 3, 2, 1) == 2);
+  CHECK(PoolWindow::out_size(4, 3, 2, 1, true) == 3);
+  CHECK(PoolWindow::out_size(3, 2, 2, 0, true) == 2);
+  CHECK(PoolWindow::out_size(3, 1, 3, 0, true) == 1);  // a second one would begin beyond the end
+  check_close(row(x, {.kind = ResampleKind::average_pool, .window = window}, 3), {4.0 / 3, 19.0 / 3, 5.5});
+  Values y(3);
+  compute<double>(MaxPoolFwd{.size = {1, 1, 4, 1, 1, 3}, .window = window, .x = in(x), .y = out(y)});
+  check_close(y, {3, 11, 11});
+  const Values equal = {2, 2, 2, 2}, dy = {1, 10, 100};
+  Values dx(4);
+  compute<double>(
+      MaxPoolBwd{.size = {1, 1, 4, 1, 1, 3}, .window = window, .x = in(equal), .dy = in(dy), .dx = out(dx)});
+  check_close(dx, {1, 10, 0, 100});
+  // Two channels from eight: those of one output channel lie together, rows of the block first.
+  const Values deep = {0, 1, 2, 3, 4, 5, 6, 7};
+  Values flat(8);
+  compute<double>(PixelShuffle{.n = 1, .h = 1, .w = 1, .c = 2, .factor = 2, .x = in(deep), .y = out(flat)});
+  check_close(flat, {0, 4, 1, 5, 2, 6, 3, 7});
 }
 
 TEST_CASE("ref values: losses by hand") {

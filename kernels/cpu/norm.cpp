@@ -1,9 +1,10 @@
-// Batch and instance normalisation on the cpu.
+// Batch, instance and layer normalisation on the cpu.
 //
 // Read in order: moments of one block of rows, the merge of blocks, the elementwise pass; then the same three
 // for the gradients. A block is small enough to stay in a core's cache while it is read twice, so the
 // two-pass variance costs one trip to memory; its size depends on the channels alone, so the thread count
-// changes no bit. The activation's input is never stored: the backward pass finds it again from x.
+// changes no bit. The activation's input is never stored: the backward pass finds it again from x. Layer
+// norm, at the end, joins the same blocks over the channels of a group too.
 #include <cmath>
 #include <vector>
 
@@ -331,6 +332,157 @@ void run(const NormBwd& a, Stream& stream) {
   });
 }
 
+// ------------------------------------------------------------------------------------------- layer norm
+
+// Calls f(group) for every group, on the results of blocks.
+template <class F>
+void parallel_groups(const LayerNormSize& s, const Blocks& blocks, const F& f) {
+  parallel_ranges(s.groups, blocks.per_segment * s.channels, [&](int64_t begin, int64_t end) {
+    for (int64_t group = begin; group < end; ++group) f(group);
+  });
+}
+
+// What the elementwise passes need of each channel of each group: scale = gamma * rstd, shift = beta, and the
+// group's mean.
+void fill_coefficients(const LayerNormSize& s, int64_t group, const float* gamma, const float* beta,
+                       float mean, float rstd, float* means, float* scale, float* shift) {
+  for (int64_t c = 0; c < s.channels; ++c) {
+    means[group * s.channels + c] = mean;
+    scale[group * s.channels + c] = gamma ? gamma[c] * rstd : rstd;
+    shift[group * s.channels + c] = beta ? beta[c] : 0.0f;
+  }
+}
+
+void run(const LayerNormFwd& a, Stream& stream) {
+  const LayerNormSize& s = a.size;
+  check(s);
+  GAN_CHECK(a.x && a.y && a.mean && a.rstd && bool(a.gamma) == bool(a.beta));
+  const Blocks blocks(s.groups, s.rows, s.channels);
+  const int64_t channels = s.channels, all = s.groups * channels;
+  const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
+  float *y = a.y.as<float>(), *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
+  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all));
+  float* block_means = carver.take(blocks.count * channels);    // (blocks, channels)
+  float* block_squares = carver.take(blocks.count * channels);  // (blocks, channels)
+  float* means = carver.take(all);                              // this and what follows (groups, channels)
+  float* scale = carver.take(all);
+  float* shift = carver.take(all);
+
+  const auto origin = [&](int64_t group) { return x + group * s.elements(); };  // its first row
+  blocks.parallel([&](int64_t b) {
+    thread_local std::vector<float> rough;
+    rough.resize(size_t(channels));
+    moments_of_block(x + blocks.offset(b), blocks.rows_of(b), channels, origin(blocks.segment(b)),
+                     block_means + b * channels, block_squares + b * channels, rough.data());
+  });
+  parallel_groups(s, blocks, [&](int64_t group) {
+    const int64_t begin = group * blocks.per_segment, end = begin + blocks.per_segment;
+    double total = 0, squares = 0;
+    for (int64_t b = begin; b < end; ++b)
+      for (int64_t c = 0; c < channels; ++c)
+        total += double(blocks.rows_of(b)) * (double(origin(group)[c]) + block_means[b * channels + c]);
+    total /= double(s.elements());
+    for (int64_t b = begin; b < end; ++b)
+      for (int64_t c = 0; c < channels; ++c) {
+        const double apart = double(origin(group)[c]) + block_means[b * channels + c] - total;
+        squares += block_squares[b * channels + c] + double(blocks.rows_of(b)) * apart * apart;
+      }
+    mean[group] = float(total);
+    rstd[group] = float(1.0 / std::sqrt(squares / double(s.elements()) + s.eps));
+    fill_coefficients(s, group, gamma, beta, mean[group], rstd[group], means, scale, shift);
+  });
+  blocks.parallel([&](int64_t b) {
+    const int64_t at = blocks.segment(b) * channels;
+    normalize_block(x + blocks.offset(b), blocks.rows_of(b), channels, {means + at, scale + at, shift + at},
+                    a.act, a.y.acc, y + blocks.offset(b));
+  });
+}
+
+// dx = rstd * (gamma e - mean of gamma e - (x - mean) * slope of gamma e on x)
+GAN_TARGET_CLONES
+void layer_gradient_block(const float* x, const float* dy, int64_t rows, int64_t channels, Coefficients k,
+                          const float* gamma, float rstd, float mean_e, float slope_e, Activation act,
+                          Acc acc, float* dx) {
+  const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
+  with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
+    with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+      for (int64_t r = 0; r < rows; ++r) {
+        const float *from = x + r * channels, *gradient = dy + r * channels;
+        float* to = dx + r * channels;
+        for (int64_t c = 0; c < channels; ++c) {
+          const float centered = from[c] - mean[c];
+          const float e = input_gradient<kind.value>(centered, scale[c], shift[c], gradient[c], act.slope);
+          store<add.value>(to[c], rstd * (gamma[c] * e - mean_e - centered * slope_e));
+        }
+      }
+    });
+  });
+}
+
+void run(const LayerNormBwd& a, Stream& stream) {
+  const LayerNormSize& s = a.size;
+  check(s);
+  GAN_CHECK(a.x && a.dy && a.mean && a.rstd && bool(a.gamma) == bool(a.beta));
+  const Blocks blocks(s.groups, s.rows, s.channels);
+  const int64_t channels = s.channels, all = s.groups * channels;
+  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
+  const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
+  const float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
+  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all) +
+                            2 * Carver::padded(s.groups) + Carver::padded(channels));
+  float* block_e = carver.take(blocks.count * channels);   // (blocks, channels)
+  float* block_ex = carver.take(blocks.count * channels);  // (blocks, channels)
+  float* means = carver.take(all);                         // these three (groups, channels)
+  float* scale = carver.take(all);
+  float* shift = carver.take(all);
+  float* mean_e = carver.take(s.groups);
+  float* slope_e = carver.take(s.groups);
+  float* factor = carver.take(channels);  // gamma, or ones
+  for (int64_t c = 0; c < channels; ++c) factor[c] = gamma ? gamma[c] : 1.0f;
+  for (int64_t group = 0; group < s.groups; ++group)
+    fill_coefficients(s, group, gamma, beta, mean[group], rstd[group], means, scale, shift);
+
+  blocks.parallel([&](int64_t b) {
+    const int64_t at = blocks.segment(b) * channels;
+    gradient_sums_of_block(x + blocks.offset(b), dy + blocks.offset(b), blocks.rows_of(b), channels,
+                           {means + at, scale + at, shift + at}, a.act, block_e + b * channels,
+                           block_ex + b * channels);
+  });
+  parallel_groups(s, blocks, [&](int64_t group) {
+    const int64_t begin = group * blocks.per_segment, end = begin + blocks.per_segment;
+    double total_e = 0, total_ex = 0;  // of gamma e, and of gamma e (x - mean)
+    for (int64_t b = begin; b < end; ++b)
+      for (int64_t c = 0; c < channels; ++c) {
+        total_e += double(factor[c]) * block_e[b * channels + c];
+        total_ex += double(factor[c]) * block_ex[b * channels + c];
+      }
+    const double r = rstd[group];
+    mean_e[group] = float(total_e / double(s.elements()));
+    slope_e[group] = float(r * r * total_ex / double(s.elements()));
+  });
+  const auto add_blocks = [&](const Out& out, const float* sums, bool times_rstd) {
+    if (!out) return;
+    float* to = out.as<float>();
+    for (int64_t c = 0; c < channels; ++c) {
+      double total = out.acc == Acc::add ? double(to[c]) : 0.0;
+      for (int64_t b = 0; b < blocks.count; ++b)
+        total += double(sums[b * channels + c]) * (times_rstd ? double(rstd[blocks.segment(b)]) : 1.0);
+      to[c] = float(total);
+    }
+  };
+  add_blocks(a.dbeta, block_e, false);
+  add_blocks(a.dgamma, block_ex, true);
+
+  if (!a.dx) return;
+  float* dx = a.dx.as<float>();
+  blocks.parallel([&](int64_t b) {
+    const int64_t group = blocks.segment(b), at = group * channels;
+    layer_gradient_block(x + blocks.offset(b), dy + blocks.offset(b), blocks.rows_of(b), channels,
+                         {means + at, scale + at, shift + at}, factor, rstd[group], mean_e[group],
+                         slope_e[group], a.act, a.dx.acc, dx + blocks.offset(b));
+  });
+}
+
 // ----------------------------------------------------------------------------------------- the variants
 
 const char* fwd_fits(const NormFwd& a) {
@@ -341,11 +493,21 @@ const char* bwd_fits(const NormBwd& a) {
   return f32_only(a.x, a.dy, a.gamma, a.beta, a.mean, a.rstd, a.dx, a.dgamma, a.dbeta);
 }
 
+const char* layer_fwd_fits(const LayerNormFwd& a) {
+  return f32_only(a.x, a.gamma, a.beta, a.y, a.mean, a.rstd);
+}
+const char* layer_bwd_fits(const LayerNormBwd& a) {
+  return f32_only(a.x, a.dy, a.gamma, a.beta, a.mean, a.rstd, a.dx, a.dgamma, a.dbeta);
+}
+
 const Variant<NormFwd> fwd_variants[] = {{"loops", "f32", "any size", fwd_fits, run}};
 const Variant<NormInfer> infer_variants[] = {{"loops", "f32", "any size", infer_fits, run}};
 const Variant<NormBwd> bwd_variants[] = {{"loops", "f32", "any size", bwd_fits, run}};
+const Variant<LayerNormFwd> layer_fwd_variants[] = {{"loops", "f32", "any size", layer_fwd_fits, run}};
+const Variant<LayerNormBwd> layer_bwd_variants[] = {{"loops", "f32", "any size", layer_bwd_fits, run}};
 }  // namespace
 
-const NormTable norm = {{fwd_variants}, {infer_variants}, {bwd_variants}};
+const NormTable norm = {
+    {fwd_variants}, {infer_variants}, {bwd_variants}, {layer_fwd_variants}, {layer_bwd_variants}};
 
 }  // namespace gan::cpu

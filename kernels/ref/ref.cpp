@@ -45,10 +45,14 @@ constexpr PointwiseTable pointwise{with_loops<ActivationFwd>, with_loops<Activat
                                    with_loops<SumRows>};
 constexpr GemmTable gemm{with_loops<Gemm>};
 constexpr ConvTable conv{with_loops<ConvFwd>, with_loops<ConvBwdData>, with_loops<ConvBwdWeight>};
-constexpr NormTable norm{with_loops<NormFwd>, with_loops<NormInfer>, with_loops<NormBwd>};
+constexpr NormTable norm{with_loops<NormFwd>, with_loops<NormInfer>, with_loops<NormBwd>,
+                         with_loops<LayerNormFwd>, with_loops<LayerNormBwd>};
+constexpr AttentionTable attention{with_loops<AttentionFwd>, with_loops<AttentionBwd>};
 constexpr LossTable loss{with_loops<DiscriminatorLoss>, with_loops<GeneratorLoss>, with_loops<PixelLoss>};
 constexpr OptimTable optim{with_loops<Adam>, with_loops<Sgd>, with_loops<MovingAverage>,
                            with_loops<GradNorm>};
+constexpr ResampleTable resample{with_loops<ResampleFwd>, with_loops<ResampleBwd>, with_loops<MaxPoolFwd>,
+                                 with_loops<MaxPoolBwd>, with_loops<PixelShuffle>};
 constexpr ImageTable image{with_loops<ImageBatch>};
 constexpr RngTable rng{with_loops<RandomNormal>, with_loops<RandomUniform>};
 constexpr Memory memory{allocate, release, copy, copy, copy, zero, synchronize, true};

@@ -345,6 +345,132 @@ void compute(const NormBwd& a) {
   }
 }
 
+template <class T>
+void compute(const LayerNormFwd& a) {
+  gan::check(a.size);
+  check(a.act);
+  const T* x = given<T>(a.x);
+  T *mean = wanted<T>(a.mean), *rstd = wanted<T>(a.rstd);
+  wanted<T>(a.y);
+  const int64_t elements = a.size.elements();
+  for (int64_t g = 0; g < a.size.groups; ++g) {
+    const T* group = x + g * elements;
+    T sum = 0, squares = 0;
+    for (int64_t i = 0; i < elements; ++i) sum += group[i];
+    mean[g] = sum / T(elements);
+    for (int64_t i = 0; i < elements; ++i) squares += (group[i] - mean[g]) * (group[i] - mean[g]);
+    rstd[g] = 1 / std::sqrt(squares / T(elements) + T(a.size.eps));
+    for (int64_t i = 0; i < elements; ++i) {
+      const int64_t c = i % a.size.channels;
+      const T z = read_or(a.gamma, c, T(1)) * (group[i] - mean[g]) * rstd[g] + read_or(a.beta, c, T(0));
+      store(a.y, g * elements + i, activate(a.act, z));
+    }
+  }
+}
+
+// As in NormBwd, but the means are over all elements of a group, of gamma * dz and of gamma * dz * xhat:
+//   dx = rstd * (gamma * dz - mean(gamma * dz) - xhat * mean(gamma * dz * xhat))
+template <class T>
+void compute(const LayerNormBwd& a) {
+  gan::check(a.size);
+  check(a.act);
+  const T *x = given<T>(a.x), *dy = given<T>(a.dy), *mean = given<T>(a.mean), *rstd = given<T>(a.rstd);
+  const int64_t elements = a.size.elements();
+  std::vector<T> dgamma(a.size.channels), dbeta(a.size.channels);
+  for (int64_t g = 0; g < a.size.groups; ++g) {
+    T sum = 0, sum_xhat = 0;
+    std::vector<T> xhat(elements), scaled(elements);  // scaled: gamma * dz
+    for (int64_t i = 0; i < elements; ++i) {
+      const int64_t c = i % a.size.channels;
+      const T gamma = read_or(a.gamma, c, T(1));
+      xhat[i] = (x[g * elements + i] - mean[g]) * rstd[g];
+      const T dz = dy[g * elements + i] *
+                   activation_slope(a.act, activate(a.act, gamma * xhat[i] + read_or(a.beta, c, T(0))));
+      scaled[i] = gamma * dz;
+      sum += scaled[i];
+      sum_xhat += scaled[i] * xhat[i];
+      dgamma[c] += dz * xhat[i];
+      dbeta[c] += dz;
+    }
+    for (int64_t i = 0; i < elements; ++i)
+      store(a.dx, g * elements + i,
+            rstd[g] * (scaled[i] - sum / T(elements) - xhat[i] * sum_xhat / T(elements)));
+  }
+  for (int c = 0; c < a.size.channels; ++c) {
+    store(a.dgamma, c, dgamma[c]);
+    store(a.dbeta, c, dbeta[c]);
+  }
+}
+
+// ----------------------------------------------------------------------------------------------------------
+// attention
+
+// The scores of query `row` (an index over all problems) and their logarithm of sums of exponentials.
+template <class T>
+std::vector<T> attention_scores(const AttentionSize& s, const T* q, const T* k, int64_t row) {
+  std::vector<T> scores(s.keys);
+  for (int m = 0; m < s.keys; ++m) {
+    const int64_t key = row / s.queries * s.keys + m;
+    T sum = 0;
+    for (int c = 0; c < s.key_width; ++c) sum += q[row * s.key_width + c] * k[key * s.key_width + c];
+    scores[m] = T(s.scale) * sum;
+  }
+  return scores;
+}
+
+template <class T>
+void compute(const AttentionFwd& a) {
+  const AttentionSize& s = a.size;
+  gan::check(s);
+  const T *q = given<T>(a.q), *k = given<T>(a.k), *v = given<T>(a.v);
+  T* log_sum_exp = wanted<T>(a.log_sum_exp);
+  wanted<T>(a.o);
+  for (int64_t row = 0; row < int64_t(s.batch) * s.queries; ++row) {
+    std::vector<T> p = attention_scores(s, q, k, row);
+    const T largest = *std::max_element(p.begin(), p.end());
+    T sum = 0;
+    for (T& score : p) sum += score = std::exp(score - largest);
+    log_sum_exp[row] = largest + std::log(sum);
+    const int64_t first_key = row / s.queries * s.keys;
+    for (int c = 0; c < s.value_width; ++c) {
+      T o = 0;
+      for (int m = 0; m < s.keys; ++m) o += p[m] * v[(first_key + m) * s.value_width + c];
+      store(a.o, row * s.value_width + c, o / sum);
+    }
+  }
+}
+
+template <class T>
+void compute(const AttentionBwd& a) {
+  const AttentionSize& s = a.size;
+  gan::check(s);
+  const T *q = given<T>(a.q), *k = given<T>(a.k), *v = given<T>(a.v), *o = given<T>(a.o);
+  const T *log_sum_exp = given<T>(a.log_sum_exp), *d_o = given<T>(a.d_o);
+  std::vector<T> dq(s.query_count()), dk(s.key_count()), dv(s.value_count());
+  for (int64_t row = 0; row < int64_t(s.batch) * s.queries; ++row) {
+    const std::vector<T> scores = attention_scores(s, q, k, row);
+    T mean_dp = 0;  // of dp under the probabilities p
+    for (int64_t i = row * s.value_width; i < (row + 1) * s.value_width; ++i) mean_dp += d_o[i] * o[i];
+    for (int m = 0; m < s.keys; ++m) {
+      const int64_t key = row / s.queries * s.keys + m;
+      const T p = std::exp(scores[m] - log_sum_exp[row]);
+      T dp = 0;
+      for (int c = 0; c < s.value_width; ++c) {
+        dp += d_o[row * s.value_width + c] * v[key * s.value_width + c];
+        dv[key * s.value_width + c] += p * d_o[row * s.value_width + c];
+      }
+      const T ds = T(s.scale) * p * (dp - mean_dp);
+      for (int c = 0; c < s.key_width; ++c) {
+        dq[row * s.key_width + c] += ds * k[key * s.key_width + c];
+        dk[key * s.key_width + c] += ds * q[row * s.key_width + c];
+      }
+    }
+  }
+  for (int64_t i = 0; i < s.query_count(); ++i) store(a.dq, i, dq[i]);
+  for (int64_t i = 0; i < s.key_count(); ++i) store(a.dk, i, dk[i]);
+  for (int64_t i = 0; i < s.value_count(); ++i) store(a.dv, i, dv[i]);
+}
+
 // ----------------------------------------------------------------------------------------------------------
 // loss
 
@@ -481,6 +607,135 @@ void compute(const GradNorm& a) {
   }
   values[0] = std::sqrt(squares);
   values[1] = finite ? 1 : 0;
+}
+
+// ---------------------------------------------------------------------------------------------------------
+// resample
+
+// One input of an output along an axis.
+template <class T>
+struct Tap {
+  int input;
+  T weight;
+};
+
+// The inputs that output i is made of along an axis of `in` inputs and `out` outputs.
+template <class T>
+std::vector<Tap<T>> resample_taps(const ResampleRule& rule, int i, int in, int out, int kernel, int stride,
+                                  int pad) {
+  std::vector<Tap<T>> taps;
+  if (rule.kind == ResampleKind::nearest) {
+    taps.push_back({i * in / out, 1});
+  } else if (rule.kind == ResampleKind::adaptive_average) {
+    const int begin = i * in / out, end = ((i + 1) * in + out - 1) / out;
+    for (int input = begin; input < end; ++input) taps.push_back({input, 1 / T(end - begin)});
+  } else if (rule.kind == ResampleKind::average_pool) {
+    int counted = 0;
+    for (int input = i * stride - pad; input < i * stride - pad + kernel; ++input) {
+      const bool real = input >= 0 && input < in;
+      if (real) taps.push_back({input, 0});
+      counted += real || (rule.count_padding && input < in + pad);
+    }
+    for (Tap<T>& tap : taps) tap.weight = 1 / T(counted);
+  } else {
+    const T half = T(0.5), ratio = T(in) / T(out);
+    const T position = rule.align_corners ? (out > 1 ? T(i) * T(in - 1) / T(out - 1) : T(0))
+                                          : std::max((T(i) + half) * ratio - half, T(0));
+    const int low = std::min(int(position), in - 1);
+    const T to_high = position - T(low);
+    taps.push_back({low, 1 - to_high});
+    taps.push_back({std::min(low + 1, in - 1), to_high});
+  }
+  return taps;
+}
+
+// Calls f(x index, y index, weight) for every product of the sum: forwards and backwards are one list.
+template <class T, class F>
+void for_each_resample_tap(const ResampleSize& s, const ResampleRule& rule, F&& f) {
+  gan::check(s, rule);
+  const PoolWindow& p = rule.window;
+  for (int64_t n = 0; n < s.n; ++n)
+    for (int oh = 0; oh < s.oh; ++oh)
+      for (int ow = 0; ow < s.ow; ++ow)
+        for (const Tap<T>& row : resample_taps<T>(rule, oh, s.h, s.oh, p.kh, p.sh, p.ph))
+          for (const Tap<T>& column : resample_taps<T>(rule, ow, s.w, s.ow, p.kw, p.sw, p.pw))
+            for (int c = 0; c < s.c; ++c)
+              f(((n * s.h + row.input) * s.w + column.input) * s.c + c,
+                ((n * s.oh + oh) * s.ow + ow) * s.c + c, row.weight * column.weight);
+}
+
+template <class T>
+void compute(const ResampleFwd& a) {
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  gan::check(a.size, a.rule);
+  std::vector<T> y(a.size.y_count());
+  for_each_resample_tap<T>(a.size, a.rule,
+                           [&](int64_t xi, int64_t yi, T weight) { y[yi] += weight * x[xi]; });
+  for (int64_t i = 0; i < a.size.y_count(); ++i) store(a.y, i, y[i]);
+}
+
+template <class T>
+void compute(const ResampleBwd& a) {
+  const T* dy = given<T>(a.dy);
+  wanted<T>(a.dx);
+  gan::check(a.size, a.rule);
+  std::vector<T> dx(a.size.x_count());
+  for_each_resample_tap<T>(a.size, a.rule,
+                           [&](int64_t xi, int64_t yi, T weight) { dx[xi] += weight * dy[yi]; });
+  for (int64_t i = 0; i < a.size.x_count(); ++i) store(a.dx, i, dx[i]);
+}
+
+// Calls f(x index of the largest element of the window, y index) for every output.
+template <class T, class F>
+void for_each_maximum(const ResampleSize& s, const PoolWindow& p, const T* x, F&& f) {
+  gan::check(s, p);
+  for (int64_t yi = 0; yi < s.y_count(); ++yi) {
+    const int64_t c = yi % s.c, ow = yi / s.c % s.ow, oh = yi / s.c / s.ow % s.oh, n = yi / s.c / s.ow / s.oh;
+    int64_t largest = -1;
+    for (int64_t h = oh * p.sh - p.ph; h < oh * p.sh - p.ph + p.kh; ++h)
+      for (int64_t w = ow * p.sw - p.pw; w < ow * p.sw - p.pw + p.kw; ++w) {
+        if (h < 0 || h >= s.h || w < 0 || w >= s.w) continue;
+        const int64_t xi = ((n * s.h + h) * s.w + w) * s.c + c;
+        if (largest < 0 || x[xi] > x[largest] || std::isnan(x[xi])) largest = xi;
+      }
+    f(largest, yi);
+  }
+}
+
+template <class T>
+void compute(const MaxPoolFwd& a) {
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for_each_maximum(a.size, a.window, x, [&](int64_t xi, int64_t yi) { store(a.y, yi, x[xi]); });
+}
+
+template <class T>
+void compute(const MaxPoolBwd& a) {
+  const T *x = given<T>(a.x), *dy = given<T>(a.dy);
+  wanted<T>(a.dx);
+  gan::check(a.size, a.window);
+  std::vector<T> dx(a.size.x_count());
+  for_each_maximum(a.size, a.window, x, [&](int64_t xi, int64_t yi) { dx[xi] += dy[yi]; });
+  for (int64_t i = 0; i < a.size.x_count(); ++i) store(a.dx, i, dx[i]);
+}
+
+template <class T>
+void compute(const PixelShuffle& a) {
+  gan::check(a);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  const int64_t r = a.factor;
+  for (int64_t n = 0; n < a.n; ++n)
+    for (int64_t h = 0; h < a.h; ++h)
+      for (int64_t w = 0; w < a.w; ++w)
+        for (int64_t c = 0; c < a.c; ++c)
+          for (int64_t i = 0; i < r; ++i)
+            for (int64_t j = 0; j < r; ++j) {
+              const int64_t small = ((n * a.h + h) * a.w + w) * a.c * r * r + (c * r + i) * r + j;
+              const int64_t large = ((n * a.h * r + h * r + i) * a.w * r + w * r + j) * a.c + c;
+              store(a.y, a.inverse ? small : large, x[a.inverse ? large : small]);
+            }
 }
 
 // ---------------------------------------------------------------------------------------------------------
