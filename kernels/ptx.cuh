@@ -2,7 +2,7 @@
 // barriers. All inline assembly of the GPU kernels is here, and nowhere else.
 //
 // Included by gpu.cuh. Every wrapper is written twice, the PTX for nvcc and the call into the emulation for
-// simt, side by side under one description. tests/wrapper_conformance.cu compares the two on a GPU. All of
+// simt, side by side under one description. tests/conformance compares the two on a GPU. All of
 // them need compute capability 8.0. "PTX" below is NVIDIA's "Parallel Thread Execution ISA", whose section on
 // the instruction of the same name is the source of each layout.
 //

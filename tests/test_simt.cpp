@@ -184,7 +184,7 @@ __global__ void too_much_shared_kernel() {
 
 __global__ void shared_total_kernel() {
   SHARED_ARRAY(float, a, [1024]);
-  a[0] = 0;
+  a[threadIdx.x] = 0;
 }
 
 // Reverses each block through shared memory. Without the barrier: a read before the write.

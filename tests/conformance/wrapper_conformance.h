@@ -1,0 +1,35 @@
+// Between the two halves of the wrapper conformance program: inputs, and results of both devices.
+#pragma once
+#include <cstdint>
+#include <vector>
+
+namespace gan {
+
+enum class Compare {
+  bits,  // equal
+  sums,  // float32 sums of at most 17 terms below 1, rounded in the hardware's own way
+};
+
+struct WrapperResult {
+  const char* name;
+  Compare compare;
+  std::vector<uint32_t> words;
+};
+
+struct WrapperInputs {
+  std::vector<uint32_t> words;           // (512) any
+  std::vector<uint32_t> numbers;         // (128) float32, many on ties, some not finite
+  std::vector<uint32_t> bf16_fragments;  // (128 threads, 4 d + 4 a + 2 b)
+  std::vector<uint32_t> tf32_fragments;  // the same
+  std::vector<uint32_t> bf16_tiles;      // (128 threads, 8 a + 8 b)
+  std::vector<uint32_t> tf32_tiles;      // the same
+};
+
+namespace cuda {
+std::vector<WrapperResult> wrapper_results(const WrapperInputs& in);
+}
+namespace simt {
+std::vector<WrapperResult> wrapper_results(const WrapperInputs& in);
+}
+
+}  // namespace gan
