@@ -1,10 +1,9 @@
 // wrapper_conformance: runs every wrapper of kernels/ptx.cuh on a GPU and in the emulation and compares.
 // Exit code 0: they agree; 1: they do not; 77: there is no GPU (CTest counts that as skipped).
-#include <cuda_runtime_api.h>
-
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <exception>
 
 #include "kernels/bf16.h"
 #include "kernels/philox.h"
@@ -58,8 +57,7 @@ bool agree(Compare compare, uint32_t a, uint32_t b) {
 }  // namespace
 
 int main() try {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+  if (!gan::cuda::gpu_present()) {
     std::puts("skipped: no GPU");
     return 77;
   }

@@ -117,6 +117,13 @@ __global__ void barrier_kernel(const uint32_t* in, uint32_t* out) {
 
 }  // namespace
 
+#if defined(__CUDACC__)
+bool gpu_present() {
+  int devices = 0;
+  return cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
+}
+#endif
+
 std::vector<WrapperResult> wrapper_results(const WrapperInputs& in) {
   std::vector<WrapperResult> all;
   const auto add = [&](const char* name, Compare compare, std::vector<uint32_t> words) {

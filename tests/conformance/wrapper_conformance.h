@@ -26,8 +26,9 @@ struct WrapperInputs {
 };
 
 namespace cuda {
+bool gpu_present();
 std::vector<WrapperResult> wrapper_results(const WrapperInputs& in);
-}
+}  // namespace cuda
 namespace simt {
 std::vector<WrapperResult> wrapper_results(const WrapperInputs& in);
 }
