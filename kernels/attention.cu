@@ -192,12 +192,13 @@ struct Part {
 __device__ __forceinline__ int first_row() { return int(threadIdx.x) / 16 * 4; }
 __device__ __forceinline__ int first_column() { return int(threadIdx.x) % 16 * 4; }
 
-// to[r][c] = from[r, c] for r < 64, c < columns; rows beyond `rows` are 0. The matrix has rows of `width`.
+// to[r][c] = from[r, c] for r, c < 64; rows beyond `rows` and columns beyond `columns` are 0, because
+// products read four columns at a time. The matrix has rows of `width`.
 template <class T>
 __device__ void load_tile(float* to, const T* from, int rows, int columns, int width) {
-  for (int i = int(threadIdx.x); i < tile * columns; i += tile_threads) {
-    const int r = i / columns, c = i % columns;
-    to[r * pitch + c] = r < rows ? to_float(from[int64_t(r) * width + c]) : 0.0f;
+  for (int i = int(threadIdx.x); i < tile * tile; i += tile_threads) {
+    const int r = i / tile, c = i % tile;
+    to[r * pitch + c] = r < rows && c < columns ? to_float(from[int64_t(r) * width + c]) : 0.0f;
   }
 }
 // to[c][r] = the same.
