@@ -307,8 +307,16 @@ void set_field(Config& config, std::string_view name, const std::string& text, c
 
 // ----------------------------------------------------------------------------------- TOML, files
 
+namespace {
+std::string written(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  return text.str();
+}
+}  // namespace
+
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,
-                    const std::string& origin) {
+                    const std::string& origin, const ForeignKey& foreign) {
   toml::table table;
   try {
     table = toml::parse(text, name);
@@ -319,6 +327,7 @@ void read_toml_text(Config& config, const std::string& text, const std::string& 
   for (const auto& [key, node] : table) {
     const std::string source = fmt::format("{} line {}: {}", name, key.source().begin.line, key.str());
     const std::string field = field_name(key.str());
+    if (!has_field(field) && foreign && foreign(std::string(key.str()), written(node))) continue;
     if (node.is_table() && !has_field(field))
       fail(Exit::usage, "{}: settings are flat, without tables; write its keys at the top level", source);
     if (!has_field(field)) set_field(config, field, "", source);  // throws, naming the nearest

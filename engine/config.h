@@ -3,6 +3,7 @@
 // one member and one row.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -131,8 +132,10 @@ std::string nearest_field(std::string_view name);  // by edit distance; empty wh
 // Reads a flat TOML file or text; keys as field names with _ for -; integers are fine for real numbers.
 // Throws Exit::usage with file, line and key; a file that cannot be read is Exit::bad_data.
 void read_toml_file(Config& config, const std::string& path, Origins& origins);
+// `foreign` is asked about a key that is no setting, with its value as TOML writes it: true passes it over.
+using ForeignKey = std::function<bool(const std::string& key, const std::string& value)>;
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,
-                    const std::string& origin);
+                    const std::string& origin, const ForeignKey& foreign = {});
 // GAN_LR and the like; an empty value counts as not set. Names that are no settings (GAN_CONFIG, GAN_KERNEL,
 // GAN_NVTX, GAN_ALLOC, GAN_LOG, GAN_SIMT, GAN_SHARED, GAN_TEST_*) are left alone; another unknown GAN_ name
 // is an error that names the nearest.

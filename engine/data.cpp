@@ -317,7 +317,6 @@ Tensor PictureSet::batch(DeviceContext& context, int64_t draw, int batch) {
       const int64_t count = int64_t(d.resident.size() / d.picture_bytes());
       d.pool =
           Tensor::from_bytes(context, {count, d.side, d.side, d.options.channels}, std::move(d.resident));
-      d.resident = {};
     }
     pool = d.pool;
   }

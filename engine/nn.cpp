@@ -65,8 +65,7 @@ std::vector<float> ParameterInfo::from_file(std::span<const float> values) const
   return result;
 }
 
-// ------------------------------------------------------------------------------------------------------
-// parameters
+// ----------------------------------------------------------------------------------------------- parameters
 
 int Parameters::declare(ParameterInfo info) {
   GAN_CHECK(!built(), "{} declared after build()", info.name);
@@ -168,8 +167,7 @@ void Parameters::import_values(int index, std::span<const float> values, const T
   to.changed();
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// layers
+// --------------------------------------------------------------------------------------------------- layers
 
 ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
                           bool transposed, bool with_bias, double deviation) {

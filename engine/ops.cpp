@@ -58,8 +58,7 @@ void multiplied_gradient(const Tensor& x, const Tensor& factor, const Tensor& dy
 
 }  // namespace
 
-// ----------------------------------------------------------------------------------------------------
-// elementwise
+// ---------------------------------------------------------------------------------------------- elementwise
 
 Tensor activation(const Tensor& x, Activation act) {
   DeviceContext& c = x.context();
@@ -138,8 +137,7 @@ Tensor sum(const Tensor& x, double scale) {
   return y;
 }
 
-// -------------------------------------------------------------------------------------------------------
-// products
+// ------------------------------------------------------------------------------------------------- products
 
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation act) {
   GAN_CHECK(x.shape().rank == 2 && w.shape().rank == 2 && x.dim(1) == w.dim(1),
@@ -298,8 +296,31 @@ Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& bias, co
   return y;
 }
 
-// --------------------------------------------------------------------------------------------------
-// normalisation
+// -------------------------------------------------------------------------------------------- normalisation
+
+namespace {
+// The backward pass of normalise and layer_norm: `backward` is the device's NormBwd or LayerNormBwd.
+template <class Args, class Size>
+void record_norm(const char* name, Tensor& y, const Op<Args>& backward, const Tensor& x, const Tensor& gamma,
+                 const Tensor& beta, const Tensor& mean, const Tensor& rstd, const Size& size,
+                 Activation act) {
+  Tape& tape = x.context().tape();
+  if (!tape.wants(x, gamma, beta)) return;
+  tape.record(name, y, [&backward, x, gamma, beta, mean, rstd, size, act](const Tensor& dy) {
+    x.context().run(backward, {.size = size,
+                               .x = x.in(),
+                               .dy = dy.in(),
+                               .gamma = gamma.in(),
+                               .beta = beta.in(),
+                               .mean = mean.in(),
+                               .rstd = rstd.in(),
+                               .act = act,
+                               .dx = gradient_of(x),
+                               .dgamma = gradient_of(gamma),
+                               .dbeta = gradient_of(beta)});
+  });
+}
+}  // namespace
 
 Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activation act, double momentum,
                  double eps) {
@@ -323,22 +344,7 @@ Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activatio
                                .rstd = rstd.out(),
                                .running_mean = t.running_mean.out(),
                                .running_var = t.running_var.out()});
-  if (c.tape().wants(x, t.gamma, t.beta))
-    c.tape().record("normalise", y,
-                    [x, gamma = t.gamma, beta = t.beta, mean, rstd, size, act](const Tensor& dy) {
-                      DeviceContext& context = x.context();
-                      context.run(context.kernels().norm.bwd, {.size = size,
-                                                               .x = x.in(),
-                                                               .dy = dy.in(),
-                                                               .gamma = gamma.in(),
-                                                               .beta = beta.in(),
-                                                               .mean = mean.in(),
-                                                               .rstd = rstd.in(),
-                                                               .act = act,
-                                                               .dx = gradient_of(x),
-                                                               .dgamma = gradient_of(gamma),
-                                                               .dbeta = gradient_of(beta)});
-                    });
+  record_norm("normalise", y, c.kernels().norm.bwd, x, t.gamma, t.beta, mean, rstd, size, act);
   return y;
 }
 
@@ -382,26 +388,11 @@ Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Acti
                                      .y = y.out(),
                                      .mean = mean.out(),
                                      .rstd = rstd.out()});
-  if (c.tape().wants(x, gamma, beta))
-    c.tape().record("layer_norm", y, [x, gamma, beta, mean, rstd, size, act](const Tensor& dy) {
-      DeviceContext& context = x.context();
-      context.run(context.kernels().norm.layer_bwd, {.size = size,
-                                                     .x = x.in(),
-                                                     .dy = dy.in(),
-                                                     .gamma = gamma.in(),
-                                                     .beta = beta.in(),
-                                                     .mean = mean.in(),
-                                                     .rstd = rstd.in(),
-                                                     .act = act,
-                                                     .dx = gradient_of(x),
-                                                     .dgamma = gradient_of(gamma),
-                                                     .dbeta = gradient_of(beta)});
-    });
+  record_norm("layer_norm", y, c.kernels().norm.layer_bwd, x, gamma, beta, mean, rstd, size, act);
   return y;
 }
 
-// ------------------------------------------------------------------------------------------------------
-// resample
+// ------------------------------------------------------------------------------------------------- resample
 
 namespace {
 
@@ -530,8 +521,7 @@ Tensor pixel_unshuffle(const Tensor& x, int factor) {
   return y;
 }
 
-// ------------------------------------------------------------------------------------------------------
-// attention
+// ------------------------------------------------------------------------------------------------ attention
 
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
   GAN_CHECK(q.shape().rank == 3 && k.shape().rank == 3 && v.shape().rank == 3 && q.dim(0) == k.dim(0) &&
@@ -569,8 +559,7 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, double scale
   return o;
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// losses
+// --------------------------------------------------------------------------------------------------- losses
 
 namespace {
 Tensor like_if_wanted(const Tensor& t) {

@@ -259,18 +259,7 @@ __device__ void store_part(T* to, int rows, int width, int first, const Part& pa
     }
 }
 
-// The sum and the largest value over the 16 threads that share rows.
-__device__ __forceinline__ float row_sum(float value) {
-#pragma unroll
-  for (int offset = 8; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
-  return value;
-}
-__device__ __forceinline__ float row_max(float value) {
-#pragma unroll
-  for (int offset = 8; offset > 0; offset /= 2)
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, offset));
-  return value;
-}
+constexpr int row_threads = 16;  // neighbours in a warp that share rows
 
 // Grid: batch * tiles of queries. `slices` of 64 columns hold value_width.
 template <class T, int slices>
@@ -301,14 +290,14 @@ __global__ void __launch_bounds__(tile_threads, 1) forward_online(Forward<T> f) 
         tile_largest = fmaxf(tile_largest, s.v[i][j]);
       }
       const float before = largest[i];
-      largest[i] = fmaxf(before, row_max(tile_largest));
+      largest[i] = fmaxf(before, warp_max<row_threads>(tile_largest));
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         s.v[i][j] = expf(s.v[i][j] - largest[i]);
         tile_sum += s.v[i][j];
       }
       const float shrink = expf(before - largest[i]);
-      sum[i] = sum[i] * shrink + row_sum(tile_sum);
+      sum[i] = sum[i] * shrink + warp_sum<row_threads>(tile_sum);
 #pragma unroll
       for (int slice = 0; slice < slices; ++slice)
 #pragma unroll

@@ -138,20 +138,21 @@ __host__ __device__ constexpr std::common_type_t<A, B> ceil_div(A a, B b) {
   return (static_cast<C>(a) + static_cast<C>(b) - 1) / static_cast<C>(b);
 }
 
-// The sum over the 32 lanes of a warp, in every lane. All 32 lanes must call it together. The tree is fixed
-// and the same from each lane's point of view (addition commutes), so all lanes get the same bits on every
-// run.
-template <class T>
+// The sum over the 32 lanes of a warp, or over each aligned group of `lanes` (a power of two), in every lane.
+// All 32 lanes must call it together. The tree is fixed and the same from each lane's point of view (addition
+// commutes), so all lanes get the same bits on every run.
+template <int lanes = 32, class T>
 __device__ __forceinline__ T warp_sum(T value) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
+  for (int offset = lanes / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(0xffffffffu, value, offset);
   return value;
 }
 
-// The largest value of the 32 lanes of a warp, in every lane.
+// The largest value, likewise.
+template <int lanes = 32>
 __device__ __forceinline__ float warp_max(float value) {
 #pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2)
+  for (int offset = lanes / 2; offset > 0; offset /= 2)
     value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, offset));
   return value;
 }

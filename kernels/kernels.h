@@ -75,8 +75,7 @@ struct Activation {
   double slope = 0.2;  // leaky_relu only, > 0
 };
 
-// --------------------------------------------------------------------------------------------------------
-// pointwise
+// ------------------------------------------------------------------------------------------------ pointwise
 
 // y = act(x). `count` elements.
 struct ActivationFwd {
@@ -146,8 +145,7 @@ struct PointwiseTable {
   Op<SumRows> sum_rows;
 };
 
-// -------------------------------------------------------------------------------------------------------------
-// gemm
+// ----------------------------------------------------------------------------------------------------- gemm
 
 // C = act(op(A) op(B) + bias): (m,k) x (k,n) -> (m,n), row-major; bias (n) is added to every row.
 struct Gemm {
@@ -164,8 +162,7 @@ struct GemmTable {
   Op<Gemm> gemm;
 };
 
-// ------------------------------------------------------------------------------------------------------
-// convolution
+// ---------------------------------------------------------------------------------------------- convolution
 
 enum class Padding : uint8_t { zero, reflect };
 
@@ -234,8 +231,7 @@ struct ConvTable {
   Op<ConvBwdWeight> bwd_weight;
 };
 
-// -------------------------------------------------------------------------------------------------------------
-// norm
+// ----------------------------------------------------------------------------------------------------- norm
 
 // Batch and instance normalisation are one thing: x is `segments` blocks of `rows` rows of `channels` values,
 // and every (segment, channel) is normalised by its own mean and biased variance over the rows. Batch norm:
@@ -328,8 +324,7 @@ struct NormTable {
   Op<LayerNormBwd> layer_bwd;
 };
 
-// -------------------------------------------------------------------------------------------------------------
-// attention
+// ------------------------------------------------------------------------------------------------ attention
 
 // `batch` independent problems in each of which N queries look at M keys. The width of queries and keys may
 // differ from that of the values and outputs. Self-attention over a picture has N = H*W; pooled keys and
@@ -379,8 +374,7 @@ struct AttentionTable {
   Op<AttentionBwd> bwd;
 };
 
-// -------------------------------------------------------------------------------------------------------------
-// loss
+// ----------------------------------------------------------------------------------------------------- loss
 
 // With logits r = D(real), f = D(fake) and softplus(x) = log(1 + e^x):
 //              discriminator real                     fake                          generator
@@ -435,8 +429,7 @@ struct LossTable {
   Op<PixelLoss> pixel;
 };
 
-// ------------------------------------------------------------------------------------------------------------
-// optim
+// ---------------------------------------------------------------------------------------------------- optim
 
 // All optimisers work on one flat buffer per network. What changes every step lies on the device in
 // `scalars`, so that a step is the same work every time: scalars = (3) {learning rate, 1 - beta1^t, 1 -
@@ -483,8 +476,7 @@ struct OptimTable {
   Op<GradNorm> grad_norm;
 };
 
-// ------------------------------------------------------------------------------------------------------------
-// resample
+// ------------------------------------------------------------------------------------------------- resample
 
 // Pictures x (n,h,w,c) and y (n,oh,ow,c): every channel by itself.
 struct ResampleSize {
@@ -580,8 +572,7 @@ struct ResampleTable {
   Op<PixelShuffle> pixel_shuffle;
 };
 
-// ------------------------------------------------------------------------------------------------------------
-// image
+// ---------------------------------------------------------------------------------------------------- image
 
 // A training batch out of the resident pictures: batch[n,y,x,c] = pool[index, top + y, left + (flip ?
 // width-1-x : x), c] / 127.5 - 1.
@@ -599,8 +590,7 @@ struct ImageTable {
   Op<ImageBatch> batch;
 };
 
-// --------------------------------------------------------------------------------------------------------------
-// rng
+// ------------------------------------------------------------------------------------------------------ rng
 
 // Element i is a function of (seed, stream, step, i) alone: kernels/philox.h. The same numbers on every
 // device.
@@ -624,8 +614,7 @@ struct RngTable {
   Op<RandomUniform> uniform;
 };
 
-// ----------------------------------------------------------------------------------------------------------
-// devices
+// -------------------------------------------------------------------------------------------------- devices
 
 enum class Device : uint8_t { cpu, cuda, simt, ref };
 const char* name_of(Device device);

@@ -753,25 +753,24 @@ void run_infer_tiles(const NormInfer& o, Stream& stream) {
 
 // ---- 8 Variants ----------------------------------------------------------------------------------------
 
-template <class T>
-Layer<T> checked(const LayerNormFwd& o) {
+template <class T, class Args>  // LayerNormFwd, LayerNormBwd
+Layer<T> checked(const Args& o) {
   check(o.size);
   check_size(1, 1, o.size.channels, o.size.eps, o.act);
-  GAN_CHECK(o.x && o.y && o.mean && o.rstd);
+  GAN_CHECK(o.x && o.mean && o.rstd);
   GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-  GAN_CHECK(o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "statistics are overwritten");
-  return {o.size.groups, int(o.size.elements()), o.size.channels,
-          o.x.as<T>(),   o.gamma.as<float>(),    o.beta.as<float>(),
-          o.act};
-}
-template <class T>
-Layer<T> checked(const LayerNormBwd& o) {
-  check(o.size);
-  check_size(1, 1, o.size.channels, o.size.eps, o.act);
-  GAN_CHECK(o.x && o.dy && o.mean && o.rstd);
-  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-  return {o.size.groups, int(o.size.elements()), o.size.channels,
-          o.x.as<T>(),   o.gamma.as<float>(),    o.beta.as<float>(),
+  if constexpr (std::is_same_v<Args, LayerNormFwd>) {
+    GAN_CHECK(o.y);
+    GAN_CHECK(o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "statistics are overwritten");
+  } else {
+    GAN_CHECK(o.dy);
+  }
+  return {o.size.groups,
+          int(o.size.elements()),
+          o.size.channels,
+          o.x.template as<T>(),
+          o.gamma.template as<float>(),
+          o.beta.template as<float>(),
           o.act};
 }
 

@@ -2,7 +2,6 @@
 #include "models/replay.h"
 
 #include <algorithm>
-#include <sstream>
 
 #include "models/zoo.h"
 
@@ -31,23 +30,15 @@ Config neutral_config(const std::string& model) {
 constexpr const char* kForeignKeys[] = {"dropout",         "netG", "netD", "r1", "lambda_l1", "lambda_cycle",
                                         "lambda_identity", "gp"};
 
-// The text without lines that switch off what this model has not; one that asks for it is refused.
-std::string without_foreign_keys(const std::string& text, const std::string& file) {
-  std::istringstream lines(text);
-  std::string line, kept;
-  while (std::getline(lines, line)) {
-    const auto word = line.substr(0, line.find_first_of(" \t="));
-    const auto value = line.substr(std::min(line.size(), line.find_first_not_of(" \t=", word.size())));
-    if (std::find(std::begin(kForeignKeys), std::end(kForeignKeys), word) == std::end(kForeignKeys)) {
-      kept += line + "\n";
-    } else if (!value.starts_with("false") && value.find_first_not_of("0. \t\r\"") != value.npos) {
-      fail(Exit::bad_data, "{}: the config asks for {} = {}, which this model cannot replay", file, word,
-           value);
-    } else {
-      kept += "\n";  // errors of later lines keep their line numbers
-    }
-  }
-  return kept;
+// Passes over a key that switches off what this model has not; one that asks for it is refused.
+ForeignKey switched_off(const std::string& file) {
+  return [file](const std::string& key, const std::string& value) {
+    if (std::find(std::begin(kForeignKeys), std::end(kForeignKeys), key) == std::end(kForeignKeys))
+      return false;
+    for (const char* off : {"false", "0", "0.0", "\"\"", "''"})
+      if (value == off) return true;
+    fail(Exit::bad_data, "{}: the config asks for {} = {}, which this model cannot replay", file, key, value);
+  };
 }
 
 }  // namespace
@@ -58,13 +49,12 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
   const auto format = metadata.find("format"), text = metadata.find("config");
   if (format == metadata.end() || format->second != kFormat || text == metadata.end())
     fail(Exit::bad_data, "{}: not a replay file (no format {} with a config in its header)", name, kFormat);
-  const std::string settings = without_foreign_keys(text->second, name);
   Config first;
   Origins origins;
-  read_toml_text(first, settings, name, origins, "replay");
+  read_toml_text(first, text->second, name, origins, "replay", switched_off(name));
   if (first.model.empty()) fail(Exit::bad_data, "{}: the config names no model", name);
   config_ = neutral_config(first.model);
-  read_toml_text(config_, settings, name, origins, "replay");
+  read_toml_text(config_, text->second, name, origins, "replay", switched_off(name));
   find_model(config_.model).check(config_);
   if (config_.n_critic != 1)
     fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,

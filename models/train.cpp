@@ -17,8 +17,7 @@
 
 namespace gan {
 
-// ------------------------------------------------------------------------------------------------------
-// signals
+// -------------------------------------------------------------------------------------------------- signals
 
 namespace {
 
@@ -71,8 +70,7 @@ StepInput planned_input(DeviceContext& context, const Config& c) {
 
 }  // namespace
 
-// ---------------------------------------------------------------------------------------------------------
-// plan
+// ----------------------------------------------------------------------------------------------------- plan
 
 StepPlan plan_step(const Config& config, Device device) {
   DeviceContext context(device, DeviceContext::Mode::plan);
@@ -170,8 +168,7 @@ LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& 
   return loaded;
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// loop
+// ----------------------------------------------------------------------------------------------------- loop
 
 namespace {
 
@@ -213,16 +210,16 @@ std::string first_bad_tensor(Model& model) {
 void print_plan(const Config& config, const Origins& origins, const StepPlan& plan, Device device) {
   const double megabyte = 1 << 20;
   if (config.json) {
-    std::string from;
-    for (const auto& [name, origin] : origins)
-      from += fmt::format("{}{}: {}", from.empty() ? "" : ", ", nlohmann::json(name).dump(),
-                          nlohmann::json(origin).dump());
-    fmt::print(
-        "{{\"config\": {}, \"origins\": {{{}}}, \"device\": \"{}\", \"parameters_G\": {}, \"parameters_D\": "
-        "{}, "
-        "\"memory_bytes\": {}, \"flop_per_step\": {:.0f}, \"operations_per_step\": {}}}\n",
-        to_json(config), from, name_of(device), plan.parameters_g, plan.parameters_d,
-        plan.buffer_bytes + plan.data_bytes + plan.library_bytes, plan.flop, plan.operations);
+    nlohmann::ordered_json line;
+    line["config"] = nlohmann::ordered_json::parse(to_json(config));
+    line["origins"] = origins;
+    line["device"] = name_of(device);
+    line["parameters_G"] = plan.parameters_g;
+    line["parameters_D"] = plan.parameters_d;
+    line["memory_bytes"] = plan.memory_bytes();
+    line["flop_per_step"] = std::llround(plan.flop);
+    line["operations_per_step"] = plan.operations;
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
   for_each_field(config, [&](const Field& field, const auto& value) {
@@ -239,9 +236,8 @@ void print_plan(const Config& config, const Origins& origins, const StepPlan& pl
   fmt::print(
       "memory           {:.0f} MB: {:.0f} weights, moments and activations, {:.0f} pictures, {:.0f} library "
       "and code\n",
-      double(plan.buffer_bytes + plan.data_bytes + plan.library_bytes) / megabyte,
-      double(plan.buffer_bytes) / megabyte, double(plan.data_bytes) / megabyte,
-      double(plan.library_bytes) / megabyte);
+      double(plan.memory_bytes()) / megabyte, double(plan.buffer_bytes) / megabyte,
+      double(plan.data_bytes) / megabyte, double(plan.library_bytes) / megabyte);
   fmt::print("work per step    {:.2f} GFLOP in {} operations\n", plan.flop / 1e9, plan.operations);
 }
 
@@ -271,8 +267,7 @@ class Trainer {
     progress.say(fmt::format("{} on {}{}: {} + {} parameters, {:.1f} GFLOP a step, about {:.0f} MB",
                              config_.model, name_of(chosen.device),
                              chosen.why.empty() ? "" : " (" + chosen.why + ")", plan.parameters_g,
-                             plan.parameters_d, plan.flop / 1e9,
-                             double(plan.buffer_bytes + plan.data_bytes + plan.library_bytes) / (1 << 20)));
+                             plan.parameters_d, plan.flop / 1e9, double(plan.memory_bytes()) / (1 << 20)));
 
     context_ = std::make_unique<DeviceContext>(chosen.device);
     model_ = build_model(*context_, config_);
@@ -428,9 +423,8 @@ class Trainer {
       if (!std::isfinite(value)) {
         progress_->finish();
         fail(Exit::diverged,
-             "diverged: {} is {} at step {}; the first tensor that is not finite is {}. The last checkpoint "
-             "is "
-             "untouched; try a smaller --lr or another --gan-loss",
+             "diverged: {} is {} at step {}; the first tensor that is not finite is {}. "
+             "The last checkpoint is untouched; try a smaller --lr or another --gan-loss",
              name, std::isnan(value) ? "nan" : "infinite", state_.step, first_bad_tensor(*model_));
       }
     return values;

@@ -16,6 +16,7 @@ struct StepPlan {
   size_t library_bytes = 0;  // estimate of what kernels keep besides: re-laid-out weights, scratch, code
   int64_t operations = 0;    // kernel launches per step
   double flop = 0;           // of convolutions and matrix products, per step
+  size_t memory_bytes() const { return buffer_bytes + data_bytes + library_bytes; }
 };
 StepPlan plan_step(const Config& config, Device device);
 

@@ -47,8 +47,7 @@ T read_or(const In& in, int64_t index, T otherwise) {
   return data ? data[index] : otherwise;
 }
 
-// -----------------------------------------------------------------------------------------------------
-// pointwise
+// ------------------------------------------------------------------------------------------------ pointwise
 
 template <class T>
 T sigmoid(T x) {
@@ -155,8 +154,7 @@ void compute(const SumRows& a) {
   }
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// gemm
+// ----------------------------------------------------------------------------------------------------- gemm
 
 template <class T>
 void compute(const Gemm& g) {
@@ -174,8 +172,7 @@ void compute(const Gemm& g) {
     }
 }
 
-// ---------------------------------------------------------------------------------------------------
-// convolution
+// ---------------------------------------------------------------------------------------------- convolution
 
 // Where a row or column of the padded picture lies in the picture itself; -1: in the zero padding.
 inline int source(int position, int length, Padding padding) {
@@ -255,8 +252,7 @@ void compute(const ConvBwdWeight& a) {
   for (int64_t i = 0; i < a.size.w_count(); ++i) store(a.dw, i, dw[i]);
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// norm
+// ----------------------------------------------------------------------------------------------------- norm
 
 inline void check(const NormSize& s) {
   GAN_CHECK(s.segments >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0,
@@ -402,8 +398,7 @@ void compute(const LayerNormBwd& a) {
   }
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// attention
+// ------------------------------------------------------------------------------------------------ attention
 
 // The scores of query `row` (an index over all problems) and their logarithm of sums of exponentials.
 template <class T>
@@ -471,8 +466,7 @@ void compute(const AttentionBwd& a) {
   for (int64_t i = 0; i < s.value_count(); ++i) store(a.dv, i, dv[i]);
 }
 
-// ----------------------------------------------------------------------------------------------------------
-// loss
+// ----------------------------------------------------------------------------------------------------- loss
 
 template <class T>
 struct LossAndSlope {
@@ -561,8 +555,7 @@ void compute(const PixelLoss& a) {
   store(a.value, 0, loss / T(a.count));
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// optim
+// ---------------------------------------------------------------------------------------------------- optim
 
 template <class T>
 void compute(const Adam& a) {
@@ -609,8 +602,7 @@ void compute(const GradNorm& a) {
   values[1] = finite ? 1 : 0;
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// resample
+// ------------------------------------------------------------------------------------------------- resample
 
 // One input of an output along an axis.
 template <class T>
@@ -738,8 +730,7 @@ void compute(const PixelShuffle& a) {
             }
 }
 
-// ---------------------------------------------------------------------------------------------------------
-// image
+// ---------------------------------------------------------------------------------------------------- image
 
 template <class T>
 void compute(const ImageBatch& a) {
@@ -761,8 +752,7 @@ void compute(const ImageBatch& a) {
   }
 }
 
-// -----------------------------------------------------------------------------------------------------------
-// rng
+// ------------------------------------------------------------------------------------------------------ rng
 
 // Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
 template <class T>
