@@ -89,7 +89,7 @@ void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* 
   shared_pages_.resize(shared_bytes / page_bytes);
   if (global_pages_.size() > most_global_pages) {
     global_pages_.clear();
-    last_ = nullptr;
+    near_ = {};
   }
   launch_generation_ = ++generation_;
   knows_.resize(threads_);
@@ -204,11 +204,9 @@ RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
     page = &shared_pages_[(address - shared_) / page_bytes];
   } else {
     const uintptr_t number = address / page_bytes;
-    if (!last_ || number != last_page_) {
-      last_ = &global_pages_[number];
-      last_page_ = number;
-    }
-    page = last_;
+    Near& near = near_[number % near_.size()];
+    if (!near.page || near.number != number) near = {number, &global_pages_[number]};
+    page = near.page;
   }
   const uint64_t current = shared ? generation_ : launch_generation_;
   if (page->generation != current) {
@@ -240,6 +238,8 @@ void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
 
 void RaceDetector::touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now) {
   const bool writes = now.kind != Kind::read;
+  // Again the same, and nothing has come between: a write would have taken the read away.
+  if (!writes && cell.reads[0].is_of_same_time(now)) return;
   const bool both_atomic = now.kind == Kind::atomic && cell.write.kind == Kind::atomic;
   if (cell.write.clock && (cell.write.kind == Kind::async || (!both_atomic && !ordered(cell.write))))
     found(address, shared, cell.write, now);

@@ -13,6 +13,7 @@
 // and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of
 // a grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -67,6 +68,9 @@ class RaceDetector {
     uint32_t place = 0;  // where in the program: encode() in race.cpp
     uint16_t thread = 0;
     Kind kind = Kind::read;
+    bool is_of_same_time(const Access& other) const {
+      return clock == other.clock && thread == other.thread && block == other.block;
+    }
   };
   static constexpr int kept_reads = 3;
   struct Cell {
@@ -99,8 +103,11 @@ class RaceDetector {
 
   std::vector<Page> shared_pages_;
   std::unordered_map<uintptr_t, Page> global_pages_;
-  uintptr_t last_page_ = 0;  // the number of the global page that was used last
-  Page* last_ = nullptr;
+  struct Near {
+    uintptr_t number = 0;
+    Page* page = nullptr;
+  };
+  std::array<Near, 64> near_;  // the pages that were used last, by the end of their numbers
 
   struct Found {
     uintptr_t address;
