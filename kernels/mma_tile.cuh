@@ -28,7 +28,6 @@ struct MmaShape {
   static constexpr int threads = 32 * warps_m * warps_n;
   static constexpr int warp_m = m / warps_m, warp_n = n / warps_n;  // multiples of what mma_tile computes
   static constexpr int stages = 4;
-  static constexpr size_t shared_bytes = size_t{64} * (m + n) * stages;
   static_assert(warp_m % 32 == 0 && warp_n % 32 == 0);
 
   using Sums = FragmentD[warp_m / 32][warp_n / 32][2][4];
@@ -45,16 +44,18 @@ using Operand = std::conditional_t<std::is_same_v<T, float>, tf32, bf16>;
 template <class T, int lines, bool along_k>
 struct StagedTile {
   static constexpr int in_vector = 16 / sizeof(T), k = 64 / sizeof(T);
-  static constexpr int row_vectors = (along_k ? k : lines) / in_vector, bytes = 64 * lines;
+  static constexpr bool by_ldmatrix = along_k || in_vector == 8;  // else by load_transposed()
+  static constexpr int row_bytes = 64 * lines / (along_k ? lines : k) + (by_ldmatrix ? 0 : 32);
+  static constexpr int bytes = row_bytes * (along_k ? lines : k);
 
-  // Where vector number v of a row lies, in bytes. Shared memory has 8 banks of 16 bytes: vectors that one
-  // instruction reads must lie in different ones. So row r has its vectors in the order v ^ s(r), where s
-  //   rows of 4 vectors          takes 4 values, one for every second row: two rows fill the banks
-  //   ldmatrix_transposed        takes 8 values in 8 rows, of each of which it reads the same vector
-  //   float32, transposed        takes 4 values 0, 2, 4, 6: load_transposed() reads 2 neighbours in 4 rows
+  // Where vector number v of a row lies, in bytes. Shared memory has 8 banks of 16 bytes, and the vectors
+  // that one instruction reads should lie in different ones. ldmatrix reads the same vector of 8 rows: row r
+  // has its vectors in the order v ^ s(r), where s takes 8 values, or 4 if a row is half as wide as the
+  // banks. load_transposed() reads the same 2 vectors of 4 rows: rows are longer by 2 vectors than the banks
+  // are wide, which costs memory, but spares it the arithmetic of a swizzle for each single element.
   static __device__ __forceinline__ int offset(int row, int v) {
-    const int s = along_k ? row / 2 % 4 : in_vector == 8 ? row % 8 : row % 4 * 2;
-    return 16 * (row * row_vectors + (v ^ s));
+    const int s = !by_ldmatrix ? 0 : along_k ? row / 2 % 4 : row % 8;
+    return row * row_bytes + 16 * (v ^ s);
   }
 
   // The operands of 16 lines, step by step (a step is 32 bytes of k), in the order of a FragmentA: word w has
@@ -65,7 +66,7 @@ struct StagedTile {
     // The lane's address is that of a row of matrix number lane / 8, which becomes the word of that number.
     const int row = lane % 8, odd = lane / 8 % 2, half = lane / 16;
     if constexpr (along_k) ldmatrix(word, tile + offset(first_line + 8 * odd + row, 2 * step + half));
-    else if constexpr (in_vector == 8)
+    else if constexpr (by_ldmatrix)
       ldmatrix_transposed(word, tile + offset(16 * step + 8 * half + row, first_line / 8 + odd));
     else load_transposed(tile, first_line, step, word);
     if constexpr (in_vector == 4) {
@@ -131,10 +132,12 @@ class StageLoader {
 #pragma unroll
     for (int i = 0; i < Tile::in_vector; ++i) {
       const T* address = source.address(line, position);
-      held.v[i] = address ? *address : T{};
+      if constexpr (sizeof(T) == 4)
+        cp_async<4>(to + 4 * i, address ? address : source.data, address != nullptr);
+      else held.v[i] = address ? *address : T{};
       source.next(line, position);
     }
-    *reinterpret_cast<Vector*>(to) = held;
+    if constexpr (sizeof(T) < 4) *reinterpret_cast<Vector*>(to) = held;
   }
 
   Share share_;
@@ -154,7 +157,6 @@ __device__ void mma_product(const SourceA& a, const SourceB& b, const BlockWork&
   using TileB = typename LoaderB::Tile;
   using Type = Operand<typename Shape::Element>;
   constexpr int stages = Shape::stages, stage_bytes = TileA::bytes + TileB::bytes;
-  static_assert(stages * stage_bytes == Shape::shared_bytes);
   DYNAMIC_SHARED(unsigned char, ring);
 
   const int warp = static_cast<int>(threadIdx.x) / 32;
@@ -188,21 +190,22 @@ __device__ void mma_product(const SourceA& a, const SourceB& b, const BlockWork&
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       FragmentA<Type> a_part[Shape::warp_m / 32][2];
-      FragmentB<Type> b_part[Shape::warp_n / 32][4];
 #pragma unroll
       for (int i = 0; i < Shape::warp_m / 16; ++i)
         TileA::load(a_tile, warp_row + 16 * i, half, a_part[i / 2][i % 2].word);
 #pragma unroll
-      for (int j = 0; j < Shape::warp_n / 16; ++j) {
-        uint32_t word[4];
-        TileB::load(b_tile, warp_column + 16 * j, half, word);
+      for (int j = 0; j < Shape::warp_n / 32; ++j) {
+        FragmentB<Type> b_part[4];
 #pragma unroll
-        for (int w = 0; w < 4; ++w) b_part[j / 2][j % 2 * 2 + w % 2].word[w / 2] = word[w];
+        for (int pair = 0; pair < 2; ++pair) {
+          uint32_t word[4];
+          TileB::load(b_tile, warp_column + 32 * j + 16 * pair, half, word);
+#pragma unroll
+          for (int w = 0; w < 4; ++w) b_part[2 * pair + w % 2].word[w / 2] = word[w];
+        }
+#pragma unroll
+        for (int i = 0; i < Shape::warp_m / 32; ++i) mma_tile(sums[i][j], a_part[i], b_part);
       }
-#pragma unroll
-      for (int i = 0; i < Shape::warp_m / 32; ++i)
-#pragma unroll
-        for (int j = 0; j < Shape::warp_n / 32; ++j) mma_tile(sums[i][j], a_part[i], b_part[j]);
     }
   }
 }
@@ -261,8 +264,10 @@ struct MmaRung {
 
   template <class Shape, class TOut, class Product>
   static void start(dim3 grid, StreamHandle stream, const Product& product, const Target<TOut>& target) {
-    launch(mma_kernel<Shape, TOut, Product>, grid, Shape::threads, Shape::shared_bytes, stream, product,
-           target);
+    using TileA = StagedTile<T, Shape::m, decltype(Product::a)::along_k>;
+    using TileB = StagedTile<T, Shape::n, decltype(Product::b)::along_k>;
+    constexpr size_t ring_bytes = Shape::stages * (TileA::bytes + TileB::bytes);
+    launch(mma_kernel<Shape, TOut, Product>, grid, Shape::threads, ring_bytes, stream, product, target);
   }
 };
 
