@@ -4,8 +4,8 @@
 // Four ideas, in the order in which an element meets them:
 //   stages     asynchronous copies bring the tiles of the next steps of k straight into shared memory while
 //              this step's are multiplied; `stages` pairs of tiles form a ring
-//   swizzle    a tile lies in shared memory as it lies in global memory, its 16-byte vectors permuted within
-//              each row so that neither the copies nor the reads below meet in a bank
+//   swizzle    a tile lies in shared memory as it lies in global memory, line by line or k by k, its 16-byte
+//              vectors permuted within each row so that neither the copies nor the reads below meet in a bank
 //   fragments  a warp reads its operands as the tensor core wants them (ptx.cuh), by ldmatrix; a tile whose
 //              neighbours are lines instead of k's by ldmatrix_transposed
 //   warp tile  each warp computes up to 64 x 64 sums in registers, so a fragment is used up to 4 times
@@ -92,8 +92,9 @@ struct StagedTile {
 
 // ---- global to shared memory --------------------------------------------------------------------------
 
-// Brings one tile after another into a stage. Where a source's neighbours cannot be read 16 bytes at a time
-// (3 channels), they are collected in registers; such layers are the first and the last of a network.
+// Brings one tile after another into a stage, 16 bytes at a time. Where a source's neighbours do not lie so
+// (3 channels: the first and the last layer of a network), float32 elements are copied one by one; bfloat16
+// ones, too small for an asynchronous copy, are collected in registers.
 template <class Shape, int lines, class Source>
 class StageLoader {
  public:
@@ -259,7 +260,7 @@ struct MmaRung {
   using Element = T;
   using Large = MmaShape<T, 128, 128, 2, 2>;
   using Small = MmaShape<T, 64, 64, 2, 2>;
-  using Thin = Small;
+  using Thin = Small;  // a warp tile has 32 columns at least
   static constexpr int neighbours = 16 / sizeof(T);
 
   template <class Shape, class TOut, class Product>
