@@ -2,6 +2,8 @@
 // Google Benchmark; its options work, e.g. --benchmark_filter='fwd/.*/G' --benchmark_min_time=0.2.
 //
 //   bench_kernels --device cpu --batch 16,64
+//   bench_kernels --device cuda --type bf16
+//   GAN_KERNEL=conv2d_fwd=mma_tf32 bench_kernels --device cuda     also the variants that have to be forced
 //
 // A row is operation/variant/layer/batch, with FLOP/s and bytes/s (every input read once, every output
 // written once). Its time runs from the call to the device being idle. A transposed layer (G1 to G5) is the
@@ -64,8 +66,13 @@ struct Problem {
   }
 };
 
-Tensor random_buffer(DeviceContext& context, Shape shape) {
-  return random_normal(context, shape, 1, uint32_t(RandomStream::noise), 0);
+Tensor random_buffer(DeviceContext& context, Shape shape, DType type) {
+  const Tensor numbers = random_normal(context, shape, 1, uint32_t(RandomStream::noise), 0);
+  if (type == numbers.dtype()) return numbers;
+  const Tensor converted(context, shape, type);
+  context.run(context.kernels().pointwise.affine,
+              {.count = numbers.count(), .x = numbers.in(), .y = converted.out()});
+  return converted;
 }
 
 Shape x_shape(const Conv2d& s) { return {s.n, s.h, s.w, s.c}; }
@@ -79,30 +86,30 @@ uint64_t next_weight_version() {
   return ++version;
 }
 
-void fill(Problem<ConvFwd>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, w_shape(s)),
-               Tensor(context, y_shape(s))};
+void fill(Problem<ConvFwd>& p, DeviceContext& context, const Conv2d& s, DType type) {
+  p.buffers = {random_buffer(context, x_shape(s), type), random_buffer(context, w_shape(s), type),
+               Tensor(context, y_shape(s), type)};
   p.args.size = s, p.args.x = p.buffers[0].in(), p.args.w = p.buffers[1].in(), p.args.y = p.buffers[2].out();
   p.args.w_version = next_weight_version();
   p.flop = s.flop();
 }
-void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, y_shape(s)), random_buffer(context, w_shape(s)),
-               Tensor(context, x_shape(s))};
+void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& s, DType type) {
+  p.buffers = {random_buffer(context, y_shape(s), type), random_buffer(context, w_shape(s), type),
+               Tensor(context, x_shape(s), type)};
   p.args.size = s, p.args.dy = p.buffers[0].in(), p.args.w = p.buffers[1].in();
   p.args.dx = p.buffers[2].out(), p.args.w_version = next_weight_version();
   p.flop = s.flop();
 }
-void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, y_shape(s)),
+void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s, DType type) {
+  p.buffers = {random_buffer(context, x_shape(s), type), random_buffer(context, y_shape(s), type),
                Tensor(context, w_shape(s))};
   p.args.size = s, p.args.x = p.buffers[0].in(), p.args.dy = p.buffers[1].in();
   p.args.dw = p.buffers[2].out();
   p.flop = s.flop();
 }
-void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g) {
-  p.buffers = {random_buffer(context, {g.m, g.k}), random_buffer(context, {g.k, g.n}),
-               Tensor(context, {g.m, g.n})};
+void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g, DType type) {
+  p.buffers = {random_buffer(context, {g.m, g.k}, type), random_buffer(context, {g.k, g.n}, type),
+               Tensor(context, {g.m, g.n}, type)};
   p.args.m = g.m, p.args.n = g.n, p.args.k = g.k;
   p.args.transpose_a = g.transpose_a, p.args.transpose_b = g.transpose_b;
   p.args.a = p.buffers[0].in(), p.args.b = p.buffers[1].in(), p.args.c = p.buffers[2].out();
@@ -111,9 +118,9 @@ void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g) {
 
 template <class Args, class Size>
 void time_variant(benchmark::State& state, DeviceContext& context, const Variant<Args>& variant,
-                  const Size& size) {
+                  const Size& size, DType type) {
   Problem<Args> problem;
-  fill(problem, context, size);
+  fill(problem, context, size, type);
   const Memory& memory = context.kernels().memory;
   variant.run(problem.args, context.stream());  // chooses, compiles, warms the caches
   memory.synchronize(context.stream());
@@ -130,21 +137,23 @@ void time_variant(benchmark::State& state, DeviceContext& context, const Variant
 // memory.
 template <class Args, class Size>
 void add_row(DeviceContext& context, const Variant<Args>& variant, const char* layer, int batch,
-             const Size& size) {
+             const Size& size, DType type) {
   DeviceContext plan(context.device(), DeviceContext::Mode::plan);
   Problem<Args> problem;
-  fill(problem, plan, size);
+  fill(problem, plan, size, type);
   if (variant.fits(problem.args)) return;
-  const std::string name = fmt::format("{}/{}/{}/b{}", Args::op, variant.name, layer, batch);
-  benchmark::RegisterBenchmark(
-      name.c_str(),
-      [&context, &variant, size](benchmark::State& state) { time_variant(state, context, variant, size); })
+  const std::string name = fmt::format("{}/{}/{}/b{}{}", Args::op, variant.name, layer, batch,
+                                       type == DType::f32 ? "" : std::string("/") + name_of(type));
+  benchmark::RegisterBenchmark(name.c_str(),
+                               [&context, &variant, size, type](benchmark::State& state) {
+                                 time_variant(state, context, variant, size, type);
+                               })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);
 }
 
 // Walks the device's tables, so a new variant needs no line here.
-void add_rows(DeviceContext& context, const std::vector<int>& batches) {
+void add_rows(DeviceContext& context, const std::vector<int>& batches, DType type) {
   for_each_op(context.kernels(), [&](const char*, const auto& op) {
     using Args = typename std::decay_t<decltype(op)>::Arguments;
     for (const auto& variant : op.variants)
@@ -154,12 +163,12 @@ void add_rows(DeviceContext& context, const std::vector<int>& batches) {
             size.n = batch;
             size.oh = Conv2d::out_size(size.h, size.kh, size.sh, size.ph, size.dh);
             size.ow = Conv2d::out_size(size.w, size.kw, size.sw, size.pw, size.dw);
-            add_row(context, variant, name, batch, size);
+            add_row(context, variant, name, batch, size, type);
           }
         } else if constexpr (std::is_same_v<Args, Gemm>) {
           for (GemmLayer layer : gemm_layers) {
             (layer.m ? layer.k : layer.m) = batch;
-            add_row(context, variant, layer.name, batch, layer);
+            add_row(context, variant, layer.name, batch, layer, type);
           }
         }
       }
@@ -169,20 +178,23 @@ void add_rows(DeviceContext& context, const std::vector<int>& batches) {
 int run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv, [] {
     fmt::print(
-        "bench_kernels [--device cpu|cuda|simt|ref] [--batch N,N,...] [--benchmark_filter=REGEX]\n"
+        "bench_kernels [--device cpu|cuda|simt|ref] [--batch N,N,...] [--type f32|bf16]\n"
+        "              [--benchmark_filter=REGEX]\n"
         "  and the other --benchmark_ options: --benchmark_min_time=SECONDS, --benchmark_format=json,\n"
         "  --benchmark_repetitions=N, --benchmark_list_tests\n");
   });  // takes its own options out
-  std::string device = "cpu";
+  std::string device = "cpu", type = "f32";
   std::vector<int> batches{16};
   CLI::App app("Times every variant of convolutions and matrix products; --benchmark_* options as well.");
   app.add_option("--device", device, "cpu, cuda, simt, ref or auto");
   app.add_option("--batch", batches, "batch sizes, separated by commas")
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
+  app.add_option("--type", type, "of activations and weights: f32 or bf16")
+      ->check(CLI::IsMember({"f32", "bf16"}));
   CLI11_PARSE(app, argc, argv);
   DeviceContext context(choose_device(device).device);
-  add_rows(context, batches);
+  add_rows(context, batches, type == "bf16" ? DType::bf16 : DType::f32);
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
   return 0;

@@ -6,10 +6,10 @@
 
 namespace gan::GAN_GPU {
 
-// Whether rows of `row_length` elements that start at `address` can all be read four at a time.
+// Whether rows of `row_length` elements that start at `address` can all be read `neighbours` at a time.
 template <class T>
-bool aligned_for_4(const T* address, int row_length) {
-  return reinterpret_cast<uintptr_t>(address) % (4 * sizeof(T)) == 0 && row_length % 4 == 0;
+bool aligned_rows(const T* address, int row_length, int neighbours) {
+  return reinterpret_cast<uintptr_t>(address) % (neighbours * sizeof(T)) == 0 && row_length % neighbours == 0;
 }
 
 // out[index] = act(sum + bias[column]), or the same added to out[index].
@@ -62,7 +62,7 @@ Epilogue<T> make_epilogue(const Out& out, const In& bias, const Activation& act,
                                : act.kind == Act::leaky_relu ? float(act.slope)
                                                              : 1.0f;
   return {address,        bias.as<float>(),    act,
-          negative_slope, out.acc == Acc::add, aligned_for_4(address, columns)};
+          negative_slope, out.acc == Acc::add, aligned_rows(address, columns, 4)};
 }
 
 // The epilogue as a pass of its own, for sums that a library has already put into (or added to) the output.

@@ -2,8 +2,9 @@
 //
 // All of them are sums  out(row, column) = sum over k of A(row, k) * B(k, column)  and differ only in where
 // the elements of A and B lie in memory. So the product is written once, and a "source" says where: a plain
-// matrix (below), or the patches of a picture (conv/2_tiled.cu). Read: TileShape, TileLoader (global to
-// shared memory), tile_product (the inner loop), tiled_kernel (one block), run_tiled (the host side).
+// matrix (below), or the patches of a picture (conv/implicit.cuh). Read: TileShape, sources, TileLoader
+// (global to shared memory), tile_product (the inner loop), tiled_kernel (one block), run_product (the host
+// side). mma_tile.cuh has the same product on tensor cores; sources, splits of k and host side are these.
 #pragma once
 #include "kernels/epilogue.cuh"
 
@@ -23,45 +24,142 @@ using LargeTile = TileShape<128, 128, 16, 8, 8>;  // where it leaves enough bloc
 using SmallTile = TileShape<64, 64, 16, 4, 4>;
 using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that ends in 1 or 3 channels
 
-// ---- global to shared memory --------------------------------------------------------------------------
+// ---- where elements lie ---------------------------------------------------------------------------------
 
 // A line is a row of A or a column of B. A source describes one of the two matrices:
-//   along_k                 whether the neighbour in memory is the next k (else it is the next line)
-//   Line line(i)            what is worth keeping about line i (along_k), or about lines i..i+3
-//   Position position(k)    what is worth keeping about k
-//   advance(position, step) moves on by step
-//   load(line, position)    the 4 neighbours in memory from there; 0 for those outside of the matrix
-//
-// A thread's share of a tile is `vectors` such 4-neighbour loads, always of the same lines: indices that need
-// divisions are computed once, before the loop. fetch() starts the loads into registers and moves on by one
-// tile; store() puts them into shared memory, transposed if need be, so that the inner loop finds
-// neighbouring lines side by side.
-template <class Shape, int lines, class Source>
-class TileLoader {
- public:
-  static constexpr int padded = lines + 4;  // spreads transposed stores over banks, keeps 16-byte alignment
+//   Element                  the type in memory
+//   data                     where its memory begins
+//   along_k                  whether the neighbour in memory is the next k (else it is the next line)
+//   vector                   whether each aligned group of neighbours can be read at once
+//   Line line(i)             what is worth keeping about line i
+//   Position position(k)     what is worth keeping about k
+//   advance(position, step)  moves on by step
+//   address(line, position)  where that element lies; null: it is outside of the matrix, 0
+//   next(line, position)     moves on to the neighbour in memory
 
-  __device__ TileLoader(const Source& source, int first_line, int first_k) : source_(source) {
+// Source: a dense matrix of lines x depth, the k of a line side by side.
+template <class T>
+struct MatrixAlongK {
+  static constexpr bool along_k = true;
+  using Element = T;
+  using Line = const T*;  // null: outside
+  using Position = int;   // k
+  const T* data;          // (lines, depth)
+  int lines, depth;
+  bool vector;
+
+  __device__ Line line(int i) const { return i < lines ? data + int64_t{i} * depth : nullptr; }
+  __device__ Position position(int k) const { return k; }
+  __device__ void advance(Position& k, int step) const { k += step; }
+  __device__ const T* address(Line line, Position k) const { return line && k < depth ? line + k : nullptr; }
+  __device__ void next(Line&, Position& k) const { ++k; }
+};
+
+// Source: a dense matrix of depth x lines, the lines of a k side by side.
+template <class T>
+struct MatrixAlongLines {
+  static constexpr bool along_k = false;
+  using Element = T;
+  using Line = int;
+  using Position = int;  // k
+  const T* data;         // (depth, lines)
+  int lines, depth;
+  bool vector;
+
+  __device__ Line line(int i) const { return i; }
+  __device__ Position position(int k) const { return k; }
+  __device__ void advance(Position& k, int step) const { k += step; }
+  __device__ const T* address(Line i, Position k) const {
+    return k < depth && i < lines ? data + int64_t{k} * lines + i : nullptr;
+  }
+  __device__ void next(Line& i, Position&) const { ++i; }
+};
+
+// What a thread reads of each tile: `vectors` groups of `neighbours`, always of the same lines, so that
+// indices that need divisions are computed once, before the loop.
+template <class Shape, int lines, int neighbours, class Source>
+class ThreadShare {
+ public:
+  static constexpr bool along_k = Source::along_k;
+  static constexpr int all_vectors = lines * Shape::k / neighbours;
+  static constexpr int vectors = ceil_div(all_vectors, Shape::threads);
+
+  __device__ ThreadShare(const Source& source, int first_line, int first_k) : source_(source) {
 #pragma unroll
     for (int v = 0; v < kept_lines; ++v) lines_[v] = source_.line(first_line + line_in_tile(v));
 #pragma unroll
     for (int v = 0; v < kept_positions; ++v) positions_[v] = source_.position(first_k + k_in_tile(v));
   }
+  // The next tile of k.
+  __device__ void advance() {
+#pragma unroll
+    for (int v = 0; v < kept_positions; ++v) source_.advance(positions_[v], Shape::k);
+  }
+  __device__ const Source& source() const { return source_; }
+  __device__ const typename Source::Line& line(int v) const { return lines_[along_k ? v : 0]; }
+  __device__ const typename Source::Position& position(int v) const { return positions_[along_k ? 0 : v]; }
+
+  static __device__ bool active(int v) {
+    return all_vectors % Shape::threads == 0 || thread() + v * Shape::threads < all_vectors;
+  }
+  static __device__ int line_in_tile(int v) { return along_k ? across(v) : along(); }
+  static __device__ int k_in_tile(int v) { return along_k ? along() : across(v); }
+
+ private:
+  static constexpr int kept_lines = along_k ? vectors : 1, kept_positions = along_k ? 1 : vectors;
+  static constexpr int run = (along_k ? Shape::k : lines) / neighbours;  // vectors side by side in memory
+  static_assert(Shape::threads % run == 0, "all vectors of a thread are at the same place of their run");
+
+  static __device__ int along() { return neighbours * (thread() % run); }
+  static __device__ int across(int v) { return thread() / run + v * (Shape::threads / run); }
+  static __device__ int thread() { return static_cast<int>(threadIdx.x); }
+
+  const Source& source_;
+  typename Source::Line lines_[kept_lines];
+  typename Source::Position positions_[kept_positions];
+};
+
+// ---- global to shared memory --------------------------------------------------------------------------
+
+template <class Source>
+__device__ __forceinline__ Four load_neighbours(const Source& source, typename Source::Line line,
+                                                typename Source::Position position) {
+  Four result = {};
+  if (source.vector) {
+    const auto* address = source.address(line, position);
+    return address ? load_four(address) : result;
+  }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    if (const auto* address = source.address(line, position)) result.v[i] = to_float(*address);
+    source.next(line, position);
+  }
+  return result;
+}
+
+// fetch() starts a thread's loads into registers and moves on by one tile; store() puts them into shared
+// memory, transposed if need be, so that the inner loop finds neighbouring lines side by side.
+template <class Shape, int lines, class Source>
+class TileLoader {
+ public:
+  static constexpr int padded = lines + 4;  // spreads transposed stores over banks, keeps 16-byte alignment
+
+  __device__ TileLoader(const Source& source, int first_line, int first_k)
+      : share_(source, first_line, first_k) {}
 
   __device__ void fetch() {
 #pragma unroll
-    for (int v = 0; v < vectors; ++v)
-      if (active(v)) held_[v] = source_.load(lines_[along_k ? v : 0], positions_[along_k ? 0 : v]);
-#pragma unroll
-    for (int v = 0; v < kept_positions; ++v) source_.advance(positions_[v], Shape::k);
+    for (int v = 0; v < Share::vectors; ++v)
+      if (Share::active(v)) held_[v] = load_neighbours(share_.source(), share_.line(v), share_.position(v));
+    share_.advance();
   }
 
   __device__ void store(float (&tile)[Shape::k][padded]) const {
 #pragma unroll
-    for (int v = 0; v < vectors; ++v) {
-      if (!active(v)) continue;
-      const int line = line_in_tile(v), k = k_in_tile(v);
-      if constexpr (along_k) {
+    for (int v = 0; v < Share::vectors; ++v) {
+      if (!Share::active(v)) continue;
+      const int line = Share::line_in_tile(v), k = Share::k_in_tile(v);
+      if constexpr (Source::along_k) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) tile[k + i][line] = held_[v].v[i];
       } else {
@@ -71,77 +169,9 @@ class TileLoader {
   }
 
  private:
-  static constexpr bool along_k = Source::along_k;
-  static constexpr int all_vectors = lines * Shape::k / 4;
-  static constexpr int vectors = ceil_div(all_vectors, Shape::threads);
-  static constexpr int kept_lines = along_k ? vectors : 1, kept_positions = along_k ? 1 : vectors;
-  static constexpr int run = (along_k ? Shape::k : lines) / 4;  // vectors that are neighbours in memory
-  static_assert(Shape::threads % run == 0, "all vectors of a thread are at the same place of their run");
-
-  static __device__ bool active(int v) {
-    return all_vectors % Shape::threads == 0 || thread() + v * Shape::threads < all_vectors;
-  }
-  static __device__ int line_in_tile(int v) { return along_k ? across(v) : along(); }
-  static __device__ int k_in_tile(int v) { return along_k ? along() : across(v); }
-  static __device__ int along() { return 4 * (thread() % run); }
-  static __device__ int across(int v) { return thread() / run + v * (Shape::threads / run); }
-  static __device__ int thread() { return static_cast<int>(threadIdx.x); }
-
-  const Source& source_;
-  typename Source::Line lines_[kept_lines];
-  typename Source::Position positions_[kept_positions];
-  Four held_[vectors] = {};
-};
-
-// Source: a dense matrix of lines x depth, the k of a line side by side.
-template <class T>
-struct MatrixAlongK {
-  static constexpr bool along_k = true;
-  const T* data;  // (lines, depth)
-  int lines, depth;
-  bool vector;  // aligned_for_4(data, depth)
-
-  using Line = const T*;  // null: outside
-  using Position = int;   // k
-
-  __device__ Line line(int i) const { return i < lines ? data + int64_t{i} * depth : nullptr; }
-  __device__ Position position(int k) const { return k; }
-  __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ Four load(Line line, Position k) const {
-    Four result = {};
-    if (!line || k >= depth) return result;
-    if (vector) return load_four(line + k);
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      if (k + i < depth) result.v[i] = to_float(line[k + i]);
-    return result;
-  }
-};
-
-// Source: a dense matrix of depth x lines, the lines of a k side by side.
-template <class T>
-struct MatrixAlongLines {
-  static constexpr bool along_k = false;
-  const T* data;  // (depth, lines)
-  int lines, depth;
-  bool vector;  // aligned_for_4(data, lines)
-
-  using Line = int;      // the first of 4 lines
-  using Position = int;  // k
-
-  __device__ Line line(int i) const { return i; }
-  __device__ Position position(int k) const { return k; }
-  __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ Four load(Line first, Position k) const {
-    Four result = {};
-    if (k >= depth || first >= lines) return result;
-    const T* row = data + int64_t{k} * lines;
-    if (vector) return load_four(row + first);
-#pragma unroll
-    for (int i = 0; i < 4; ++i)
-      if (first + i < lines) result.v[i] = to_float(row[first + i]);
-    return result;
-  }
+  using Share = ThreadShare<Shape, lines, 4, Source>;
+  Share share_;
+  Four held_[Share::vectors] = {};
 };
 
 // ---- the product of one tile --------------------------------------------------------------------------
@@ -237,21 +267,27 @@ struct Target {
 //   rows, columns, depth    the sizes of the product
 //   row_start(row)          where a row of the output begins, in elements
 //   choose_part(part)       narrows the product to one of several that fill one output (most have one part)
+
+// What one block computes: the outputs from (first_row, first_column) on, `steps` tiles of k from first_k on.
+struct BlockWork {
+  int split, first_row, first_column, first_k, steps;
+};
+template <class Shape, class Product>
+__device__ BlockWork work_of_block(Product& product, int splits) {
+  const int part = static_cast<int>(blockIdx.z) / splits, split = static_cast<int>(blockIdx.z) % splits;
+  product.choose_part(part);
+  const int all_steps = ceil_div(product.depth, Shape::k), steps_per_split = ceil_div(all_steps, splits);
+  const int first_step = min(split * steps_per_split, all_steps);
+  return {split, static_cast<int>(blockIdx.x) * Shape::m, static_cast<int>(blockIdx.y) * Shape::n,
+          first_step * Shape::k, min(steps_per_split, all_steps - first_step)};
+}
+
 template <class Shape, class T, class Product>
 __global__ void __launch_bounds__(Shape::threads) tiled_kernel(Product product, Target<T> target) {
-  const int part = static_cast<int>(blockIdx.z) / target.splits;
-  const int split = static_cast<int>(blockIdx.z) % target.splits;
-  product.choose_part(part);
-  const int first_row = static_cast<int>(blockIdx.x) * Shape::m;
-  const int first_column = static_cast<int>(blockIdx.y) * Shape::n;
+  const auto [split, first_row, first_column, first_k, steps] = work_of_block<Shape>(product, target.splits);
   if (first_row >= product.rows) return;  // the whole block: parts differ in size
-
-  const int all_steps = ceil_div(product.depth, Shape::k),
-            steps_per_split = ceil_div(all_steps, target.splits);
-  const int first_step = min(split * steps_per_split, all_steps);
-  const int steps = min(steps_per_split, all_steps - first_step);
   float sums[Shape::thread_m][Shape::thread_n];
-  tile_product<Shape>(product.a, product.b, first_row, first_column, first_step * Shape::k, steps, sums);
+  tile_product<Shape>(product.a, product.b, first_row, first_column, first_k, steps, sums);
 
   constexpr int peers_m = Shape::m / Shape::thread_m, peers_n = Shape::threads_n;
   const int thread = static_cast<int>(threadIdx.x);
@@ -282,6 +318,21 @@ __global__ void add_partials(const float* partials, int splits, int64_t count, i
 
 // ---- the host side ------------------------------------------------------------------------------------
 
+// A way of computing products: this one, or MmaRung of mma_tile.cuh. Elements are of type T.
+template <class T>
+struct TiledRung {
+  using Element = T;
+  using Large = LargeTile;
+  using Small = SmallTile;
+  using Thin = ThinTile;
+  static constexpr int neighbours = 4;  // that a source's `vector` speaks of
+
+  template <class Shape, class TOut, class Product>
+  static void start(dim3 grid, StreamHandle stream, const Product& product, const Target<TOut>& target) {
+    launch(tiled_kernel<Shape, TOut, Product>, grid, Shape::threads, 0, stream, product, target);
+  }
+};
+
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
 // device model.
 struct TilePlan {
@@ -290,58 +341,58 @@ struct TilePlan {
 };
 
 // rows: of the largest part. depth: of the deepest part.
-inline TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count) {
+template <class Rung>
+TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count) {
+  using Large = typename Rung::Large;
+  using Small = typename Rung::Small;
+  using Thin = typename Rung::Thin;
   constexpr int enough_blocks = 264;      // two for each multiprocessor of a large GPU
   constexpr int min_steps_per_split = 8;  // below this, writing and adding partial sums costs more
   constexpr int64_t max_partials = int64_t{1} << 24;  // 64 MB of scratch
   GAN_CHECK(rows < INT32_MAX - 1024 && columns < INT32_MAX - 1024 && depth < INT32_MAX - 1024,
             "a product of {} x {} x {} is too large", rows, columns, depth);
-  TilePlan plan{TilePlan::Shape::small, ceil_div(rows, SmallTile::m), ceil_div(columns, SmallTile::n), parts,
-                1};
-  const int64_t large_blocks =
-      int64_t{ceil_div(rows, LargeTile::m)} * ceil_div(columns, LargeTile::n) * parts;
-  if (columns <= ThinTile::n) {
-    plan = {TilePlan::Shape::thin, ceil_div(rows, ThinTile::m), 1, parts, 1};
-  } else if (columns > SmallTile::n && large_blocks >= enough_blocks / 2) {
-    plan = {TilePlan::Shape::large, ceil_div(rows, LargeTile::m), ceil_div(columns, LargeTile::n), parts, 1};
+  TilePlan plan{TilePlan::Shape::small, ceil_div(rows, Small::m), ceil_div(columns, Small::n), parts, 1};
+  const int64_t large_blocks = int64_t{ceil_div(rows, Large::m)} * ceil_div(columns, Large::n) * parts;
+  if (columns <= Thin::n) {
+    plan = {TilePlan::Shape::thin, ceil_div(rows, Thin::m), 1, parts, 1};
+  } else if (columns > Small::n && large_blocks >= enough_blocks / 2) {
+    plan = {TilePlan::Shape::large, ceil_div(rows, Large::m), ceil_div(columns, Large::n), parts, 1};
   }
-  static_assert(LargeTile::k == SmallTile::k && SmallTile::k == ThinTile::k);
+  static_assert(Large::k == Small::k && Small::k == Thin::k);
   const int64_t blocks = int64_t{plan.row_tiles} * plan.column_tiles * parts;
   const int64_t wanted =
       std::min<int64_t>({ceil_div(int64_t{enough_blocks}, blocks),
-                         ceil_div(depth, SmallTile::k) / min_steps_per_split, max_partials / count});
+                         ceil_div(depth, Small::k) / min_steps_per_split, max_partials / count});
   plan.splits = static_cast<int>(std::max<int64_t>(1, wanted));
   return plan;
 }
 
 // Launches the blocks of a plan. partials: as in Target.
-template <class T, class Product>
+template <class Rung, class T, class Product>
 void launch_tiles(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, float* partials,
                   int64_t count, StreamHandle stream) {
   const dim3 grid(plan.row_tiles, plan.column_tiles, plan.parts * plan.splits);
   const Target<T> target{epilogue, partials, count, plan.splits};
   switch (plan.shape) {
     case TilePlan::Shape::large:
-      return launch(tiled_kernel<LargeTile, T, Product>, grid, LargeTile::threads, 0, stream, product,
-                    target);
+      return Rung::template start<typename Rung::Large>(grid, stream, product, target);
     case TilePlan::Shape::small:
-      return launch(tiled_kernel<SmallTile, T, Product>, grid, SmallTile::threads, 0, stream, product,
-                    target);
+      return Rung::template start<typename Rung::Small>(grid, stream, product, target);
     case TilePlan::Shape::thin:
-      return launch(tiled_kernel<ThinTile, T, Product>, grid, ThinTile::threads, 0, stream, product, target);
+      return Rung::template start<typename Rung::Thin>(grid, stream, product, target);
   }
 }
 
 // Computes the product into epilogue.out, which has `count` elements: in one launch, or in two when k is
 // split.
-template <class T, class Product>
-void run_tiled(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, int64_t count,
-               Stream& stream) {
+template <class Rung, class T, class Product>
+void run_product(const TilePlan& plan, const Product& product, const Epilogue<T>& epilogue, int64_t count,
+                 Stream& stream) {
   const auto handle = handle_of(stream);
   if (plan.splits == 1 && epilogue.is_piecewise_linear())
-    return launch_tiles(plan, product, epilogue, nullptr, count, handle);
+    return launch_tiles<Rung>(plan, product, epilogue, nullptr, count, handle);
   auto* partials = static_cast<float*>(stream.scratch(sizeof(float) * count * plan.splits));
-  launch_tiles(plan, product, epilogue, partials, count, handle);
+  launch_tiles<Rung>(plan, product, epilogue, partials, count, handle);
   launch(add_partials<T>, grid_for(count), block_threads, 0, handle, partials, plan.splits, count,
          product.columns, epilogue);
 }

@@ -30,7 +30,7 @@ void release_scratch(Stream& stream) noexcept;
 template <class Args>
 struct Variant {
   const char* name;    // the technique: "naive", "tiled", "onednn", "cublas", ...
-  const char* dtypes;  // "f32", "f32 bf16", "f64"
+  const char* dtypes;  // words: "f32", "f32 bf16", "f64"; "tf32" computes in tf32 on float32 buffers
   const char* where;   // where it fits, in words: "any size", "channels a multiple of 4", ...
   // Null when the arguments can be computed this way, else the reason in words. Pure: looks at sizes and
   // types only.

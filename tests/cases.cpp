@@ -255,6 +255,17 @@ const std::vector<Case<Gemm>>& cases() {
           add(m, n, k, ta, tb, tb, no_act, Acc::add);
         }
     for (const Activation& act : activations) add(9, 20, 6, false, true, true, act, Acc::set);
+    for (bool ta : {false, true})
+      for (bool tb : {false, true}) {
+        // k in several splits, each of several stages.
+        add(66, 24, 544, ta, tb, tb, no_act, Acc::set);
+        add(9, 70, 529, ta, tb, ta, leaky, Acc::set);
+        Case<Gemm>& c = add(66, 72, 40, ta, tb, ta, ta ? leaky : no_act, ta ? Acc::set : Acc::add);
+        c.name += " to float32";  // from bfloat16 matrices in bfloat16 runs
+        c.ports.back().kind = Kind::f32;
+        // The largest tiles are for products that fill a GPU.
+        add(1409, 1416, 40, ta, tb, false, no_act, Acc::set).real_width = true;
+      }
     add(64, 1024, 784, false, true, true, leaky, Acc::set).real_width = true;  // the layers of an MLP GAN
     add(64, 784, 1024, false, false, false, no_act, Acc::set).real_width = true;
     add(1024, 784, 64, true, false, false, no_act, Acc::add).real_width = true;
@@ -284,10 +295,12 @@ const ConvSize conv_sizes[] = {
     {"3x3 from 64 to 1",    {.n = 1, .h = 5, .w = 4, .c = 64, .k = 1, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
     {"3x3 from 64 to 64",   {.n = 1, .h = 8, .w = 8, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
     {"3x3 ragged tiles",    {.n = 3, .h = 11, .w = 13, .c = 33, .k = 65, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
+    {"3x3 many pixels",     {.n = 2, .h = 17, .w = 19, .c = 8, .k = 16, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
     {"3x3 no padding",      {.n = 1, .h = 3, .w = 3, .c = 4, .k = 8, .kh = 3, .kw = 3}},
     {"3x3 stride 2",        {.n = 2, .h = 9, .w = 8, .c = 3, .k = 6, .kh = 3, .kw = 3, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
     {"4x4 stride 2",        {.n = 2, .h = 8, .w = 8, .c = 3, .k = 16, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
     {"4x4 stride 2 odd",    {.n = 1, .h = 9, .w = 7, .c = 16, .k = 20, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
+    {"4x4 stride 2 several tiles", {.n = 2, .h = 18, .w = 14, .c = 24, .k = 72, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
     {"4x4 to one pixel",    {.n = 3, .h = 4, .w = 4, .c = 32, .k = 1, .kh = 4, .kw = 4}},
     {"4x4 pad 1",           {.n = 1, .h = 6, .w = 7, .c = 8, .k = 4, .kh = 4, .kw = 4, .ph = 1, .pw = 1}},
     {"2x2 stride 3",        {.n = 1, .h = 10, .w = 12, .c = 3, .k = 4, .kh = 2, .kw = 2, .sh = 3, .sw = 3}},
@@ -313,6 +326,7 @@ const ConvSize conv_sizes[] = {
     {"dcgan 256 to 512",    {.n = 2, .h = 8, .w = 8, .c = 256, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     {"dcgan 512 to 1",      {.n = 4, .h = 4, .w = 4, .c = 512, .k = 1, .kh = 4, .kw = 4}, true},
     {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, true},
+    {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, true},
 };
 // clang-format on

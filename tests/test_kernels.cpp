@@ -51,13 +51,40 @@ double largest_difference(const Values& a, const Values& b, double limit = HUGE_
   return largest;
 }
 
-// What the outputs of a case should be, by port; computed once for all devices and variants.
+// What a variant computes on, a word of its `dtypes`. tf32: float32 buffers, whose numbers the variant rounds
+// to 10 bits of mantissa before it multiplies them.
+enum class Numbers { f32, tf32, bf16 };
+
+bool computes_on(const char* dtypes, Numbers numbers) {
+  const std::string words = fmt::format(" {} ", dtypes);
+  const auto has = [&](const char* word) { return words.find(fmt::format(" {} ", word)) != words.npos; };
+  switch (numbers) {
+    case Numbers::f32: return has("f32") || has("f64");
+    case Numbers::tf32: return has("tf32");
+    case Numbers::bf16: return has("bf16");
+  }
+  return false;
+}
+
+// The nearest tf32, ties away from zero, as the instruction rounds.
+double rounded_to_tf32(double value) {
+  int exponent = 0;
+  const double mantissa = std::frexp(value, &exponent);  // its leading 11 bits are kept
+  return std::ldexp(std::round(std::ldexp(mantissa, 11)), exponent - 11);
+}
+
+// What the outputs of a case should be, by port; computed once for all devices and variants. A variant that
+// works on tf32 is compared with the same float64 computation on factors rounded to tf32, within float32's
+// tolerance: so it must round, to nearest, nothing but the factors, and only once.
 template <class Args>
-const std::vector<Expected>& expected(const Case<Args>& c, const std::vector<Values>& initial,
-                                      bool bfloat16) {
-  static std::map<std::pair<const Case<Args>*, bool>, std::vector<Expected>> known;
-  auto [entry, is_new] = known.try_emplace({&c, bfloat16});
+const std::vector<Expected>& expected(const Case<Args>& c, std::vector<Values> initial, Numbers numbers) {
+  static std::map<std::pair<const Case<Args>*, Numbers>, std::vector<Expected>> known;
+  auto [entry, is_new] = known.try_emplace({&c, numbers});
   if (!is_new) return entry->second;
+  if (numbers == Numbers::tf32)
+    for (size_t p = 0; p < c.ports.size(); ++p)
+      if (c.ports[p].input && c.ports[p].kind == Kind::value)
+        for (double& value : initial[p]) value = rounded_to_tf32(value);
   const auto exact = compute_on_host<double>(c, initial, float64_run);
   const auto plain = compute_on_host<float>(c, initial, float32_run);
   for (size_t p = 0; p < c.ports.size(); ++p)
@@ -108,9 +135,10 @@ Tally tallies[4];  // by device
 // One case by one variant. Returns what is wrong, or nothing.
 template <class Args>
 std::string check_case(const Backend& backend, const Variant<Args>& variant, const Case<Args>& c,
-                       bool bfloat16, Tally& tally) {
-  const Storage storage = backend.device == Device::ref ? float64_run : bfloat16 ? bfloat16_run : float32_run;
-  const auto initial = contents(c, bfloat16 ? bfloat16_run : float32_run);
+                       Numbers numbers, Tally& tally) {
+  const Storage stored = numbers == Numbers::bf16 ? bfloat16_run : float32_run;
+  const Storage storage = backend.device == Device::ref ? float64_run : stored;
+  const auto initial = contents(c, stored);
   TestStream stream(backend);
   std::string report;
   std::vector<Bytes> first;
@@ -135,7 +163,7 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
     std::vector<Bytes> outputs = bound.outputs(report);
     if (!stream.scratch_intact()) report += "  written outside of the scratch memory\n";
     if (run == 0) {
-      const auto& want = expected(c, initial, bfloat16);
+      const auto& want = expected(c, initial, numbers);
       for (size_t p = 0; p < c.ports.size(); ++p) {
         const DType type = storage.of(c.ports[p].kind);
         if (c.ports[p].output)
@@ -158,29 +186,31 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
   CHECK_MESSAGE(!cases<Args>().empty(), "no case for ", Args::op);
   if (op.variants.empty()) tally.lacking += std::string(" ") + Args::op;
   for (const Variant<Args>& variant : op.variants) {
-    const bool stores_bf16 = std::string(variant.dtypes).find("bf16") != std::string::npos;
-    for (bool bfloat16 : {false, true}) {
-      if (bfloat16 && !stores_bf16) continue;
+    force_variants(fmt::format("{}={}", Args::op, variant.name));  // some fit only then
+    for (const Numbers numbers : {Numbers::f32, Numbers::tf32, Numbers::bf16}) {
+      if (!computes_on(variant.dtypes, numbers)) continue;
+      const char* const name = numbers == Numbers::bf16 ? " bf16" : "";
       const int cases_before = tally.cases;
       int failures = 0;
       for (const Case<Args>& c : cases<Args>()) {
         // The naive rung of several is too slow for full widths and proves nothing there.
         const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
         if (c.real_width && (naive || !run_real_widths)) continue;
-        const std::string report = check_case(backend, variant, c, bfloat16, tally);
+        const std::string report = check_case(backend, variant, c, numbers, tally);
         // The first failures tell the story; the rest are counted.
         if (!report.empty() && ++failures <= 5)
           ADD_FAIL_CHECK_AT(__FILE__, __LINE__,
                             fmt::format("{} {} {}{}: case \"{}\"\n{}", gan::name_of(backend.device), Args::op,
-                                        variant.name, bfloat16 ? " bf16" : "", c.name, report));
+                                        variant.name, name, c.name, report));
       }
       CHECK_MESSAGE(failures == 0, fmt::format("{} {} {}: {} cases failed", gan::name_of(backend.device),
                                                Args::op, variant.name, failures));
       CHECK_MESSAGE(tally.cases > cases_before,
                     fmt::format("{} {} {}{} fits no case of the table", gan::name_of(backend.device),
-                                Args::op, variant.name, bfloat16 ? " bf16" : ""));
+                                Args::op, variant.name, name));
     }
   }
+  force_variants("");
 }
 
 void check_device(Device device) {

@@ -2,9 +2,12 @@
 //
 // Ladder: 1_naive.cu  the formula, one thread (or warp) per result
 //         2_tiled.cu  implicit matrix product on tiles in shared memory and registers
+//         3_mma.cu    the same product on tensor cores: mma_bf16 on bfloat16, mma_tf32 on float32 (only when
+//                     asked for by name)
 //         cudnn       NVIDIA's library, to compare with: only when asked for by name (CUDA builds only)
 // All sums are float32, whatever the storage type.
 #include "kernels/conv/conv.cuh"
+#include "kernels/mma_tile.cuh"
 #if defined(__CUDACC__)
 #include "kernels/cuda_libraries.h"
 #endif
@@ -32,6 +35,18 @@ const char* fits_tiled(const Args& args) {
   if (int64_t{args.size.sh} * args.size.sw > 64)
     return "the stride is too large";  // one part for each remainder
   return nullptr;
+}
+
+template <class Args>
+const char* fits_mma_bf16(const Args& args) {
+  return type_of(args) == DType::bf16 ? fits_tiled(args) : "the activations must be bfloat16";
+}
+
+template <class Args>
+const char* fits_mma_tf32(const Args& args) {
+  if (type_of(args) != DType::f32) return "the activations must be float32";
+  if (const char* reason = fits_tiled(args)) return reason;
+  return forced_variant(Args::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
 }
 
 // ---- cuDNN --------------------------------------------------------------------------------------------
@@ -68,11 +83,14 @@ void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) {
 // ---- variants -----------------------------------------------------------------------------------------
 
 constexpr const char* f32_bf16 = "f32 bf16";
+constexpr const char* not_grouped_forced = "groups 1, stride up to 8x8, when forced";
 constexpr const char* not_grouped = "groups 1, stride up to 8x8";
 
 constexpr Variant<ConvFwd> fwd_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvFwd>, conv_fwd_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvFwd>, conv_fwd_tiled},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma},
+    {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvFwd>, conv_fwd_mma},
 #if defined(__CUDACC__)
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn},
 #endif
@@ -81,6 +99,8 @@ constexpr Variant<ConvFwd> fwd_variants[] = {
 constexpr Variant<ConvBwdData> bwd_data_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdData>, conv_bwd_data_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdData>, conv_bwd_data_tiled},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma},
+    {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdData>, conv_bwd_data_mma},
 #if defined(__CUDACC__)
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn},
 #endif
@@ -89,6 +109,8 @@ constexpr Variant<ConvBwdData> bwd_data_variants[] = {
 constexpr Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdWeight>, conv_bwd_weight_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdWeight>, conv_bwd_weight_tiled},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma},
+    {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdWeight>, conv_bwd_weight_mma},
 #if defined(__CUDACC__)
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn},
 #endif

@@ -27,13 +27,16 @@ __device__ __forceinline__ MirrorImages mirror_images(int i, int size, int pad, 
   return images;
 }
 
-// The launchers of 1_naive.cu and 2_tiled.cu.
+// The launchers of 1_naive.cu, 2_tiled.cu and 3_mma.cu.
 void conv_fwd_naive(const ConvFwd& args, Stream& stream);
 void conv_bwd_data_naive(const ConvBwdData& args, Stream& stream);
 void conv_bwd_weight_naive(const ConvBwdWeight& args, Stream& stream);
 void conv_fwd_tiled(const ConvFwd& args, Stream& stream);
 void conv_bwd_data_tiled(const ConvBwdData& args, Stream& stream);
 void conv_bwd_weight_tiled(const ConvBwdWeight& args, Stream& stream);
+void conv_fwd_mma(const ConvFwd& args, Stream& stream);
+void conv_bwd_data_mma(const ConvBwdData& args, Stream& stream);
+void conv_bwd_weight_mma(const ConvBwdWeight& args, Stream& stream);
 
 // What every launcher checks first; throws gan::Error.
 inline void check(const ConvFwd& args) {
