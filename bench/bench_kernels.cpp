@@ -11,109 +11,16 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
-#include "engine/ops.h"
-#include "kernels/philox.h"
+#include "bench/layers.h"
 
 namespace gan::bench {
 namespace {
-
-struct ConvLayer {
-  const char* name;
-  Conv2d size;  // without n, oh, ow
-};
-// DCGAN-64 at width 64 (Radford et al. 2016). G1 sees the noise, D5 gives the logit.
-// clang-format off
-const ConvLayer conv_layers[] = {
-    {"G1", {.h =  4, .w =  4, .c = 512, .k = 100, .kh = 4, .kw = 4}},
-    {"G2", {.h =  8, .w =  8, .c = 256, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"G3", {.h = 16, .w = 16, .c = 128, .k = 256, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"G4", {.h = 32, .w = 32, .c =  64, .k = 128, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"G5", {.h = 64, .w = 64, .c =   3, .k =  64, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"D1", {.h = 64, .w = 64, .c =   3, .k =  64, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"D2", {.h = 32, .w = 32, .c =  64, .k = 128, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"D3", {.h = 16, .w = 16, .c = 128, .k = 256, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"D4", {.h =  8, .w =  8, .c = 256, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
-    {"D5", {.h =  4, .w =  4, .c = 512, .k =   1, .kh = 4, .kw = 4}},
-};
-// clang-format on
-
-// A hidden layer of the MLP GAN on 28x28 pictures: forward, input gradient, weight gradient. The batch takes
-// the place of the 0.
-struct GemmLayer {
-  const char* name;
-  int m, n, k;
-  bool transpose_a, transpose_b;
-};
-const GemmLayer gemm_layers[] = {
-    {"M1_forward", 0, 1024, 784, false, true},
-    {"M1_input_gradient", 0, 784, 1024, false, false},
-    {"M1_weight_gradient", 1024, 784, 0, true, false},
-};
-
-// One problem in device memory. `buffers` keeps what `args` points to.
-template <class Args>
-struct Problem {
-  Args args;
-  double flop = 0;
-  std::vector<Tensor> buffers;
-
-  double bytes() const {
-    double total = 0;
-    for (const auto& buffer : buffers) total += double(buffer.bytes());
-    return total;
-  }
-};
-
-Tensor random_buffer(DeviceContext& context, Shape shape) {
-  return random_normal(context, shape, 1, uint32_t(RandomStream::noise), 0);
-}
-
-Shape x_shape(const Conv2d& s) { return {s.n, s.h, s.w, s.c}; }
-Shape y_shape(const Conv2d& s) { return {s.n, s.oh, s.ow, s.k}; }
-Shape w_shape(const Conv2d& s) { return {s.k, s.kh, s.kw, s.c / s.groups}; }
-
-// In training a weight is used several times before it changes, so a device may keep its own copy of it: each
-// problem is one version.
-uint64_t next_weight_version() {
-  static uint64_t version = 0;
-  return ++version;
-}
-
-void fill(Problem<ConvFwd>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, w_shape(s)),
-               Tensor(context, y_shape(s))};
-  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.w = p.buffers[1].in(), p.args.y = p.buffers[2].out();
-  p.args.w_version = next_weight_version();
-  p.flop = s.flop();
-}
-void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, y_shape(s)), random_buffer(context, w_shape(s)),
-               Tensor(context, x_shape(s))};
-  p.args.size = s, p.args.dy = p.buffers[0].in(), p.args.w = p.buffers[1].in();
-  p.args.dx = p.buffers[2].out(), p.args.w_version = next_weight_version();
-  p.flop = s.flop();
-}
-void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s) {
-  p.buffers = {random_buffer(context, x_shape(s)), random_buffer(context, y_shape(s)),
-               Tensor(context, w_shape(s))};
-  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.dy = p.buffers[1].in();
-  p.args.dw = p.buffers[2].out();
-  p.flop = s.flop();
-}
-void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g) {
-  p.buffers = {random_buffer(context, {g.m, g.k}), random_buffer(context, {g.k, g.n}),
-               Tensor(context, {g.m, g.n})};
-  p.args.m = g.m, p.args.n = g.n, p.args.k = g.k;
-  p.args.transpose_a = g.transpose_a, p.args.transpose_b = g.transpose_b;
-  p.args.a = p.buffers[0].in(), p.args.b = p.buffers[1].in(), p.args.c = p.buffers[2].out();
-  p.flop = 2.0 * g.m * g.n * g.k;
-}
 
 template <class Args, class Size>
 void time_variant(benchmark::State& state, DeviceContext& context, const Variant<Args>& variant,
                   const Size& size) {
   Problem<Args> problem;
-  fill(problem, context, size);
+  fill(problem, context, size, context.real());
   const Memory& memory = context.kernels().memory;
   variant.run(problem.args, context.stream());  // chooses, compiles, warms the caches
   memory.synchronize(context.stream());
@@ -133,7 +40,7 @@ void add_row(DeviceContext& context, const Variant<Args>& variant, const char* l
              const Size& size) {
   DeviceContext plan(context.device(), DeviceContext::Mode::plan);
   Problem<Args> problem;
-  fill(problem, plan, size);
+  fill(problem, plan, size, plan.real());
   if (variant.fits(problem.args)) return;
   const std::string name = fmt::format("{}/{}/{}/b{}", Args::op, variant.name, layer, batch);
   benchmark::RegisterBenchmark(
@@ -150,17 +57,11 @@ void add_rows(DeviceContext& context, const std::vector<int>& batches) {
     for (const auto& variant : op.variants)
       for (const int batch : batches) {
         if constexpr (requires(Args args) { args.size.kh; }) {
-          for (auto [name, size] : conv_layers) {
-            size.n = batch;
-            size.oh = Conv2d::out_size(size.h, size.kh, size.sh, size.ph, size.dh);
-            size.ow = Conv2d::out_size(size.w, size.kw, size.sw, size.pw, size.dw);
-            add_row(context, variant, name, batch, size);
-          }
+          for (const ConvLayer& layer : dcgan_layers)
+            add_row(context, variant, layer.name, batch, with_batch(layer.size, batch));
         } else if constexpr (std::is_same_v<Args, Gemm>) {
-          for (GemmLayer layer : gemm_layers) {
-            (layer.m ? layer.k : layer.m) = batch;
-            add_row(context, variant, layer.name, batch, layer);
-          }
+          for (const GemmLayer& layer : mlp_layers)
+            add_row(context, variant, layer.name, batch, with_batch(layer, batch));
         }
       }
   });

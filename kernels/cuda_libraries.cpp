@@ -93,7 +93,7 @@ cudaDataType cuda_type(DType type) { return type == DType::bf16 ? CUDA_R_16BF : 
 
 const char* cublas_missing() { return cublas().problem.empty() ? nullptr : cublas().problem.c_str(); }
 
-void cublas_gemm(const Gemm& args, Stream& stream) {
+void cublas_gemm(const Gemm& args, Stream& stream, bool tf32) {
   GAN_CHECK(!cublas_missing(), "{}", cublas().problem);
   // With a workspace of ours cuBLAS allocates nothing, and its results do not depend on what ran on other
   // streams.
@@ -104,18 +104,19 @@ void cublas_gemm(const Gemm& args, Stream& stream) {
                 args);
   // cuBLAS counts columns first: its C is our C transposed, so the factors change places.
   const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
-  const bool f32 = args.a.dtype == DType::f32;
+  const cublasComputeType_t compute = args.a.dtype == DType::bf16 ? CUBLAS_COMPUTE_32F
+                                      : tf32                      ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                  : CUBLAS_COMPUTE_32F_PEDANTIC;
   library.check(
       library.gemm(library.context, operation(args.transpose_b), operation(args.transpose_a), args.n, args.m,
                    args.k, &one, args.b.data, cuda_type(args.b.dtype), args.transpose_b ? args.k : args.n,
                    args.a.data, cuda_type(args.a.dtype), args.transpose_a ? args.m : args.k, beta_of(args.c),
-                   args.c.data, cuda_type(args.c.dtype), args.n,
-                   f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                   args.c.data, cuda_type(args.c.dtype), args.n, compute, CUBLAS_GEMM_DEFAULT),
       args);
 }
 #else
 const char* cublas_missing() { return "this build has no cuBLAS"; }
-void cublas_gemm(const Gemm&, Stream&) { fail(Exit::failure, "{}", cublas_missing()); }
+void cublas_gemm(const Gemm&, Stream&, bool) { fail(Exit::failure, "{}", cublas_missing()); }
 #endif
 
 // ---- cuDNN --------------------------------------------------------------------------------------------
@@ -217,7 +218,7 @@ struct CudnnPlan {
   }
   bool allows(const Proposal& p) const {
     if (p.status != CUDNN_STATUS_SUCCESS) return false;
-    if (rules.measured) return p.mathType == math();  // it measures TF32 for float32 as well
+    if (rules.measured) return math() != CUDNN_FMA_MATH || p.mathType == CUDNN_FMA_MATH;  // it tries TF32 too
     const bool float32 = p.mathType == CUDNN_FMA_MATH || p.mathType == CUDNN_DEFAULT_MATH;
     return p.determinism == CUDNN_DETERMINISTIC && (float32 || math() != CUDNN_FMA_MATH);
   }

@@ -11,8 +11,8 @@ const char* cublas_missing();
 const char* cudnn_missing();
 
 // c = op(a) op(b), or c += with Acc::add; bias and act are left to the caller. float32 matrices are
-// multiplied in float32 (never TF32), bfloat16 ones on tensor cores with float32 sums.
-void cublas_gemm(const Gemm& args, Stream& stream);
+// multiplied in float32, or in TF32 when asked for; bfloat16 ones on tensor cores with float32 sums.
+void cublas_gemm(const Gemm& args, Stream& stream, bool tf32 = false);
 
 // What cuDNN may do.
 struct CudnnRules {
