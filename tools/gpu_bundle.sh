@@ -4,6 +4,7 @@
 #
 #   tools/gpu_bundle.sh                       build/gan-gpu.tar.gz, for sm_80 and sm_90a (newer GPUs: PTX of sm_80)
 #   tools/gpu_bundle.sh --arch '86-real' --out /tmp/gan.tar.gz
+#   tools/gpu_bundle.sh --line-info           compute-sanitizer can name source lines; about twice the size
 #
 # There:  tar xzf gan-gpu.tar.gz && gan-gpu/gpu_check.sh --minutes 10
 # Building happens in build/bundle, apart from the other builds.
@@ -12,14 +13,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 architectures='80;90a-real'
 out=build/gan-gpu.tar.gz
+cuda_flags=
 while (($#)); do
   case $1 in
     --arch | --out)
       (($# >= 2)) || { echo "gpu_bundle.sh: $1 wants a value" >&2; exit 2; }
       if [[ $1 == --arch ]]; then architectures=$2; else out=$2; fi
       shift ;;
+    --line-info) cuda_flags=-lineinfo ;;  # the machine code is the same
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' tools/gpu_bundle.sh; exit 0 ;;
-    *) echo "gpu_bundle.sh: unknown option $1 (known: --arch, --out)" >&2; exit 2 ;;
+    *) echo "gpu_bundle.sh: unknown option $1 (known: --arch, --out, --line-info)" >&2; exit 2 ;;
   esac
   shift
 done
@@ -29,8 +32,7 @@ build=build/bundle
 start=$SECONDS
 
 # Libraries travel in lib/ beside bin/. DT_RPATH, not RUNPATH, is what the libraries' own needs are looked up in too.
-# Line numbers are for compute-sanitizer; they change no code.
-cmake -S . -B $build -G Ninja -D GAN_CUDA=ON "-DGAN_CUDA_ARCHITECTURES=$architectures" -D CMAKE_CUDA_FLAGS=-lineinfo \
+cmake -S . -B $build -G Ninja -D GAN_CUDA=ON "-DGAN_CUDA_ARCHITECTURES=$architectures" -D CMAKE_CUDA_FLAGS=$cuda_flags \
       '-DCMAKE_BUILD_RPATH=$ORIGIN/../lib' -D CMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags
 cmake --build $build --target "${programs[@]}"
 echo "built in $((SECONDS - start)) s"
@@ -67,7 +69,7 @@ glibc=${needs#GLIBC_}
 EOF
 
 mkdir -p "$(dirname "$out")"
-tar -C "$stage" -c gan-gpu | gzip -9 >"$out.part"
+tar -C "$stage" -c gan-gpu | gzip >"$out.part"
 mv "$out.part" "$out"
 echo "$out: $(du -h --apparent-size "$out" | cut -f1), unpacked $(du -sh --apparent-size "$top" | cut -f1)"
 sed 's/^/  /' "$top/BUNDLE"
