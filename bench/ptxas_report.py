@@ -37,7 +37,6 @@ class Kernel:
     def __init__(self, name):
         self.name, self.registers, self.shared, self.spills, self.stack = name, 0, 0, 0, 0
         self.threads = 0        # of __launch_bounds__; 0: none
-        self.dynamic = False    # has dynamic shared memory
 
 
 def compile_file(source, arch):
@@ -70,16 +69,13 @@ def compile_file(source, arch):
 
 
 def read_elf(data, kernels):
-    """Launch bounds (attribute 5 of .nv.info.KERNEL) and dynamic shared memory (its section, aligned as
-    DYNAMIC_SHARED is) from a cubin."""
+    """Launch bounds from a cubin: attribute 5 of the section .nv.info.KERNEL."""
     offset, = struct.unpack_from("<Q", data, 40)
     size, count, names_index = struct.unpack_from("<HHH", data, 58)
     sections = [struct.unpack_from("<IIQQQQIIQQ", data, offset + i * size) for i in range(count)]
     names_at = sections[names_index][4]
-    for name_at, _, _, _, at, length, _, _, alignment, _ in sections:
+    for name_at, _, _, _, at, length, *_ in sections:
         name = data[names_at + name_at:data.index(b"\0", names_at + name_at)].decode()
-        if name.startswith(".nv.shared.") and alignment == 1024 and name[11:] in kernels:
-            kernels[name[11:]].dynamic = True
         if not name.startswith(".nv.info.") or name[9:] not in kernels:
             continue
         position, end = at, at + length
@@ -128,7 +124,7 @@ def rung_of(source, template, instance):
         return found[1]
     folder = os.path.dirname(source)
     texts = [open(path).read() for path in ([source] if folder.endswith("kernels") else glob.glob(folder + "/*.cu"))]
-    rungs = {name for text in texts for name in re.findall(r'^\s*\{"(\w+)", "f32', text, re.M)}
+    rungs = {name for text in texts for name in re.findall(r'"(\w+)",\s*"f32', text)}
     fitting = [rung for rung in rungs if re.search(rf"(^|_){rung}(_|$)", template)]
     return max(fitting, key=len) if fitting else ""
 
@@ -160,9 +156,11 @@ def read_launches(program):
     symbols, slide = {}, None
     for line in subprocess.run(["nm", "-C", program], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
         address, _, name = line.partition(" ")
-        if "simt::runtime::run_grid" in name:
+        if name[:1] not in ("t", "T", "W") or "[clone" in name:  # functions, whole
+            continue
+        if name[2:].startswith("gan::simt::runtime::run_grid("):
             slide = int(first[0], 16) - int(address, 16)
-        elif "simt::" in name and address:
+        elif "simt::" in name:
             symbols[int(address, 16)] = instance_name(name[2:])
     launches = collections.defaultdict(set)
     for address, threads, dynamic in rows:
@@ -225,8 +223,6 @@ def main():
                 dynamic = max((d for _, d in used), default=0)
                 threads_seen |= threads
                 dynamic_seen |= {d for _, d in used}
-                if kernel.dynamic and not used:
-                    dynamic_seen.add(None)
                 if kernel.threads and max(threads) > kernel.threads:
                     bounds_broken.append(f"{relative} {kernel.instance}: {max(threads)} threads, bounds {kernel.threads}")
                 results.append(occupancy(arch, kernel.registers, max(threads), kernel.shared + dynamic))
@@ -234,9 +230,7 @@ def main():
                       span(r[1] for r in results) + " " + "/".join(sorted({r[2] for r in results}))]
         some = next(iter(by_arch.values()))
         shared = span(k.shared for k in some)
-        if None in dynamic_seen:
-            shared += " + dynamic"
-        elif dynamic_seen - {0}:
+        if dynamic_seen - {0}:
             shared += " + " + span(d for d in dynamic_seen if d)
         lines.append(row + [span(threads_seen) + (" ?" if assumed else ""), shared] + cells)
 
@@ -249,8 +243,9 @@ def main():
             "",
             f"Written by `bench/ptxas_report.py` with nvcc {version}; the script says what the columns mean. "
             f"{len(instances)} kernels from {len(groups)} templates, {len(spilling) or 'none'} of them spill.",
-            "A `?` behind the threads: no launch bounds and no launch seen, taken as 256. `+ dynamic`: shared memory "
-            "given at the launch comes on top and may lower the blocks per multiprocessor.",
+            ("Threads and dynamic shared memory (behind the `+`): of the launches of the case table. " if launches else
+             "Dynamic shared memory is not counted (`--launches` does). ")
+            + "A `?`: no launch seen and no launch bounds, taken as 256.",
             "",
             "| " + " | ".join(head) + " |",
             "|" + "---|" * len(head)]
