@@ -145,7 +145,7 @@ def occupancy(arch, registers, threads, shared):
 
 
 def read_launches(program):
-    """instance -> set of (threads, dynamic shared bytes), from a run of the case table on device simt."""
+    """(object file's source, instance) -> set of (threads, dynamic shared bytes), from a run of the case table on device simt."""
     with tempfile.NamedTemporaryFile("r") as log:
         environment = dict(os.environ, GAN_SIMT_LAUNCHES=log.name, GAN_TEST_SEEDS="0")
         done = subprocess.run([program, "-tc=kernels on simt"], env=environment, stdout=subprocess.PIPE,
@@ -153,19 +153,25 @@ def read_launches(program):
         if done.returncode:
             sys.exit(f"{program}:\n{done.stdout[-3000:]}")
         first, *rows = [line.split() for line in log]
-    symbols, slide = {}, None
-    for line in subprocess.run(["nm", "-C", program], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines():
-        address, _, name = line.partition(" ")
-        if name[:1] not in ("t", "T", "W") or "[clone" in name:  # functions, whole
+    # Kernels of several files share names: a local symbol belongs to the file named last before it.
+    symbols, slide, file_name = {}, None, ""
+    table = subprocess.run(["readelf", "-sWC", program], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for line in table.stdout.splitlines():
+        words = line.split(None, 7)
+        if len(words) < 8 or not words[0].rstrip(":").isdigit():
             continue
-        if name[2:].startswith("gan::simt::runtime::run_grid("):
-            slide = int(first[0], 16) - int(address, 16)
-        elif "simt::" in name:
-            symbols[int(address, 16)] = instance_name(name[2:])
+        kind, name = words[3], words[7]
+        if kind == "FILE":
+            file_name = name
+        elif kind == "FUNC" and "[clone" not in name:
+            if name.startswith("gan::simt::runtime::run_grid("):
+                slide = int(first[0], 16) - int(words[1], 16)
+            elif "simt::" in name:
+                symbols[int(words[1], 16)] = (file_name if words[4] == "LOCAL" else "", instance_name(name))
     launches = collections.defaultdict(set)
     for address, threads, dynamic in rows:
-        if name := symbols.get(int(address, 16) - slide):
-            launches[name].add((int(threads), int(dynamic)))
+        if key := symbols.get(int(address, 16) - slide):
+            launches[key].add((int(threads), int(dynamic)))
     return launches
 
 
@@ -201,8 +207,12 @@ def main():
             if kernel.spills:
                 spilling.append(f"sm_{arch} {relative} {kernel.instance}: {kernel.spills} bytes")
 
-    def of_template(template):
-        return {launch for name, all_of in launches.items() if template_name(name) == template for launch in all_of}
+    def launches_of(relative, instance):
+        """Of this instance, else of its template: of the same file, or of a kernel that belongs to none."""
+        generated = "kernels_" + relative.replace("/", "_") + ".cpp"  # as CMakeLists.txt names what g++ compiles
+        here = [(name, used) for (file, name), used in launches.items() if file in (generated, "")]
+        same = [used for name, used in here if name == instance]
+        return set().union(*(same or [used for name, used in here if template_name(name) == template_name(instance)]))
 
     lines = []
     for (relative, template), by_arch in sorted(groups.items()):
@@ -217,7 +227,7 @@ def main():
                 continue
             results = []
             for kernel in kernels:
-                used = launches.get(kernel.instance) or of_template(template)
+                used = launches_of(relative, kernel.instance)
                 threads = {t for t, _ in used} or ({kernel.threads} if kernel.threads else {256})
                 assumed |= not used and not kernel.threads
                 dynamic = max((d for _, d in used), default=0)
