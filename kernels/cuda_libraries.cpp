@@ -93,7 +93,7 @@ cudaDataType cuda_type(DType type) { return type == DType::bf16 ? CUDA_R_16BF : 
 
 const char* cublas_missing() { return cublas().problem.empty() ? nullptr : cublas().problem.c_str(); }
 
-void cublas_gemm(const Gemm& args, Stream& stream) {
+void cublas_gemm(const Gemm& args, Stream& stream, bool tf32) {
   GAN_CHECK(!cublas_missing(), "{}", cublas().problem);
   // With a workspace of ours cuBLAS allocates nothing, and its results do not depend on what ran on other
   // streams.
@@ -104,18 +104,19 @@ void cublas_gemm(const Gemm& args, Stream& stream) {
                 args);
   // cuBLAS counts columns first: its C is our C transposed, so the factors change places.
   const auto operation = [](bool transpose) { return transpose ? CUBLAS_OP_T : CUBLAS_OP_N; };
-  const bool f32 = args.a.dtype == DType::f32;
+  const cublasComputeType_t compute = args.a.dtype == DType::bf16 ? CUBLAS_COMPUTE_32F
+                                      : tf32                      ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                  : CUBLAS_COMPUTE_32F_PEDANTIC;
   library.check(
       library.gemm(library.context, operation(args.transpose_b), operation(args.transpose_a), args.n, args.m,
                    args.k, &one, args.b.data, cuda_type(args.b.dtype), args.transpose_b ? args.k : args.n,
                    args.a.data, cuda_type(args.a.dtype), args.transpose_a ? args.m : args.k, beta_of(args.c),
-                   args.c.data, cuda_type(args.c.dtype), args.n,
-                   f32 ? CUBLAS_COMPUTE_32F_PEDANTIC : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+                   args.c.data, cuda_type(args.c.dtype), args.n, compute, CUBLAS_GEMM_DEFAULT),
       args);
 }
 #else
 const char* cublas_missing() { return "this build has no cuBLAS"; }
-void cublas_gemm(const Gemm&, Stream&) { fail(Exit::failure, "{}", cublas_missing()); }
+void cublas_gemm(const Gemm&, Stream&, bool) { fail(Exit::failure, "{}", cublas_missing()); }
 #endif
 
 // ---- cuDNN --------------------------------------------------------------------------------------------
@@ -136,8 +137,11 @@ struct Cudnn : Library {
   decltype(::cudnnSetConvolutionGroupCount)* set_groups = nullptr;
   decltype(::cudnnSetConvolutionMathType)* set_math = nullptr;
   decltype(::cudnnGetConvolutionForwardAlgorithm_v7)* propose_fwd = nullptr;
+  decltype(::cudnnFindConvolutionForwardAlgorithm)* measure_fwd = nullptr;
   decltype(::cudnnGetConvolutionBackwardDataAlgorithm_v7)* propose_bwd_data = nullptr;
+  decltype(::cudnnFindConvolutionBackwardDataAlgorithm)* measure_bwd_data = nullptr;
   decltype(::cudnnGetConvolutionBackwardFilterAlgorithm_v7)* propose_bwd_weight = nullptr;
+  decltype(::cudnnFindConvolutionBackwardFilterAlgorithm)* measure_bwd_weight = nullptr;
   decltype(::cudnnConvolutionForward)* fwd = nullptr;
   decltype(::cudnnConvolutionBackwardData)* bwd_data = nullptr;
   decltype(::cudnnConvolutionBackwardFilter)* bwd_weight = nullptr;
@@ -156,8 +160,11 @@ struct Cudnn : Library {
     find(set_groups, "cudnnSetConvolutionGroupCount");
     find(set_math, "cudnnSetConvolutionMathType");
     find(propose_fwd, "cudnnGetConvolutionForwardAlgorithm_v7");
+    find(measure_fwd, "cudnnFindConvolutionForwardAlgorithm");
     find(propose_bwd_data, "cudnnGetConvolutionBackwardDataAlgorithm_v7");
+    find(measure_bwd_data, "cudnnFindConvolutionBackwardDataAlgorithm");
     find(propose_bwd_weight, "cudnnGetConvolutionBackwardFilterAlgorithm_v7");
+    find(measure_bwd_weight, "cudnnFindConvolutionBackwardFilterAlgorithm");
     find(fwd, "cudnnConvolutionForward");
     find(bwd_data, "cudnnConvolutionBackwardData");
     find(bwd_weight, "cudnnConvolutionBackwardFilter");
@@ -176,51 +183,72 @@ Cudnn& cudnn() {
   return library;
 }
 
-// What is decided once for each size and direction. Kept for the rest of the program.
+// What is decided once for each size, type and direction. Kept for the rest of the program.
 template <class Proposal>
 struct CudnnPlan {
   Conv2d size;
+  DType type = DType::f32;
+  CudnnRules rules;
   cudnnTensorDescriptor_t x = nullptr, y = nullptr;
   cudnnFilterDescriptor_t w = nullptr;
   cudnnConvolutionDescriptor_t convolution = nullptr;
   Proposal chosen{};  // one of cuDNN's algorithms, and the workspace it needs
 
-  explicit CudnnPlan(const Conv2d& s) : size(s) {
+  CudnnPlan(const Conv2d& s, DType dtype, CudnnRules r) : size(s), type(dtype), rules(r) {
     const Cudnn& library = cudnn();
     const auto check = [&](cudnnStatus_t status) { library.check(status, s); };
+    const cudnnDataType_t stored = dtype == DType::bf16 ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
     check(library.create_tensor(&x));
     check(library.create_tensor(&y));
     check(library.create_filter(&w));
     check(library.create_convolution(&convolution));
-    check(library.set_tensor(x, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, s.n, s.c, s.h, s.w));
-    check(library.set_tensor(y, CUDNN_TENSOR_NHWC, CUDNN_DATA_FLOAT, s.n, s.k, s.oh, s.ow));
-    check(library.set_filter(w, CUDNN_DATA_FLOAT, CUDNN_TENSOR_NHWC, s.k, s.c / s.groups, s.kh, s.kw));
+    check(library.set_tensor(x, CUDNN_TENSOR_NHWC, stored, s.n, s.c, s.h, s.w));
+    check(library.set_tensor(y, CUDNN_TENSOR_NHWC, stored, s.n, s.k, s.oh, s.ow));
+    check(library.set_filter(w, stored, CUDNN_TENSOR_NHWC, s.k, s.c / s.groups, s.kh, s.kw));
     check(library.set_convolution(convolution, s.ph, s.pw, s.sh, s.sw, s.dh, s.dw, CUDNN_CROSS_CORRELATION,
                                   CUDNN_DATA_FLOAT));
     check(library.set_groups(convolution, s.groups));
-    check(library.set_math(convolution, CUDNN_FMA_MATH));
+    check(library.set_math(convolution, math()));
+  }
+
+  // How products are made; DEFAULT_MATH is TF32 for float32.
+  cudnnMathType_t math() const {
+    if (type == DType::bf16) return CUDNN_TENSOR_OP_MATH;
+    return rules.tf32 ? CUDNN_DEFAULT_MATH : CUDNN_FMA_MATH;
+  }
+  bool allows(const Proposal& p) const {
+    if (p.status != CUDNN_STATUS_SUCCESS) return false;
+    if (rules.measured) return math() != CUDNN_FMA_MATH || p.mathType == CUDNN_FMA_MATH;  // it tries TF32 too
+    const bool float32 = p.mathType == CUDNN_FMA_MATH || p.mathType == CUDNN_DEFAULT_MATH;
+    return p.determinism == CUDNN_DETERMINISTIC && (float32 || math() != CUDNN_FMA_MATH);
   }
 };
 
-// The plan for a size: made at its first use. propose(plan, wanted, &found, proposals) asks cuDNN, which
-// answers with the algorithm that it thinks fastest first.
-template <class Proposal, class Propose>
-const CudnnPlan<Proposal>& plan_for(const Conv2d& size, Propose propose) {
+// The plan for a size: made at its first use. propose and measure(plan, wanted, &found, proposals) ask cuDNN,
+// which answers with the algorithm that it thinks, or measured, fastest first.
+template <class Proposal, class Propose, class Measure>
+const CudnnPlan<Proposal>& plan_for(const Conv2d& size, std::initializer_list<DType> types, CudnnRules rules,
+                                    Propose propose, Measure measure) {
   static std::list<CudnnPlan<Proposal>> plans;  // one list for each direction: their Proposal types differ
+  const DType type = *types.begin();
+  for (const DType other : types)
+    GAN_CHECK(other == type && (type == DType::f32 || type == DType::bf16),
+              "cuDNN here takes three float32 or three bfloat16 buffers, not {} with {}", name_of(type),
+              name_of(other));
   for (const auto& plan : plans)
-    if (plan.size == size) return plan;
-  CudnnPlan<Proposal> plan(size);
+    if (plan.size == size && plan.type == type && plan.rules == rules) return plan;
+  CudnnPlan<Proposal> plan(size, type, rules);
   Proposal proposals[16];
   int found = 0;
-  cudnn().check(propose(plan, 16, &found, proposals), size);
+  cudnn().check(rules.measured ? measure(plan, 16, &found, proposals) : propose(plan, 16, &found, proposals),
+                size);
   for (int i = 0; i < found; ++i) {
-    const Proposal& p = proposals[i];
-    const bool float32 = p.mathType == CUDNN_FMA_MATH || p.mathType == CUDNN_DEFAULT_MATH;
-    if (p.status != CUDNN_STATUS_SUCCESS || p.determinism != CUDNN_DETERMINISTIC || !float32) continue;
-    plan.chosen = p;
+    if (!plan.allows(proposals[i])) continue;
+    plan.chosen = proposals[i];
     return plans.emplace_back(plan);
   }
-  fail(Exit::failure, "cuDNN has no deterministic float32 algorithm for {}", to_string(size));
+  fail(Exit::failure, "cuDNN has no {}{} algorithm for {}", rules.measured ? "" : "deterministic ",
+       name_of(type), to_string(size));
 }
 
 // The library, ready to queue work on this stream.
@@ -234,47 +262,60 @@ const Cudnn& cudnn_on(const Stream& stream, const Conv2d& size) {
 
 const char* cudnn_missing() { return cudnn().problem.empty() ? nullptr : cudnn().problem.c_str(); }
 
-void cudnn_fwd(const ConvFwd& args, Stream& stream) {
+void cudnn_fwd(const ConvFwd& args, Stream& stream, CudnnRules rules) {
   const Cudnn& library = cudnn_on(stream, args.size);
-  const auto& plan = plan_for<cudnnConvolutionFwdAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
-    return library.propose_fwd(library.context, p.x, p.w, p.convolution, p.y, answer...);
-  });
-  library.check(library.fwd(library.context, &one, plan.x, args.x.as<float>(), plan.w, args.w.as<float>(),
-                            plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
-                            plan.chosen.memory, beta_of(args.y), plan.y, args.y.as<float>()),
+  const auto ask = [&](auto* function) {
+    return [&library, function](const auto& p, auto... answer) {
+      return function(library.context, p.x, p.w, p.convolution, p.y, answer...);
+    };
+  };
+  const auto& plan =
+      plan_for<cudnnConvolutionFwdAlgoPerf_t>(args.size, {args.x.dtype, args.w.dtype, args.y.dtype}, rules,
+                                              ask(library.propose_fwd), ask(library.measure_fwd));
+  library.check(library.fwd(library.context, &one, plan.x, args.x.data, plan.w, args.w.data, plan.convolution,
+                            plan.chosen.algo, stream.scratch(plan.chosen.memory), plan.chosen.memory,
+                            beta_of(args.y), plan.y, args.y.data),
                 args.size);
 }
 
-void cudnn_bwd_data(const ConvBwdData& args, Stream& stream) {
+void cudnn_bwd_data(const ConvBwdData& args, Stream& stream, CudnnRules rules) {
   const Cudnn& library = cudnn_on(stream, args.size);
-  const auto& plan =
-      plan_for<cudnnConvolutionBwdDataAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
-        return library.propose_bwd_data(library.context, p.w, p.y, p.convolution, p.x, answer...);
-      });
-  library.check(
-      library.bwd_data(library.context, &one, plan.w, args.w.as<float>(), plan.y, args.dy.as<float>(),
-                       plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
-                       plan.chosen.memory, beta_of(args.dx), plan.x, args.dx.as<float>()),
-      args.size);
+  const auto ask = [&](auto* function) {
+    return [&library, function](const auto& p, auto... answer) {
+      return function(library.context, p.w, p.y, p.convolution, p.x, answer...);
+    };
+  };
+  const auto& plan = plan_for<cudnnConvolutionBwdDataAlgoPerf_t>(
+      args.size, {args.w.dtype, args.dy.dtype, args.dx.dtype}, rules, ask(library.propose_bwd_data),
+      ask(library.measure_bwd_data));
+  library.check(library.bwd_data(library.context, &one, plan.w, args.w.data, plan.y, args.dy.data,
+                                 plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
+                                 plan.chosen.memory, beta_of(args.dx), plan.x, args.dx.data),
+                args.size);
 }
 
-void cudnn_bwd_weight(const ConvBwdWeight& args, Stream& stream) {
+void cudnn_bwd_weight(const ConvBwdWeight& args, Stream& stream, CudnnRules rules) {
   const Cudnn& library = cudnn_on(stream, args.size);
-  const auto& plan =
-      plan_for<cudnnConvolutionBwdFilterAlgoPerf_t>(args.size, [&](const auto& p, auto... answer) {
-        return library.propose_bwd_weight(library.context, p.x, p.y, p.convolution, p.w, answer...);
-      });
-  library.check(
-      library.bwd_weight(library.context, &one, plan.x, args.x.as<float>(), plan.y, args.dy.as<float>(),
-                         plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
-                         plan.chosen.memory, beta_of(args.dw), plan.w, args.dw.as<float>()),
-      args.size);
+  const auto ask = [&](auto* function) {
+    return [&library, function](const auto& p, auto... answer) {
+      return function(library.context, p.x, p.y, p.convolution, p.w, answer...);
+    };
+  };
+  const auto& plan = plan_for<cudnnConvolutionBwdFilterAlgoPerf_t>(
+      args.size, {args.x.dtype, args.dy.dtype, args.dw.dtype}, rules, ask(library.propose_bwd_weight),
+      ask(library.measure_bwd_weight));
+  library.check(library.bwd_weight(library.context, &one, plan.x, args.x.data, plan.y, args.dy.data,
+                                   plan.convolution, plan.chosen.algo, stream.scratch(plan.chosen.memory),
+                                   plan.chosen.memory, beta_of(args.dw), plan.w, args.dw.data),
+                args.size);
 }
 #else
 const char* cudnn_missing() { return "this build has no cuDNN"; }
-void cudnn_fwd(const ConvFwd&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
-void cudnn_bwd_data(const ConvBwdData&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
-void cudnn_bwd_weight(const ConvBwdWeight&, Stream&) { fail(Exit::failure, "{}", cudnn_missing()); }
+void cudnn_fwd(const ConvFwd&, Stream&, CudnnRules) { fail(Exit::failure, "{}", cudnn_missing()); }
+void cudnn_bwd_data(const ConvBwdData&, Stream&, CudnnRules) { fail(Exit::failure, "{}", cudnn_missing()); }
+void cudnn_bwd_weight(const ConvBwdWeight&, Stream&, CudnnRules) {
+  fail(Exit::failure, "{}", cudnn_missing());
+}
 #endif
 
 }  // namespace gan::cuda

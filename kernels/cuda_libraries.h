@@ -11,13 +11,22 @@ const char* cublas_missing();
 const char* cudnn_missing();
 
 // c = op(a) op(b), or c += with Acc::add; bias and act are left to the caller. float32 matrices are
-// multiplied in float32 (never TF32), bfloat16 ones on tensor cores with float32 sums.
-void cublas_gemm(const Gemm& args, Stream& stream);
+// multiplied in float32, or in TF32 when asked for; bfloat16 ones on tensor cores with float32 sums.
+void cublas_gemm(const Gemm& args, Stream& stream, bool tf32 = false);
 
-// The three directions of a zero-padded float32 convolution, in float32 (never TF32); bias and act are left
-// to the caller. Of the algorithms cuDNN proposes for these sizes, the first deterministic one.
-void cudnn_fwd(const ConvFwd& args, Stream& stream);
-void cudnn_bwd_data(const ConvBwdData& args, Stream& stream);
-void cudnn_bwd_weight(const ConvBwdWeight& args, Stream& stream);
+// What cuDNN may do.
+struct CudnnRules {
+  bool tf32 = false;      // multiply float32 in TF32
+  bool measured = false;  // the fastest algorithm by cuDNN's own measurement, deterministic or not; else the
+                          // first deterministic one that it proposes
+  bool operator==(const CudnnRules&) const = default;
+};
+
+// The three directions of a zero-padded convolution; bias and act are left to the caller. All three buffers
+// are float32, or all three bfloat16 (multiplied on tensor cores, sums float32), the gradient of the weights
+// too.
+void cudnn_fwd(const ConvFwd& args, Stream& stream, CudnnRules rules = {});
+void cudnn_bwd_data(const ConvBwdData& args, Stream& stream, CudnnRules rules = {});
+void cudnn_bwd_weight(const ConvBwdWeight& args, Stream& stream, CudnnRules rules = {});
 
 }  // namespace gan::cuda

@@ -193,18 +193,17 @@ __device__ Moments moments_of_column(const T* x, int64_t begin, int64_t end, int
 template <class T>
 __device__ void normalise_column(const Forward<T>& f, const Column& col, int64_t first_row, int64_t begin,
                                  int64_t end, int step, int c) {
+  const int64_t stride = int64_t{step} * f.channels;
   for (int64_t row = begin; row < end; row += int64_t{rows_at_once} * step) {
+    const int64_t first = (first_row + row) * f.channels + c;
     float value[rows_at_once];
 #pragma unroll
-    for (int k = 0; k < rows_at_once; ++k) {
-      const int64_t r = row + int64_t(k) * step;
-      value[k] = r < end ? to_float(f.x[(first_row + r) * f.channels + c]) : 0.0f;
-    }
+    for (int k = 0; k < rows_at_once; ++k)
+      value[k] = row + int64_t(k) * step < end ? to_float(f.x[first + k * stride]) : 0.0f;
 #pragma unroll
-    for (int k = 0; k < rows_at_once; ++k) {
-      const int64_t r = row + int64_t(k) * step;
-      if (r < end) put(f.y, (first_row + r) * f.channels + c, activate(f.act, col.z(value[k])), f.add_y);
-    }
+    for (int k = 0; k < rows_at_once; ++k)
+      if (row + int64_t(k) * step < end)
+        put(f.y, first + k * stride, activate(f.act, col.z(value[k])), f.add_y);
   }
 }
 

@@ -102,4 +102,12 @@ const Backend* usable_backend(Device device, std::string& reason) {
   return backend;
 }
 
+std::vector<Device> usable(std::initializer_list<Device> devices) {
+  std::vector<Device> all;
+  std::string reason;
+  for (Device device : devices)
+    if (usable_backend(device, reason)) all.push_back(device);
+  return all;
+}
+
 }  // namespace gan::tests

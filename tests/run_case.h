@@ -61,6 +61,8 @@ class TestStream {
 
 // The device's backend when it can be used, else null and the reason (no such build, no GPU).
 const Backend* usable_backend(Device device, std::string& reason);
+// Those of these devices that can be used.
+std::vector<Device> usable(std::initializer_list<Device> devices);
 
 // A case bound to a device's memory.
 template <class Args>

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -14,6 +15,7 @@
 #include "models/checkpoint.h"
 #include "models/replay.h"
 #include "models/zoo.h"
+#include "tests/run_case.h"
 #include "tests/skip.h"
 
 using namespace gan;
@@ -39,7 +41,11 @@ std::map<std::string, Shape> file_shapes(Model& model, const std::string& player
   return shapes;
 }
 
-std::filesystem::path replay_folder() { return std::filesystem::path(GAN_SOURCE_DIR) / "tests/data/replay"; }
+// GAN_TEST_DATA names tests/data where the sources are not (tools/gpu_bundle.sh).
+std::filesystem::path replay_folder() {
+  const char* data = std::getenv("GAN_TEST_DATA");
+  return std::filesystem::path(data ? data : GAN_SOURCE_DIR "/tests/data") / "replay";
+}
 
 struct Digest {  // of one tensor, in PyTorch's element order
   double sum = 0, abs_sum = 0, weighted_sum = 0;
@@ -200,6 +206,12 @@ TEST_CASE("replays on ref equal PyTorch's float64 run") {
 
 TEST_CASE("replays on cpu follow PyTorch") {
   for (const char* name : kReplays) check_replay(name, Device::cpu);
+}
+
+TEST_CASE("replays on cuda follow PyTorch") {
+  std::string reason;
+  if (!tests::usable_backend(Device::cuda, reason)) GAN_SKIP(reason);
+  for (const char* name : kReplays) check_replay(name, Device::cuda);
 }
 
 TEST_CASE("three steps of a replay on simt follow PyTorch") {

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "engine/ops.h"
+#include "tests/run_case.h"
 
 using namespace gan;
 
@@ -71,7 +72,7 @@ void check_operation(const char* name, const Operation& operation, const std::ve
       CHECK(std::abs(measured - gradients[input][i]) <= 1e-8 * size + 1e-6 * std::abs(measured));
     }
   // The devices' own precision is the case table's business; here, that their entries are wired up alike.
-  for (Device device : {Device::cpu, Device::simt}) {
+  for (Device device : tests::usable({Device::cpu, Device::simt, Device::cuda})) {
     elsewhere.clear();
     weighted_result(device, operation, shapes, values, &elsewhere, &other);
     REQUIRE(other.size() == exact.size());

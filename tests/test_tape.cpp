@@ -6,6 +6,7 @@
 
 #include "engine/nn.h"
 #include "engine/optim.h"
+#include "tests/run_case.h"
 
 using namespace gan;
 
@@ -28,7 +29,7 @@ std::vector<double> gradient(const Tensor& t) {
 }  // namespace
 
 TEST_CASE("a value used twice collects both gradients") {
-  for (Device device : {Device::ref, Device::cpu, Device::simt}) {
+  for (Device device : tests::usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
     DeviceContext context(device);
     const Tensor x = leaf(context, {3}, {1, 2, 3});
     // y = sum((x + x) * x) = 2 sum x^2, so dy/dx = 4 x

@@ -14,11 +14,14 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <numeric>
+#include <set>
 #include <thread>
 #include <tuple>
 #include <utility>
@@ -942,7 +945,31 @@ const WarpOperation shuffle_any{"__shfl_sync", run_shuffle}, shuffle_xor{"__shfl
 const WarpOperation vote_ballot{"__ballot_sync", run_vote}, vote_any{"__any_sync", run_vote},
     vote_all{"__all_sync", run_vote}, sync_warp{"__syncwarp", nullptr};
 
+// GAN_SIMT_LAUNCHES=FILE lists the launches of a run, each kind once: the kernel's address, the threads of a
+// block, bytes of dynamic shared memory. The first line is the address of run_grid, so that `nm` of the
+// program gives the names (bench/ptxas_report.py).
+void note_launch(const LaunchShape& shape, const void* call) {
+  static std::FILE* const list = [] {
+    const char* path = std::getenv("GAN_SIMT_LAUNCHES");
+    std::FILE* file = path ? std::fopen(path, "w") : nullptr;
+    if (path && !file) gan::fail(Exit::io, "GAN_SIMT_LAUNCHES={}: cannot be written", path);
+    if (file) fmt::print(file, "{:x}\n", reinterpret_cast<uintptr_t>(&run_grid));
+    return file;
+  }();
+  if (!list) return;
+  static std::mutex turn;
+  static std::set<std::tuple<uintptr_t, unsigned, size_t>> seen;
+  uintptr_t kernel = 0;
+  std::memcpy(&kernel, call, sizeof kernel);
+  const unsigned threads = shape.block.x * shape.block.y * shape.block.z;
+  const std::lock_guard lock(turn);
+  if (!seen.insert({kernel, threads, shape.dynamic_shared_bytes}).second) return;
+  fmt::print(list, "{:x} {} {}\n", kernel, threads, shape.dynamic_shared_bytes);
+  std::fflush(list);
+}
+
 void run_grid(const LaunchShape& shape, void* call, void (*body)(void*)) {
+  note_launch(shape, call);
   if (active_engine)
     active_engine->fail("{}:{}: launch() was called inside a kernel", shape.site.file, shape.site.line);
   const Launch launch{shape,

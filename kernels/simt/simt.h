@@ -108,7 +108,7 @@ struct LaunchShape {
   Site site;  // of the launch() call
 };
 
-// Runs body(call) once for each thread of the grid. The sizes have been checked.
+// Runs body(call) once for each thread of the grid. The kernel's address stands first in *call.
 void run_grid(const LaunchShape& shape, void* call, void (*body)(void* call));
 
 // Waits until every thread of the block that has not exited is at the same line. Returns for how many of them
