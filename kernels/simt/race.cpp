@@ -1,17 +1,13 @@
-// The race detector: clocks, the memory of accesses, the functions that -fsanitize=thread calls, and the way
-// from an instruction back to its source line. The idea is described in race.h. Empty but for the race build.
+// The race detector: clocks, the memory of accesses, reports. The idea is described in race.h; hooks.h brings
+// the accesses. Empty but for the race build.
 #include "kernels/simt/race.h"
 
 #if defined(GAN_SIMT_RACE)
-#include <elf.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
 
-// Symbols of the linker: where this program's own ELF header lies.
-extern "C" const char __ehdr_start[];
+#include "kernels/simt/hooks.h"
 
 namespace gan::simt::runtime {
 namespace {
@@ -29,16 +25,12 @@ struct Quiet {
   ~Quiet() { active = saved; }
 };
 
-// A place fits 32 bits: the distance of an instruction from the program's start, or, with the highest bit
-// set, the index of a source line that the run time was told.
+// A place fits 32 bits: an instruction (hooks.h), or, with the highest bit set, the index of a source line
+// that the run time was told.
 constexpr uint32_t is_site = 0x80000000u;
 std::vector<Site>& known_sites() {
   static thread_local std::vector<Site> sites;
   return sites;
-}
-
-uint32_t encode(const void* instruction) {
-  return static_cast<uint32_t>(static_cast<const char*>(instruction) - __ehdr_start);
 }
 
 uint32_t encode(Site site) {
@@ -49,30 +41,15 @@ uint32_t encode(Site site) {
   return is_site | static_cast<uint32_t>(sites.size() - 1);
 }
 
-// "file:line" of an instruction, with the lines that it was inlined at; the program addr2line knows them.
-// Frames of the emulation itself are left out. Without addr2line: the address.
+// "file:line", with the lines that it was inlined at.
 std::string look_up(uint32_t place) {
   if (place & is_site) {
     const Site site = known_sites()[place & ~is_site];
     return fmt::format("{}:{}", site.file, site.line);
   }
-  uint64_t address = place - 1;  // the call's return address: step back into the call
-  if (reinterpret_cast<const Elf64_Ehdr*>(__ehdr_start)->e_type != ET_DYN)
-    address += reinterpret_cast<uintptr_t>(__ehdr_start);
-  char program[1024] = {};
-  if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) program[0] = '\0';
-  std::string result;
-  if (FILE* pipe =
-          popen(fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", program, address).c_str(), "r")) {
-    char line[1024];
-    while (std::fgets(line, sizeof line, pipe)) {
-      std::string frame(line, std::strcspn(line, " \n"));  // without "(discriminator 3)"
-      if (frame.rfind("??", 0) == 0 || frame.find("kernels/simt/simt.h:") != std::string::npos) continue;
-      result += (result.empty() ? "" : ", inlined at ") + frame;
-    }
-    pclose(pipe);
-  }
-  return result.empty() ? fmt::format("instruction {:#x} of {}", address, program) : result;
+  const std::vector<std::string> lines = source_lines({place})[0];
+  return lines.empty() ? fmt::format("instruction {:#x}", place)
+                       : fmt::format("{}", fmt::join(lines, ", inlined at "));
 }
 
 }  // namespace
@@ -195,7 +172,7 @@ void RaceDetector::access(const void* address, size_t bytes, Kind kind, const vo
                                        std::pair{reinterpret_cast<uintptr_t>(&blockDim), sizeof blockDim},
                                        std::pair{reinterpret_cast<uintptr_t>(&gridDim), sizeof gridDim}})
     if (start - variable < size) return;
-  touch(start, bytes, {count_[thread_], block_, encode(place), static_cast<uint16_t>(thread_), kind});
+  touch(start, bytes, {count_[thread_], block_, place_of(place), static_cast<uint16_t>(thread_), kind});
 }
 
 RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
@@ -311,107 +288,13 @@ std::string RaceDetector::report() const {
                      memory, look_up(found_.before.place), who(found_.before), verb(found_.before), reason);
 }
 
-// The functions below are outside of the class but know the running detector.
-void note_access(const void* address, size_t bytes, RaceDetector::Kind kind, const void* place) {
+void note_access(const void* address, size_t bytes, HookKind kind, const void* place) {
   if (!active) return;
   const Quiet quiet;
-  quiet.saved->access(address, bytes, kind, place);
+  constexpr RaceDetector::Kind kinds[] = {RaceDetector::Kind::read, RaceDetector::Kind::write,
+                                          RaceDetector::Kind::atomic, RaceDetector::Kind::atomic};
+  quiet.saved->access(address, bytes, kinds[static_cast<int>(kind)], place);
 }
 
 }  // namespace gan::simt::runtime
-
-// ---- What instrumented code calls
-// ------------------------------------------------------------------------------
-// GCC and clang agree on these names.
-
-using gan::simt::runtime::note_access;
-using Kind = gan::simt::runtime::RaceDetector::Kind;
-
-#define NOTE(address, bytes, kind) note_access(address, bytes, Kind::kind, __builtin_return_address(0))
-#define READ_AND_WRITE(bytes)                                            \
-  void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }             \
-  void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }           \
-  void __tsan_unaligned_read##bytes(void* a) { NOTE(a, bytes, read); }   \
-  void __tsan_unaligned_write##bytes(void* a) { NOTE(a, bytes, write); } \
-  void __tsan_read_write##bytes(void* a) { NOTE(a, bytes, write); }      \
-  void __tsan_unaligned_read_write##bytes(void* a) { NOTE(a, bytes, write); }
-#define ATOMICS(bits, T)                                                                               \
-  T __tsan_atomic##bits##_load(const volatile T* a, int) {                                             \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_load_n(a, __ATOMIC_SEQ_CST);                                                       \
-  }                                                                                                    \
-  void __tsan_atomic##bits##_store(volatile T* a, T value, int) {                                      \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    __atomic_store_n(a, value, __ATOMIC_SEQ_CST);                                                      \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_exchange(volatile T* a, T value, int) {                                      \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_exchange_n(a, value, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_fetch_add(volatile T* a, T value, int) {                                     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_fetch_add(a, value, __ATOMIC_SEQ_CST);                                             \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_fetch_sub(volatile T* a, T value, int) {                                     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_fetch_sub(a, value, __ATOMIC_SEQ_CST);                                             \
-  }                                                                                                    \
-  int __tsan_atomic##bits##_compare_exchange_weak(volatile T* a, T* expected, T value, int, int) {     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_compare_exchange_n(a, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
-  }                                                                                                    \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* a, T* expected, T value, int, int) {   \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_compare_exchange_n(a, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-  }
-
-extern "C" {
-READ_AND_WRITE(1)
-READ_AND_WRITE(2)
-READ_AND_WRITE(4)
-READ_AND_WRITE(8)
-READ_AND_WRITE(16)
-ATOMICS(8, uint8_t)
-ATOMICS(32, uint32_t)
-ATOMICS(64, uint64_t)
-void __tsan_read_range(void* a, unsigned long bytes) { NOTE(a, bytes, read); }
-void __tsan_write_range(void* a, unsigned long bytes) { NOTE(a, bytes, write); }
-void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-void __tsan_vptr_update(void**, void*) {}
-void __tsan_vptr_read(void**) {}
-void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-void __tsan_atomic_signal_fence(int) {}
-
-void* gan_race_memcpy(void* to, const void* from, size_t bytes) {  // race_memory.h
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memcpy(to, from, bytes);
-}
-void* gan_race_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memmove(to, from, bytes);
-}
-void* gan_race_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
-  return std::memset(to, value, bytes);
-}
-// Newer versions of clang call these instead.
-void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memcpy(to, from, bytes);
-}
-void* __tsan_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memmove(to, from, bytes);
-}
-void* __tsan_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
-  return std::memset(to, value, bytes);
-}
-}
 #endif

@@ -1,9 +1,7 @@
 // The race detector of the emulation: finds accesses to the same memory that nothing puts in order.
 //
 // Only in the race build (preset simt-race, GAN_SIMT_RACE); elsewhere the class below is empty and costs
-// nothing. There the kernel files are compiled with -fsanitize=thread, which makes the compiler call a
-// function __tsan_... before every access to memory; the program is NOT linked with ThreadSanitizer's
-// library: race.cpp defines these functions.
+// nothing. hooks.h says how it comes to know of every access.
 //
 // The method is that of FastTrack (Flanagan and Freund, PLDI 2009): each CUDA thread counts its own
 // synchronisations (its clock) and knows up to which count of each other thread it is ordered behind that
