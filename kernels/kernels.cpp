@@ -1,4 +1,4 @@
-// What is common to all devices: names, size checks, and the choice of a variant.
+// What is common to all devices: names, size checks, the choice of a variant, and the list of backends.
 #include "kernels/kernels.h"
 
 #include <algorithm>
@@ -167,6 +167,49 @@ void release_scratch(Stream& stream) noexcept {
   if (stream.scratch_address) stream.scratch_release(stream.scratch_address);
   stream.scratch_address = nullptr;
   stream.scratch_bytes = 0;
+}
+
+// ------------------------------------------------------------------------------------------------- backends
+
+#define GAN_BACKEND(space)                                                                                   \
+  {                                                                                                          \
+    Device::space, space::memory, space::pointwise, space::gemm, space::conv, space::norm, space::attention, \
+        space::loss, space::optim, space::resample, space::image, space::rng                                 \
+  }
+
+// Filled on first use: the tables are constants of other files, whose initialisation order is not defined.
+const Backend* find_backend(Device device) {
+  switch (device) {
+    case Device::cpu: {
+#ifndef GAN_SIMT_WATCH  // gan-watch has one device
+      static const Backend backend = GAN_BACKEND(cpu);
+      return &backend;
+#else
+      return nullptr;
+#endif
+    }
+    case Device::simt: {
+      static const Backend backend = GAN_BACKEND(simt);
+      return &backend;
+    }
+    case Device::ref: {
+#ifndef GAN_SIMT_WATCH  // gan-watch has one device
+      static const Backend backend = GAN_BACKEND(ref);
+      return &backend;
+#else
+      return nullptr;
+#endif
+    }
+    case Device::cuda: {
+#ifdef GAN_WITH_CUDA
+      static const Backend backend = GAN_BACKEND(cuda);
+      return &backend;
+#else
+      return nullptr;
+#endif
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace gan

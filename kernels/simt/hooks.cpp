@@ -56,14 +56,17 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
 
 using namespace gan::simt::runtime;
 
-#define NOTE(address, bytes, kind) note_access(address, bytes, HookKind::kind, __builtin_return_address(0))
-#define READ_AND_WRITE(bytes)                                            \
-  void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }             \
-  void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }           \
-  void __tsan_unaligned_read##bytes(void* a) { NOTE(a, bytes, read); }   \
-  void __tsan_unaligned_write##bytes(void* a) { NOTE(a, bytes, write); } \
-  void __tsan_read_write##bytes(void* a) { NOTE(a, bytes, write); }      \
-  void __tsan_unaligned_read_write##bytes(void* a) { NOTE(a, bytes, write); }
+#define NOTE(address, bytes, kind) \
+  note_access(address, bytes, true, HookKind::kind, __builtin_return_address(0))
+#define NOTE_RANGE(address, bytes, kind) \
+  note_access(address, bytes, false, HookKind::kind, __builtin_return_address(0))
+#define READ_AND_WRITE(bytes)                                                  \
+  void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }                   \
+  void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }                 \
+  void __tsan_unaligned_read##bytes(void* a) { NOTE_RANGE(a, bytes, read); }   \
+  void __tsan_unaligned_write##bytes(void* a) { NOTE_RANGE(a, bytes, write); } \
+  void __tsan_read_write##bytes(void* a) { NOTE(a, bytes, write); }            \
+  void __tsan_unaligned_read_write##bytes(void* a) { NOTE_RANGE(a, bytes, write); }
 #define ATOMICS(bits, T)                                                                               \
   T __tsan_atomic##bits##_load(const volatile T* a, int) {                                             \
     NOTE(const_cast<const T*>(a), bits / 8, atomic_read);                                              \
@@ -103,8 +106,8 @@ READ_AND_WRITE(16)
 ATOMICS(8, uint8_t)
 ATOMICS(32, uint32_t)
 ATOMICS(64, uint64_t)
-void __tsan_read_range(void* a, unsigned long bytes) { NOTE(a, bytes, read); }
-void __tsan_write_range(void* a, unsigned long bytes) { NOTE(a, bytes, write); }
+void __tsan_read_range(void* a, unsigned long bytes) { NOTE_RANGE(a, bytes, read); }
+void __tsan_write_range(void* a, unsigned long bytes) { NOTE_RANGE(a, bytes, write); }
 void __tsan_init() {}
 #if defined(GAN_SIMT_WATCH)
 void __tsan_func_entry(void* return_address) { note_call(return_address); }
@@ -120,32 +123,32 @@ void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); 
 void __tsan_atomic_signal_fence(int) {}
 
 void* gan_hook_memcpy(void* to, const void* from, size_t bytes) {  // hook_memory.h
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
+  NOTE_RANGE(from, bytes, read);
+  NOTE_RANGE(to, bytes, write);
   return std::memcpy(to, from, bytes);
 }
 void* gan_hook_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
+  NOTE_RANGE(from, bytes, read);
+  NOTE_RANGE(to, bytes, write);
   return std::memmove(to, from, bytes);
 }
 void* gan_hook_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
+  NOTE_RANGE(to, bytes, write);
   return std::memset(to, value, bytes);
 }
 // Newer versions of clang call these instead.
 void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
+  NOTE_RANGE(from, bytes, read);
+  NOTE_RANGE(to, bytes, write);
   return std::memcpy(to, from, bytes);
 }
 void* __tsan_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
+  NOTE_RANGE(from, bytes, read);
+  NOTE_RANGE(to, bytes, write);
   return std::memmove(to, from, bytes);
 }
 void* __tsan_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
+  NOTE_RANGE(to, bytes, write);
   return std::memset(to, value, bytes);
 }
 }

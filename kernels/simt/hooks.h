@@ -24,8 +24,9 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
 // atomic_read: an atomic load, such as the one before a loop of compare-and-swap.
 enum class HookKind : uint8_t { read, write, atomic, atomic_read };
 
-// Defined by who listens: race.cpp or watch.cpp. Called for all instrumented code, kernel or not.
-void note_access(const void* address, size_t bytes, HookKind kind, const void* place);
+// Defined by who listens: race.cpp or watch.cpp. Called for all instrumented code, kernel or not. together:
+// an aligned access of 1, 2, 4, 8 or 16 bytes, which one instruction can do; else a struct, or memcpy.
+void note_access(const void* address, size_t bytes, bool together, HookKind kind, const void* place);
 void note_call(const void* return_address);  // only the watcher wants these three
 void note_return();
 void note_basic_block(const void* place);

@@ -288,7 +288,7 @@ std::string RaceDetector::report() const {
                      memory, look_up(found_.before.place), who(found_.before), verb(found_.before), reason);
 }
 
-void note_access(const void* address, size_t bytes, HookKind kind, const void* place) {
+void note_access(const void* address, size_t bytes, bool, HookKind kind, const void* place) {
   if (!active) return;
   const Quiet quiet;
   constexpr RaceDetector::Kind kinds[] = {RaceDetector::Kind::read, RaceDetector::Kind::write,

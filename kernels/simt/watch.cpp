@@ -219,13 +219,15 @@ void Watcher::return_from_call() {
 
 void Watcher::basic_block(const void* place) { pass(Kind::block, place_of(place), 0, 0, 0); }
 
-void Watcher::access(const void* address, size_t bytes, bool writes, bool atomic, const void* place) {
+void Watcher::access(const void* address, size_t bytes, bool together, bool writes, bool atomic,
+                     const void* place) {
   const auto start = reinterpret_cast<uintptr_t>(address);
   if (start - shared_ >= shared_bytes_ && (fiber_->has_on_stack(address) || find_range(buffers(), start) < 0))
     return;
   const Kind kind = atomic ? Kind::atomic : writes ? Kind::store : Kind::load;
-  for (size_t done = 0; done < bytes; done += 16)  // no lane moves more than 16 bytes at once
-    pass(kind, place_of(place), 0, std::min<size_t>(16, bytes - done), start + done);
+  // A struct moves member by member; its members are taken to be words where its size allows.
+  const size_t piece = together ? bytes : bytes % 4 == 0 ? 4 : bytes % 2 == 0 ? 2 : 1;
+  for (size_t done = 0; done < bytes; done += piece) pass(kind, place_of(place), 0, piece, start + done);
 }
 
 void Watcher::name_shared(const char* name, const char* array, size_t bytes) {
@@ -348,11 +350,11 @@ void Watcher::count(uint32_t number, uint32_t existing, uint32_t lanes, const ui
 // ---- From hooks to the running watcher
 // -------------------------------------------------------------------------
 
-void note_access(const void* address, size_t bytes, HookKind kind, const void* place) {
+void note_access(const void* address, size_t bytes, bool together, HookKind kind, const void* place) {
   if (!active || kind == HookKind::atomic_read) return;  // the atomic operation that follows is the request
   Watcher* const watcher = active;
   active = nullptr;
-  watcher->access(address, bytes, kind == HookKind::write, kind == HookKind::atomic, place);
+  watcher->access(address, bytes, together, kind == HookKind::write, kind == HookKind::atomic, place);
   if (!watcher->is_full()) active = watcher;
 }
 void note_call(const void* return_address) {

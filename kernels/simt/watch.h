@@ -99,7 +99,7 @@ class Watcher {
   void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
 
   // By instrumented code.
-  void access(const void* address, size_t bytes, bool writes, bool atomic, const void* place);
+  void access(const void* address, size_t bytes, bool together, bool writes, bool atomic, const void* place);
   void call(const void* return_address);
   void return_from_call();
   void basic_block(const void* place);

@@ -2,6 +2,9 @@
 // defaults are small: a watched launch is for reading its table.
 #include "tools/watch/problem.h"
 
+#include <fmt/ranges.h>
+
+#include <cctype>
 #include <charconv>
 
 #include "kernels/bf16.h"
@@ -16,7 +19,7 @@ Problem::Problem(std::string operation, const std::string& shape, DType value)
     const std::string item = shape.substr(at, comma - at);
     const size_t equals = std::min(item.find('='), item.size());
     const std::string key = item.substr(0, equals);
-    if (key.empty() || equals + 1 == item.size())
+    if (key.empty() || std::isdigit(key[0]) || equals + 1 == item.size())
       fail(Exit::usage, "--shape {}: with --watch it is key=value,key=value, for example m=64,n=64,k=64",
            shape);
     if (!given_.emplace(key, equals == item.size() ? "1" : item.substr(equals + 1)).second)
@@ -74,16 +77,21 @@ void Problem::finish_sizes() const {
   }
 }
 
-void* Problem::make(const char* name, int64_t count, DType type, double low) {
+void* Problem::allocate(const char* name, int64_t bytes) {
   constexpr int64_t most_bytes = 64 << 20;
-  const auto bytes = count * static_cast<int64_t>(size_of(type));
   bytes_ += bytes;
   if (bytes_ > most_bytes)
     fail(Exit::usage, "{} with {}: more than {} MB of buffers is too large to watch; use smaller sizes",
          operation_, sizes_text(), most_bytes >> 20);
   void* const buffer = simt::memory.allocate(static_cast<size_t>(bytes));
   buffers_.push_back(buffer);
+  names_.push_back(name);
   simt::watch_buffer(name, buffer, static_cast<size_t>(bytes));
+  return buffer;
+}
+
+void* Problem::make(const char* name, int64_t count, DType type, double low) {
+  void* const buffer = allocate(name, count * static_cast<int64_t>(size_of(type)));
   uint32_t state = static_cast<uint32_t>(buffers_.size()) * 0x9e3779b9u;  // other numbers in every buffer
   for (int64_t i = 0; i < count; ++i) {
     state = state * 1664525u + 1013904223u;
@@ -99,9 +107,7 @@ void* Problem::make(const char* name, int64_t count, DType type, double low) {
 }
 
 In Problem::in_i32(const char* name, const std::vector<int32_t>& values) {
-  void* const buffer = simt::memory.allocate(values.size() * sizeof(int32_t));
-  buffers_.push_back(buffer);
-  simt::watch_buffer(name, buffer, values.size() * sizeof(int32_t));
+  void* const buffer = allocate(name, static_cast<int64_t>(values.size() * sizeof(int32_t)));
   std::copy(values.begin(), values.end(), static_cast<int32_t*>(buffer));
   return {buffer, DType::i32};
 }

@@ -42,9 +42,11 @@ class Problem {
   // Every size with the value it got, in the order they were asked for.
   const std::vector<std::pair<std::string, std::string>>& sizes() const { return used_; }
   std::string sizes_text() const;
+  const std::vector<std::string>& buffers() const { return names_; }
 
  private:
   const std::string& text(const std::string& key, const std::string& fallback);
+  void* allocate(const char* name, int64_t bytes);
   void* make(const char* name, int64_t count, DType type, double low);
 
   std::string operation_;
@@ -52,6 +54,7 @@ class Problem {
   std::vector<std::pair<std::string, std::string>> used_;
   DType value_;
   std::vector<void*> buffers_;
+  std::vector<std::string> names_;  // of buffers_
   int64_t bytes_ = 0;
 };
 

@@ -55,12 +55,9 @@ void run_variant(const Variant<Args>& variant, Problem& problem) {
 }
 
 void run_operation(const std::string& operation, const std::string& name, Problem& problem) {
-  const Backend backend = {Device::simt, simt::memory,   simt::pointwise, simt::gemm,
-                           simt::conv,   simt::norm,     simt::attention, simt::loss,
-                           simt::optim,  simt::resample, simt::image,     simt::rng};
   bool found = false;
   std::string operations;
-  for_each_op(backend, [&](const char*, const auto& op) {
+  for_each_op(*find_backend(Device::simt), [&](const char*, const auto& op) {
     operations += std::string(operations.empty() ? "" : ", ") + op.name();
     if (operation != op.name()) return;
     found = true;
@@ -172,11 +169,9 @@ void run(const std::vector<std::string>& words) {
     Json sizes = Json::object(), all = Json::array();
     for (const auto& [key, value] : problem.sizes()) sizes[key] = value;
     for (const auto& launch : launches) all.push_back(json_of(launch));
-    fmt::print(
-        "{}\n",
-        Json{
-            {"op", words[0]}, {"variant", words[1]}, {"dtype", words[3]}, {"shape", sizes}, {"launches", all}}
-            .dump());
+    const Json result = {{"op", words[0]}, {"variant", words[1]},          {"dtype", words[3]},
+                         {"shape", sizes}, {"buffers", problem.buffers()}, {"launches", all}};
+    fmt::print("{}\n", result.dump());
     return;
   }
   fmt::print("{}={}, {}, {}\n\n", words[0], words[1], words[3], problem.sizes_text());
