@@ -89,7 +89,7 @@ class Watcher {
 
   // True once a launch has turned out to be too large; nothing is recorded any more.
   bool is_full() const;
-  static constexpr uint64_t most_events = 100'000'000;  // per launch: seconds, and hundreds of megabytes
+  static constexpr uint64_t most_events = 50'000'000;  // per launch: seconds, and hundreds of megabytes
 
   // By the run time for the running thread.
   void name_shared(const char* name, const char* array, size_t bytes);
