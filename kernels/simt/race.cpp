@@ -70,14 +70,18 @@ void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* 
   }
   launch_generation_ = ++generation_;
   knows_.resize(threads_);
+  fenced_.resize(threads_);
 }
 
 void RaceDetector::begin_block(uint64_t block) {
   block_ = static_cast<uint32_t>(block);
   ++generation_;  // shared memory of the block before is gone
   count_.assign(threads_, 1);
+  found_ = {};
   base_.assign(threads_, 0);
   for (Clock& row : knows_) row.clear();
+  fenced_base_.assign(threads_, 0);
+  for (Clock& row : fenced_) row.clear();
   active = this;
 }
 
@@ -102,33 +106,53 @@ void RaceDetector::block_barrier() {
   base_ = count_;
   for (uint32_t& count : count_) ++count;
   for (Clock& row : knows_) row.clear();
+  for (Clock& row : fenced_) {
+    join(fenced_base_, row);
+    row.clear();
+  }
 }
 
 void RaceDetector::sync_warp(int warp, uint32_t lanes) {
   const Quiet quiet;
-  Clock all(threads_);
+  Clock all(threads_), fenced;
   const auto first = static_cast<uint32_t>(warp) * 32;
   for (uint32_t lane = 0; lane < 32; ++lane) {
     if (!(lanes >> lane & 1)) continue;
     join(all, knows_[first + lane]);
+    join(fenced, fenced_[first + lane]);
     all[first + lane] = std::max(all[first + lane], count_[first + lane]++);
   }
   for (uint32_t lane = 0; lane < 32; ++lane)
-    if (lanes >> lane & 1) knows_[first + lane] = all;
+    if (lanes >> lane & 1) {
+      knows_[first + lane] = all;
+      fenced_[first + lane] = fenced;
+    }
 }
 
-void RaceDetector::arrive(Clock& clock) {
+void RaceDetector::arrive(Handover& handover) {
   const Quiet quiet;
-  clock.resize(threads_);
-  join(clock, base_);
-  join(clock, knows_[thread_]);
-  clock[thread_] = count_[thread_]++;
+  join(handover.known, base_);
+  join(handover.known, knows_[thread_]);
+  handover.known[thread_] = count_[thread_]++;
+  join(handover.fenced, fenced_[thread_]);
 }
 
-void RaceDetector::pass(int warp, uint32_t lanes, const Clock& clock) {
+void RaceDetector::pass(int warp, uint32_t lanes, const Handover& handover) {
   const Quiet quiet;
   for (uint32_t lane = 0; lane < 32; ++lane)
-    if (lanes >> lane & 1) join(knows_[static_cast<uint32_t>(warp) * 32 + lane], clock);
+    if (lanes >> lane & 1) {
+      join(knows_[static_cast<uint32_t>(warp) * 32 + lane], handover.known);
+      join(fenced_[static_cast<uint32_t>(warp) * 32 + lane], handover.fenced);
+    }
+}
+
+// Everything that the thread knows of, its own writes among them, is now behind a fence for it.
+void RaceDetector::proxy_fence() {
+  const Quiet quiet;
+  Clock& fenced = fenced_[thread_];
+  join(fenced, base_);
+  join(fenced, knows_[thread_]);
+  fenced[thread_] = count_[thread_]++;
 }
 
 bool RaceDetector::ordered(const Access& before) const {
@@ -151,6 +175,22 @@ void RaceDetector::async_copy(const void* to, size_t bytes, Site site) {
   const Quiet quiet;
   touch(reinterpret_cast<uintptr_t>(to), bytes,
         {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::async});
+}
+
+void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site) {
+  const Quiet quiet;
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  const Access now{count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::read};
+  touch(start, bytes, now);
+  const Clock& mine = fenced_[thread_];
+  for (uintptr_t a = start; a < start + bytes; ++a) {
+    Page& page = page_of(a, true);
+    const Access& write = page.cells[a % page_bytes / static_cast<size_t>(page.granule)].write;
+    if (write.clock <= fenced_base_[write.thread] || (!mine.empty() && write.clock <= mine[write.thread]))
+      continue;
+    found_.unfenced = true;
+    found(a, true, write, now);
+  }
 }
 
 void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
@@ -254,7 +294,7 @@ void RaceDetector::keep_read(Cell& cell, const Access& now) {
 // ---------------------------------------------------------------------------------------------------
 
 void RaceDetector::found(uintptr_t address, bool shared, const Access& before, const Access& now) {
-  found_ = {address, shared, before, now};
+  found_ = {address, shared, before, now, found_.unfenced};
   fail_with_race();
 }
 
@@ -281,6 +321,11 @@ std::string RaceDetector::report() const {
   const std::string here = look_up(found_.now.place);
   if (found_.before.clock == 0)
     return fmt::format("{}: {} reads {}, which nobody has written", here, who(found_.now), memory);
+  if (found_.unfenced)
+    return fmt::format(
+        "{}: {} lets an asynchronous unit read {}, which\n  {}: {} {}; no fence_proxy_async() stands between "
+        "them",
+        here, who(found_.now), memory, look_up(found_.before.place), who(found_.before), verb(found_.before));
   const std::string reason = found_.before.block != found_.now.block ? "nothing orders blocks of a grid"
                              : found_.before.kind == Kind::async     ? "the copy has not been waited for"
                                                                      : "no barrier stands between them";

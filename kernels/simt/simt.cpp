@@ -186,7 +186,7 @@ struct NamedBarrier {
   int arrived = 0, expected = 0;
   Site site{};  // of the first to arrive
   uint32_t waiting[max_warps] = {};
-  Clock clock;  // what the arrived threads have done
+  Handover handover;  // what the arrived threads have done
 };
 
 // Lanes of one warp on their way into one WarpOperation; free when nobody has arrived.
@@ -222,6 +222,8 @@ class Engine {
   void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment);
   void* dynamic_shared() { return arena_ + arena_first; }
   void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+  void proxy_fence() { race_.proxy_fence(); }
+  void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
   void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
   void async_commit() { ++threads_[static_cast<size_t>(current_)].groups; }
   void async_wait(int groups_left);
@@ -619,20 +621,20 @@ void Engine::named_barrier(const char* operation, int id, int threads, bool wait
   if (b.arrived == 0) {
     b.expected = threads;
     b.site = site;
-    b.clock.clear();
+    b.handover = {};
   } else if (b.expected != threads) {
     fail("{}:{}: {} of barrier {} for {} threads, while {} came for {} at {}:{}", site.file, site.line,
          operation, id, threads, b.arrived, b.expected, b.site.file, b.site.line);
   }
   ++b.arrived;
-  race_.arrive(b.clock);
+  race_.arrive(b.handover);
   if (wait_for_others) b.waiting[current_ / 32] |= 1u << lane();
   const bool complete = b.arrived == b.expected;
   if (complete) {
     const bool go_straight_on = wait_for_others && style_ == Style::in_order;
     for (int w = 0; w < warps_; ++w) {
       const uint32_t lanes = std::exchange(b.waiting[w], 0);
-      race_.pass(w, lanes, b.clock);
+      race_.pass(w, lanes, b.handover);
       wake(w, go_straight_on && w == current_ / 32 ? lanes & ~(1u << lane()) : lanes);
     }
     b.arrived = 0;
@@ -768,6 +770,12 @@ void Engine::read_shared(const char* operation, void* to, const void* shared, si
   check_shared(operation, shared, bytes, 16, site);
   race_.read(shared, bytes, site);
   watch_.matrix_load(operation, shared, site);
+  std::memcpy(to, shared, bytes);
+}
+
+void Engine::async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  check_shared(operation, shared, bytes, 16, site);
+  race_.async_proxy_read(shared, bytes, site);
   std::memcpy(to, shared, bytes);
 }
 
@@ -1003,6 +1011,12 @@ void named_barrier(const char* operation, int id, int threads, bool wait, Site s
 
 void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
   engine_for(operation).read_shared(operation, to, shared, bytes, site);
+}
+
+void proxy_fence() { engine_for("fence_proxy_async").proxy_fence(); }
+
+void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  engine_for(operation).async_proxy_read(operation, to, shared, bytes, site);
 }
 
 void fail_with_race() { active_engine->fail_with_race(); }

@@ -159,6 +159,12 @@ void named_barrier(const char* operation, int id, int threads, bool wait, Site s
 // reads them itself.
 void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
 
+// The same for an instruction that hands the reading to a unit of its own (a TMA store, wgmma). Such a unit
+// sees ordinary writes only behind a proxy_fence(): the race build stops where none stands between a write
+// and this read.
+void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+void proxy_fence();
+
 // tensor.cpp: word: `count` of them; row: this lane's address.
 void load_matrices(uint32_t* word, const void* row, int count, bool transposed, Site site);
 
