@@ -11,7 +11,7 @@
 #if defined(__CUDACC__)
 #define GAN_BF16_FUNCTION __host__ __device__ inline
 #else
-#define GAN_BF16_FUNCTION inline
+#define GAN_BF16_FUNCTION inline __attribute__((always_inline))
 #endif
 
 namespace gan {

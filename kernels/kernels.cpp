@@ -181,16 +181,24 @@ void release_scratch(Stream& stream) noexcept {
 const Backend* find_backend(Device device) {
   switch (device) {
     case Device::cpu: {
+#ifndef GAN_SIMT_WATCH  // gan-watch has one device
       static const Backend backend = GAN_BACKEND(cpu);
       return &backend;
+#else
+      return nullptr;
+#endif
     }
     case Device::simt: {
       static const Backend backend = GAN_BACKEND(simt);
       return &backend;
     }
     case Device::ref: {
+#ifndef GAN_SIMT_WATCH  // gan-watch has one device
       static const Backend backend = GAN_BACKEND(ref);
       return &backend;
+#else
+      return nullptr;
+#endif
     }
     case Device::cuda: {
 #ifdef GAN_WITH_CUDA

@@ -251,6 +251,19 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads GAN_AND
 // --------------------------------------------------------------
 // Compute capability 9.0: its wrappers belong here once a kernel uses them.
 
+// Lets the asynchronous units (tensor memory accelerator, wgmma) see the ordinary writes to shared memory
+// that the thread knows of: each writer calls it behind its writes and before the barrier, or the thread that
+// starts the unit after the barrier (PTX: fence.proxy.async). Below 9.0 there are no such units.
+__device__ __forceinline__ void fence_proxy_async() {
+#if defined(__CUDACC__)
+#if __CUDA_ARCH__ >= 900
+  asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+#endif
+#else
+  runtime::proxy_fence();
+#endif
+}
+
 #undef GAN_CALLER
 #undef GAN_AND_CALLER
 

@@ -329,4 +329,44 @@ TEST_CASE("race: a report names both lines, both threads, the blocks and the way
   CHECK(contains(message_of(run_tensor, Mistake::no_wait), "the copy has not been waited for"));
 }
 
+// What wrappers of such instructions will do. `fence`: who calls it, and when.
+enum class Fence { none, before_writing, writers, one_writer, reader };
+__global__ void proxy_kernel(float* out, Fence fence, bool named) {
+  SHARED_ARRAY(float, tile, [64]);
+  if (fence == Fence::before_writing) fence_proxy_async();
+  line_of_write = __LINE__ + 1;
+  tile[threadIdx.x] = static_cast<float>(threadIdx.x);
+  if (fence == Fence::writers || (fence == Fence::one_writer && threadIdx.x == 0)) fence_proxy_async();
+  if (named) named_barrier_sync(1, 64);
+  else __syncthreads();
+  if (fence == Fence::reader && threadIdx.x == 0) fence_proxy_async();
+  if (threadIdx.x == 0) runtime::async_proxy_read("a store", out, tile, sizeof tile, {"the store", 7});
+}
+
+TEST_CASE("race: an asynchronous unit reads ordinary writes only behind a proxy fence") {
+  KeepConfig keep;
+  config() = {Schedule::forward, 1, 1};
+  const auto message = [](Fence fence, bool named = false) -> std::string {
+    std::vector<float> out(64);
+    try {
+      launch(proxy_kernel, 1, 64, 0, nullptr, out.data(), fence, named);
+    } catch (const Error& e) { return e.what(); }
+    CHECK(out[63] == 63);
+    return "";
+  };
+  CHECK(message(Fence::writers).empty());
+  CHECK(message(Fence::reader).empty());
+  CHECK(message(Fence::writers, true).empty());
+  CHECK(message(Fence::reader, true).empty());
+  if (!runtime::race_build) return;  // elsewhere nobody sees ordinary writes
+  for (Fence fence : {Fence::none, Fence::before_writing, Fence::one_writer}) {
+    const std::string text = message(fence);
+    CHECK(contains(text, "the store:7: thread (0,0,0) lets an asynchronous unit read shared memory"));
+    CHECK(contains(text, at(line_of_write)));
+    CHECK(contains(text, fence == Fence::one_writer ? "thread (1,0,0) writes" : "thread (0,0,0) writes"));
+    CHECK(contains(text, "no fence_proxy_async() stands between them"));
+    CHECK(contains(message(fence, true), "no fence_proxy_async() stands between them"));
+  }
+}
+
 TEST_SUITE_END();

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "tools/table.h"
 
 namespace gan::tools {
 
@@ -83,13 +84,5 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
 std::string general_help();
 std::string help_of(const Command& command);
 std::string version_text();
-
-// ---- output
-
-// 1234567 as "1,234,567"; 1536 bytes as "1.5 KiB".
-std::string grouped(int64_t number);
-std::string bytes_text(double bytes);
-// Columns as wide as their content, two blanks between; numbers (columns in `right`) to the right.
-std::string table_text(const std::vector<std::vector<std::string>>& rows, const std::string& alignment);
 
 }  // namespace gan::tools

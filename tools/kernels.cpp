@@ -1,5 +1,10 @@
-// `gan kernels`: every way this build has of computing every operation, and which one a size gets.
+// `gan kernels`: every way this build has of computing every operation, and which one a size gets; with
+// --watch, what one of them asks of a GPU line by line, which the program gan-watch finds out.
+#include <unistd.h>
+
+#include <cerrno>
 #include <charconv>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "kernels/cpu/onednn.h"
@@ -160,7 +165,35 @@ std::vector<std::string> families() {
   return names;
 }
 
+// Goes on as the program gan-watch, which lies beside this one.
+int watch(const Arguments& arguments) {
+  const std::string wanted = arguments.text("watch", ""), device = arguments.text("device", "simt");
+  const size_t equals = wanted.find('=');
+  if (equals == 0 || equals == wanted.npos || equals + 1 == wanted.size())
+    fail(Exit::usage, "--watch wants OPERATION=VARIANT, for example gemm=naive, not \"{}\"", wanted);
+  if (device != "simt") fail(Exit::usage, "--watch is for device simt, not {}", device);
+  if (!arguments.words.empty())
+    fail(Exit::usage, "--watch names its operation itself: leave out \"{}\"", arguments.words[0]);
+  char self[4096] = {};
+  if (readlink("/proc/self/exe", self, sizeof self - 1) < 0)
+    fail(Exit::failure, "/proc/self/exe cannot be read: {}", std::strerror(errno));
+  const std::string program = std::string(self, std::strrchr(self, '/')) + "/gan-watch";
+  std::string operation = wanted.substr(0, equals), variant = wanted.substr(equals + 1),
+              shape = arguments.text("shape", ""), dtype = arguments.text("dtype", "f32"),
+              form = arguments.is_on("json") ? "json" : "table", name = "gan-watch";
+  char* const words[] = {name.data(),  operation.data(), variant.data(), shape.data(),
+                         dtype.data(), form.data(),      nullptr};
+  execv(program.c_str(), words);
+  fail(
+      Exit::failure,
+      "--watch needs the program {}: {}; build it with `cmake --build BUILD --target gan-watch` (builds with "
+      "sanitizers or the race detector have none)",
+      program, std::strerror(errno));
+}
+
 int run(const Arguments& arguments) {
+  if (arguments.has("watch")) return watch(arguments);
+  if (arguments.has("dtype")) fail(Exit::usage, "--dtype is for --watch");
   const std::string family = arguments.word(0), wanted = arguments.text("device", "");
   AskedShape shape;
   if (arguments.has("shape")) shape = parse_shape(arguments.text("shape", ""));
@@ -208,7 +241,7 @@ int run(const Arguments& arguments) {
 Command describe_kernels() {
   Command command;
   command.name = "kernels";
-  command.summary = "the variants of every operation, and which one a size gets";
+  command.summary = "the variants of every operation, which one a size gets, what a kernel does to memory";
   command.words = {
       {"FAMILY",
        "a family (" + fmt::format("{}", fmt::join(families(), ", ")) + ") or operation; all when left out",
@@ -223,15 +256,27 @@ Command describe_kernels() {
   command.options = {
       {"shape", "what",
        "N,H,W,C:K,kernel,stride,padding of a convolution, or M,N,K of a matrix product: which variant "
-       "each device picks for it, and why not the others",
+       "each device picks for it, and why not the others. With --watch: key=value,key=value",
        "", "", false},
       {"device", "what", "only this one", "cpu|cuda|simt|ref", "", false},
-      {"json", "output", "one JSON object per variant, on stdout", "", "", true}};
+      {"watch", "watch",
+       "run OPERATION=VARIANT once on device simt and print for each line of its kernels what it asks of a "
+       "GPU: sectors of global memory, passes over the banks of shared memory, tensor-core products, "
+       "barriers, lanes that take part. Counts, not times",
+       "", "", false},
+      {"dtype", "watch", "how activations and weights are stored [f32]", "f32|bf16", "", false},
+      {"json", "output", "one JSON object per variant, or one for a watched run, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);
-  command.examples = {"gan kernels", "gan kernels conv --device cpu",
-                      "gan kernels --shape 64,32,32,64:128,4,2,1",
-                      "gan kernels gemm --shape 64,100,8192 --json"};
-  command.notes = "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled forces variants by name.";
+  command.examples = {
+      "gan kernels",
+      "gan kernels conv --device cpu",
+      "gan kernels --shape 64,32,32,64:128,4,2,1",
+      "gan kernels gemm --shape 64,100,8192 --json",
+      "gan kernels --watch gemm=naive --shape m=64,n=64,k=32",
+      "gan kernels --watch conv2d_fwd=tiled --shape n=1,h=16,w=16,c=32,k=32,kernel=4,stride=2,pad=1"};
+  command.notes =
+      "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled forces variants by name. --watch: every operation has small "
+      "default sizes, which the table begins with.";
   command.run = run;
   return command;
 }

@@ -1,17 +1,13 @@
-// The race detector: clocks, the memory of accesses, the functions that -fsanitize=thread calls, and the way
-// from an instruction back to its source line. The idea is described in race.h. Empty but for the race build.
+// The race detector: clocks, the memory of accesses, reports. The idea is described in race.h; hooks.h brings
+// the accesses. Empty but for the race build.
 #include "kernels/simt/race.h"
 
 #if defined(GAN_SIMT_RACE)
-#include <elf.h>
-#include <unistd.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <cstdio>
-#include <cstring>
 
-// Symbols of the linker: where this program's own ELF header lies.
-extern "C" const char __ehdr_start[];
+#include "kernels/simt/hooks.h"
 
 namespace gan::simt::runtime {
 namespace {
@@ -29,16 +25,12 @@ struct Quiet {
   ~Quiet() { active = saved; }
 };
 
-// A place fits 32 bits: the distance of an instruction from the program's start, or, with the highest bit
-// set, the index of a source line that the run time was told.
+// A place fits 32 bits: an instruction (hooks.h), or, with the highest bit set, the index of a source line
+// that the run time was told.
 constexpr uint32_t is_site = 0x80000000u;
 std::vector<Site>& known_sites() {
   static thread_local std::vector<Site> sites;
   return sites;
-}
-
-uint32_t encode(const void* instruction) {
-  return static_cast<uint32_t>(static_cast<const char*>(instruction) - __ehdr_start);
 }
 
 uint32_t encode(Site site) {
@@ -49,30 +41,15 @@ uint32_t encode(Site site) {
   return is_site | static_cast<uint32_t>(sites.size() - 1);
 }
 
-// "file:line" of an instruction, with the lines that it was inlined at; the program addr2line knows them.
-// Frames of the emulation itself are left out. Without addr2line: the address.
+// "file:line", with the lines that it was inlined at.
 std::string look_up(uint32_t place) {
   if (place & is_site) {
     const Site site = known_sites()[place & ~is_site];
     return fmt::format("{}:{}", site.file, site.line);
   }
-  uint64_t address = place - 1;  // the call's return address: step back into the call
-  if (reinterpret_cast<const Elf64_Ehdr*>(__ehdr_start)->e_type != ET_DYN)
-    address += reinterpret_cast<uintptr_t>(__ehdr_start);
-  char program[1024] = {};
-  if (readlink("/proc/self/exe", program, sizeof program - 1) < 0) program[0] = '\0';
-  std::string result;
-  if (FILE* pipe =
-          popen(fmt::format("addr2line -i -e '{}' {:#x} 2>/dev/null", program, address).c_str(), "r")) {
-    char line[1024];
-    while (std::fgets(line, sizeof line, pipe)) {
-      std::string frame(line, std::strcspn(line, " \n"));  // without "(discriminator 3)"
-      if (frame.rfind("??", 0) == 0 || frame.find("kernels/simt/simt.h:") != std::string::npos) continue;
-      result += (result.empty() ? "" : ", inlined at ") + frame;
-    }
-    pclose(pipe);
-  }
-  return result.empty() ? fmt::format("instruction {:#x} of {}", address, program) : result;
+  const std::vector<std::string> lines = source_lines({place})[0];
+  return lines.empty() ? fmt::format("instruction {:#x}", place)
+                       : fmt::format("{}", fmt::join(lines, ", inlined at "));
 }
 
 }  // namespace
@@ -93,14 +70,18 @@ void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* 
   }
   launch_generation_ = ++generation_;
   knows_.resize(threads_);
+  fenced_.resize(threads_);
 }
 
 void RaceDetector::begin_block(uint64_t block) {
   block_ = static_cast<uint32_t>(block);
   ++generation_;  // shared memory of the block before is gone
   count_.assign(threads_, 1);
+  found_ = {};
   base_.assign(threads_, 0);
   for (Clock& row : knows_) row.clear();
+  fenced_base_.assign(threads_, 0);
+  for (Clock& row : fenced_) row.clear();
   active = this;
 }
 
@@ -125,33 +106,53 @@ void RaceDetector::block_barrier() {
   base_ = count_;
   for (uint32_t& count : count_) ++count;
   for (Clock& row : knows_) row.clear();
+  for (Clock& row : fenced_) {
+    join(fenced_base_, row);
+    row.clear();
+  }
 }
 
 void RaceDetector::sync_warp(int warp, uint32_t lanes) {
   const Quiet quiet;
-  Clock all(threads_);
+  Clock all(threads_), fenced;
   const auto first = static_cast<uint32_t>(warp) * 32;
   for (uint32_t lane = 0; lane < 32; ++lane) {
     if (!(lanes >> lane & 1)) continue;
     join(all, knows_[first + lane]);
+    join(fenced, fenced_[first + lane]);
     all[first + lane] = std::max(all[first + lane], count_[first + lane]++);
   }
   for (uint32_t lane = 0; lane < 32; ++lane)
-    if (lanes >> lane & 1) knows_[first + lane] = all;
+    if (lanes >> lane & 1) {
+      knows_[first + lane] = all;
+      fenced_[first + lane] = fenced;
+    }
 }
 
-void RaceDetector::arrive(Clock& clock) {
+void RaceDetector::arrive(Handover& handover) {
   const Quiet quiet;
-  clock.resize(threads_);
-  join(clock, base_);
-  join(clock, knows_[thread_]);
-  clock[thread_] = count_[thread_]++;
+  join(handover.known, base_);
+  join(handover.known, knows_[thread_]);
+  handover.known[thread_] = count_[thread_]++;
+  join(handover.fenced, fenced_[thread_]);
 }
 
-void RaceDetector::pass(int warp, uint32_t lanes, const Clock& clock) {
+void RaceDetector::pass(int warp, uint32_t lanes, const Handover& handover) {
   const Quiet quiet;
   for (uint32_t lane = 0; lane < 32; ++lane)
-    if (lanes >> lane & 1) join(knows_[static_cast<uint32_t>(warp) * 32 + lane], clock);
+    if (lanes >> lane & 1) {
+      join(knows_[static_cast<uint32_t>(warp) * 32 + lane], handover.known);
+      join(fenced_[static_cast<uint32_t>(warp) * 32 + lane], handover.fenced);
+    }
+}
+
+// Everything that the thread knows of, its own writes among them, is now behind a fence for it.
+void RaceDetector::proxy_fence() {
+  const Quiet quiet;
+  Clock& fenced = fenced_[thread_];
+  join(fenced, base_);
+  join(fenced, knows_[thread_]);
+  fenced[thread_] = count_[thread_]++;
 }
 
 bool RaceDetector::ordered(const Access& before) const {
@@ -176,6 +177,22 @@ void RaceDetector::async_copy(const void* to, size_t bytes, Site site) {
         {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::async});
 }
 
+void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site) {
+  const Quiet quiet;
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  const Access now{count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::read};
+  touch(start, bytes, now);
+  const Clock& mine = fenced_[thread_];
+  for (uintptr_t a = start; a < start + bytes; ++a) {
+    Page& page = page_of(a, true);
+    const Access& write = page.cells[a % page_bytes / static_cast<size_t>(page.granule)].write;
+    if (write.clock <= fenced_base_[write.thread] || (!mine.empty() && write.clock <= mine[write.thread]))
+      continue;
+    found_.unfenced = true;
+    found(a, true, write, now);
+  }
+}
+
 void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
   const Quiet quiet;
   const auto start = reinterpret_cast<uintptr_t>(to);
@@ -195,7 +212,7 @@ void RaceDetector::access(const void* address, size_t bytes, Kind kind, const vo
                                        std::pair{reinterpret_cast<uintptr_t>(&blockDim), sizeof blockDim},
                                        std::pair{reinterpret_cast<uintptr_t>(&gridDim), sizeof gridDim}})
     if (start - variable < size) return;
-  touch(start, bytes, {count_[thread_], block_, encode(place), static_cast<uint16_t>(thread_), kind});
+  touch(start, bytes, {count_[thread_], block_, place_of(place), static_cast<uint16_t>(thread_), kind});
 }
 
 RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
@@ -277,7 +294,7 @@ void RaceDetector::keep_read(Cell& cell, const Access& now) {
 // ---------------------------------------------------------------------------------------------------
 
 void RaceDetector::found(uintptr_t address, bool shared, const Access& before, const Access& now) {
-  found_ = {address, shared, before, now};
+  found_ = {address, shared, before, now, found_.unfenced};
   fail_with_race();
 }
 
@@ -304,6 +321,11 @@ std::string RaceDetector::report() const {
   const std::string here = look_up(found_.now.place);
   if (found_.before.clock == 0)
     return fmt::format("{}: {} reads {}, which nobody has written", here, who(found_.now), memory);
+  if (found_.unfenced)
+    return fmt::format(
+        "{}: {} lets an asynchronous unit read {}, which\n  {}: {} {}; no fence_proxy_async() stands between "
+        "them",
+        here, who(found_.now), memory, look_up(found_.before.place), who(found_.before), verb(found_.before));
   const std::string reason = found_.before.block != found_.now.block ? "nothing orders blocks of a grid"
                              : found_.before.kind == Kind::async     ? "the copy has not been waited for"
                                                                      : "no barrier stands between them";
@@ -311,107 +333,13 @@ std::string RaceDetector::report() const {
                      memory, look_up(found_.before.place), who(found_.before), verb(found_.before), reason);
 }
 
-// The functions below are outside of the class but know the running detector.
-void note_access(const void* address, size_t bytes, RaceDetector::Kind kind, const void* place) {
+void note_access(const void* address, size_t bytes, bool, HookKind kind, const void* place) {
   if (!active) return;
   const Quiet quiet;
-  quiet.saved->access(address, bytes, kind, place);
+  constexpr RaceDetector::Kind kinds[] = {RaceDetector::Kind::read, RaceDetector::Kind::write,
+                                          RaceDetector::Kind::atomic, RaceDetector::Kind::atomic};
+  quiet.saved->access(address, bytes, kinds[static_cast<int>(kind)], place);
 }
 
 }  // namespace gan::simt::runtime
-
-// ---- What instrumented code calls
-// ------------------------------------------------------------------------------
-// GCC and clang agree on these names.
-
-using gan::simt::runtime::note_access;
-using Kind = gan::simt::runtime::RaceDetector::Kind;
-
-#define NOTE(address, bytes, kind) note_access(address, bytes, Kind::kind, __builtin_return_address(0))
-#define READ_AND_WRITE(bytes)                                            \
-  void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }             \
-  void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }           \
-  void __tsan_unaligned_read##bytes(void* a) { NOTE(a, bytes, read); }   \
-  void __tsan_unaligned_write##bytes(void* a) { NOTE(a, bytes, write); } \
-  void __tsan_read_write##bytes(void* a) { NOTE(a, bytes, write); }      \
-  void __tsan_unaligned_read_write##bytes(void* a) { NOTE(a, bytes, write); }
-#define ATOMICS(bits, T)                                                                               \
-  T __tsan_atomic##bits##_load(const volatile T* a, int) {                                             \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_load_n(a, __ATOMIC_SEQ_CST);                                                       \
-  }                                                                                                    \
-  void __tsan_atomic##bits##_store(volatile T* a, T value, int) {                                      \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    __atomic_store_n(a, value, __ATOMIC_SEQ_CST);                                                      \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_exchange(volatile T* a, T value, int) {                                      \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_exchange_n(a, value, __ATOMIC_SEQ_CST);                                            \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_fetch_add(volatile T* a, T value, int) {                                     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_fetch_add(a, value, __ATOMIC_SEQ_CST);                                             \
-  }                                                                                                    \
-  T __tsan_atomic##bits##_fetch_sub(volatile T* a, T value, int) {                                     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_fetch_sub(a, value, __ATOMIC_SEQ_CST);                                             \
-  }                                                                                                    \
-  int __tsan_atomic##bits##_compare_exchange_weak(volatile T* a, T* expected, T value, int, int) {     \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_compare_exchange_n(a, expected, value, true, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);  \
-  }                                                                                                    \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* a, T* expected, T value, int, int) {   \
-    NOTE(const_cast<const T*>(a), bits / 8, atomic);                                                   \
-    return __atomic_compare_exchange_n(a, expected, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST); \
-  }
-
-extern "C" {
-READ_AND_WRITE(1)
-READ_AND_WRITE(2)
-READ_AND_WRITE(4)
-READ_AND_WRITE(8)
-READ_AND_WRITE(16)
-ATOMICS(8, uint8_t)
-ATOMICS(32, uint32_t)
-ATOMICS(64, uint64_t)
-void __tsan_read_range(void* a, unsigned long bytes) { NOTE(a, bytes, read); }
-void __tsan_write_range(void* a, unsigned long bytes) { NOTE(a, bytes, write); }
-void __tsan_init() {}
-void __tsan_func_entry(void*) {}
-void __tsan_func_exit() {}
-void __tsan_vptr_update(void**, void*) {}
-void __tsan_vptr_read(void**) {}
-void __tsan_atomic_thread_fence(int) { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
-void __tsan_atomic_signal_fence(int) {}
-
-void* gan_race_memcpy(void* to, const void* from, size_t bytes) {  // race_memory.h
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memcpy(to, from, bytes);
-}
-void* gan_race_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memmove(to, from, bytes);
-}
-void* gan_race_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
-  return std::memset(to, value, bytes);
-}
-// Newer versions of clang call these instead.
-void* __tsan_memcpy(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memcpy(to, from, bytes);
-}
-void* __tsan_memmove(void* to, const void* from, size_t bytes) {
-  NOTE(from, bytes, read);
-  NOTE(to, bytes, write);
-  return std::memmove(to, from, bytes);
-}
-void* __tsan_memset(void* to, int value, size_t bytes) {
-  NOTE(to, bytes, write);
-  return std::memset(to, value, bytes);
-}
-}
 #endif

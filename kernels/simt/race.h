@@ -1,9 +1,7 @@
 // The race detector of the emulation: finds accesses to the same memory that nothing puts in order.
 //
 // Only in the race build (preset simt-race, GAN_SIMT_RACE); elsewhere the class below is empty and costs
-// nothing. There the kernel files are compiled with -fsanitize=thread, which makes the compiler call a
-// function __tsan_... before every access to memory; the program is NOT linked with ThreadSanitizer's
-// library: race.cpp defines these functions.
+// nothing. hooks.h says how it comes to know of every access.
 //
 // The method is that of FastTrack (Flanagan and Freund, PLDI 2009): each CUDA thread counts its own
 // synchronisations (its clock) and knows up to which count of each other thread it is ordered behind that
@@ -12,6 +10,10 @@
 // __syncthreads (all threads), __syncwarp (the lanes of its mask), named barriers (who comes with who waits),
 // and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of
 // a grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
+//
+// Units that read shared memory on their own (TMA stores, wgmma) see ordinary writes only behind a proxy
+// fence (PTX: "Async proxy", fence.proxy.async): one that stands between the write and the read in the order
+// above. A second clock follows what has passed such a fence.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -27,6 +29,11 @@ namespace gan::simt::runtime {
 
 // For each thread of the block: up to which count everything that it did is known.
 using Clock = std::vector<uint32_t>;
+
+// What the threads that come to a named barrier hand to those that pass it.
+struct Handover {
+  Clock known, fenced;
+};
 
 // Abandons the running CUDA thread; launch() will throw what report() returns.
 [[noreturn]] void fail_with_race();
@@ -47,13 +54,15 @@ class RaceDetector {
   // called by each thread that comes, pass() for the lanes that go on.
   void block_barrier();
   void sync_warp(int warp, uint32_t lanes);
-  void arrive(Clock& clock);
-  void pass(int warp, uint32_t lanes, const Clock& clock);
+  void arrive(Handover& handover);
+  void pass(int warp, uint32_t lanes, const Handover& handover);
+  void proxy_fence();
 
   // Accesses by the run time for the running thread.
   void read(const void* address, size_t bytes, Site site);
   void async_copy(const void* to, size_t bytes, Site site);    // from now on nobody may touch it
   void async_landed(const void* to, size_t bytes, Site site);  // now it is an ordinary write
+  void async_proxy_read(const void* address, size_t bytes, Site site);
 
   // Accesses by instrumented code; place: the address of the instruction.
   enum class Kind : uint16_t { read, write, atomic, async };
@@ -100,6 +109,9 @@ class RaceDetector {
   Clock count_;               // (threads): each thread's own
   Clock base_;                // (threads): known to all since the last barrier of the block
   std::vector<Clock> knows_;  // (threads)(threads), rows empty until used: known to one beyond base_
+  // The same for what a proxy fence has passed on.
+  Clock fenced_base_;
+  std::vector<Clock> fenced_;
 
   std::vector<Page> shared_pages_;
   std::unordered_map<uintptr_t, Page> global_pages_;
@@ -113,6 +125,7 @@ class RaceDetector {
     uintptr_t address;
     bool shared;
     Access before, now;
+    bool unfenced = false;  // no race: a proxy fence is missing
   } found_{};
 };
 
@@ -127,11 +140,13 @@ class RaceDetector {
   void end_block() {}
   void block_barrier() {}
   void sync_warp(int, uint32_t) {}
-  void arrive(Clock&) {}
-  void pass(int, uint32_t, const Clock&) {}
+  void arrive(Handover&) {}
+  void pass(int, uint32_t, const Handover&) {}
+  void proxy_fence() {}
   void read(const void*, size_t, Site) {}
   void async_copy(const void*, size_t, Site) {}
   void async_landed(const void*, size_t, Site) {}
+  void async_proxy_read(const void*, size_t, Site) {}
   std::string report() const { return {}; }
 };
 #endif

@@ -3,8 +3,8 @@
 //
 // How to read it, top to bottom: configuration; an Engine, which runs one block after another (threads and
 // fibers, the schedule, barriers, warp rendezvous, shared memory, asynchronous copies, errors); the pool of
-// OS threads that deals blocks to engines; the functions that simt.h declares. race.h is what the race build
-// adds: in other builds the calls of race_ do nothing.
+// OS threads that deals blocks to engines; the functions that simt.h declares. race.h and watch.h are what
+// the race build and the watch build add: in other builds the calls of race_ and watch_ do nothing.
 //
 // The idea that makes it cheap: all CUDA threads of a block start as "ready, without a fiber". A fiber runs
 // thread t; when t returns, the same fiber takes the next ready thread in a plain loop. Only a thread that
@@ -29,6 +29,7 @@
 
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/race.h"
+#include "kernels/simt/watch.h"
 
 #if defined(GAN_SIMT_ASAN)
 #include <sanitizer/asan_interface.h>
@@ -188,7 +189,7 @@ struct NamedBarrier {
   int arrived = 0, expected = 0;
   Site site{};  // of the first to arrive
   uint32_t waiting[max_warps] = {};
-  Clock clock;  // what the arrived threads have done
+  Handover handover;  // what the arrived threads have done
 };
 
 // Lanes of one warp on their way into one WarpOperation; free when nobody has arrived.
@@ -221,9 +222,11 @@ class Engine {
   int barrier(const char* operation, Site site, bool predicate);
   void named_barrier(const char* operation, int id, int threads, bool wait, Site site);
   void rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
-  void* static_shared(const void* tag, size_t bytes, size_t alignment);
+  void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment);
   void* dynamic_shared() { return arena_ + arena_first; }
   void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+  void proxy_fence() { race_.proxy_fence(); }
+  void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
   void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
   void async_commit() { ++threads_[static_cast<size_t>(current_)].groups; }
   void async_wait(int groups_left);
@@ -286,6 +289,7 @@ class Engine {
   char message_[2048];
 
   RaceDetector race_;
+  Watcher watch_;
 };
 
 struct Worker {
@@ -319,6 +323,7 @@ void Engine::begin(const Launch& launch) {
       for (unsigned x = 0; x < blockDim.x; ++x) threads_[t++].index = {x, y, z};
 
   race_.begin_launch(launch.threads, launch.shape.block, launch.shape.grid, arena_, arena_bytes);
+  watch_.begin_launch(launch.shape, launch.threads, arena_, arena_bytes);
   static_arrays_.clear();
   static_bytes_ = 0;
   poison(arena_, arena_bytes);
@@ -353,8 +358,13 @@ std::string Engine::run_block(uint64_t block) {
 
   running_ = &main_;
   race_.begin_block(block);
+  watch_.begin_block();
   resume(pick());  // comes back when the block is done or has failed
+  watch_.end_block();
   race_.end_block();
+  if (watch_.is_full())
+    return fmt::format("too large a launch to watch: more than {} accesses and branches; use smaller sizes",
+                       Watcher::most_events);
   if (failure_ == Failure::none) return {};
 
   std::string what = failure_ == Failure::message    ? message_
@@ -500,6 +510,7 @@ void Engine::resume(int thread) {
   current_ = thread;
   threadIdx = next.index;
   race_.resume(thread, next.worker->fiber);
+  watch_.resume(thread, next.worker->fiber);
   Fiber& from = *running_;
   Fiber& to = next.worker->fiber;
   if (&from == &to) return;
@@ -566,6 +577,7 @@ void Engine::fail_with_race() {
 // ------------------------------------------------------------------------------------------
 
 int Engine::barrier(const char* operation, Site site, bool predicate) {
+  watch_.barrier(operation, site);
   Barrier& b = barrier_;
   if (b.arrived == 0) {
     b.operation = operation;
@@ -607,24 +619,25 @@ void Engine::named_barrier(const char* operation, int id, int threads, bool wait
   if (threads < 32 || threads % 32 != 0 || threads > warps_ * 32)
     fail("{}:{}: {} of barrier {} for {} threads: it must be a multiple of 32 and at most the block's {}",
          site.file, site.line, operation, id, threads, warps_ * 32);
+  watch_.barrier(operation, site);
   NamedBarrier& b = named_barriers_[id];
   if (b.arrived == 0) {
     b.expected = threads;
     b.site = site;
-    b.clock.clear();
+    b.handover = {};
   } else if (b.expected != threads) {
     fail("{}:{}: {} of barrier {} for {} threads, while {} came for {} at {}:{}", site.file, site.line,
          operation, id, threads, b.arrived, b.expected, b.site.file, b.site.line);
   }
   ++b.arrived;
-  race_.arrive(b.clock);
+  race_.arrive(b.handover);
   if (wait_for_others) b.waiting[current_ / 32] |= 1u << lane();
   const bool complete = b.arrived == b.expected;
   if (complete) {
     const bool go_straight_on = wait_for_others && style_ == Style::in_order;
     for (int w = 0; w < warps_; ++w) {
       const uint32_t lanes = std::exchange(b.waiting[w], 0);
-      race_.pass(w, lanes, b.clock);
+      race_.pass(w, lanes, b.handover);
       wake(w, go_straight_on && w == current_ / 32 ? lanes & ~(1u << lane()) : lanes);
     }
     b.arrived = 0;
@@ -642,6 +655,7 @@ uint32_t Engine::existing_lanes(int warp) const {
 }
 
 void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site) {
+  watch_.warp_operation(operation.name, site);
   const int warp = current_ / 32;
   const uint32_t existing = existing_lanes(warp), me = 1u << lane();
   if (!(mask & me))
@@ -724,7 +738,7 @@ std::string Engine::deadlock_report() const {
 // ---- Engine: shared memory
 // -------------------------------------------------------------------------------------
 
-void* Engine::static_shared(const void* tag, size_t bytes, size_t alignment) {
+void* Engine::static_shared(const void* tag, const char* name, size_t bytes, size_t alignment) {
   for (const StaticArray& a : static_arrays_)
     if (a.tag == tag) return arena_ + a.offset;
   static_bytes_ += bytes;
@@ -741,6 +755,7 @@ void* Engine::static_shared(const void* tag, size_t bytes, size_t alignment) {
   unpoison(arena_ + offset, bytes);
   std::memset(arena_ + offset, 0xff, bytes);
   static_arrays_.push_back({tag, offset, bytes});
+  watch_.name_shared(name, arena_ + offset, bytes);
   return arena_ + offset;
 }
 
@@ -757,6 +772,13 @@ void Engine::check_shared(const char* operation, const void* address, size_t byt
 void Engine::read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
   check_shared(operation, shared, bytes, 16, site);
   race_.read(shared, bytes, site);
+  watch_.matrix_load(operation, shared, site);
+  std::memcpy(to, shared, bytes);
+}
+
+void Engine::async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  check_shared(operation, shared, bytes, 16, site);
+  race_.async_proxy_read(shared, bytes, site);
   std::memcpy(to, shared, bytes);
 }
 
@@ -781,6 +803,7 @@ void Engine::async_copy(void* shared, const void* global, int bytes, bool real, 
     std::memcpy(copy.data, global, size);
   }
   race_.async_copy(shared, size, site);
+  watch_.async_copy(shared, global, bytes, real, site);
   if (copy.landed) std::memcpy(shared, copy.data, size);
   else std::memset(shared, 0xff, size);
   me.copies.push_back(copy);
@@ -980,7 +1003,7 @@ void run_grid(const LaunchShape& shape, void* call, void (*body)(void*)) {
                       uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z};
   Grid grid(launch);
   unsigned wanted = launch.config.threads ? launch.config.threads : std::thread::hardware_concurrency();
-  if (race_build) wanted = 1;  // only then does one detector see all blocks
+  if (race_build || watch_build) wanted = 1;  // only then does one observer see all blocks
   const uint64_t helpers = std::min<uint64_t>(std::clamp(wanted, 1u, max_os_threads), launch.blocks) - 1;
   static Pool pool;
   pool.run(grid, static_cast<size_t>(helpers));
@@ -995,8 +1018,8 @@ void warp_rendezvous(const WarpOperation& operation, uint32_t mask, void* my_dat
   engine_for(operation.name).rendezvous(operation, mask, my_data, site);
 }
 
-void* static_shared(const void* tag, size_t bytes, size_t alignment) {
-  return engine_for("SHARED_ARRAY").static_shared(tag, bytes, alignment);
+void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment) {
+  return engine_for("SHARED_ARRAY").static_shared(tag, name, bytes, alignment);
 }
 
 void* dynamic_shared() { return engine_for("DYNAMIC_SHARED").dynamic_shared(); }
@@ -1015,6 +1038,12 @@ void named_barrier(const char* operation, int id, int threads, bool wait, Site s
 
 void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
   engine_for(operation).read_shared(operation, to, shared, bytes, site);
+}
+
+void proxy_fence() { engine_for("fence_proxy_async").proxy_fence(); }
+
+void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
+  engine_for(operation).async_proxy_read(operation, to, shared, bytes, site);
 }
 
 void fail_with_race() { active_engine->fail_with_race(); }

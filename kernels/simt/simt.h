@@ -17,8 +17,14 @@
 
 // Keywords. __noinline__ must never be defined: the standard library spells an attribute that way.
 #define __global__
-#define __device__
 #define __host__
+#if defined(GAN_SIMT_WATCH)
+// Device functions are inlined although nothing is optimised there, as a GPU's compiler does: the access to a
+// struct in memory that is handed to a function by value, or assigned from one, is not instrumented.
+#define __device__ __attribute__((always_inline))
+#else
+#define __device__
+#endif
 #define __grid_constant__
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
@@ -125,7 +131,7 @@ struct WarpOperation {
 void warp_rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
 
 // The block's array for this declaration (tag: its address is the declaration's identity), made on first use.
-void* static_shared(const void* tag, size_t bytes, size_t alignment);
+void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment);
 void* dynamic_shared();
 
 // A point where a random schedule may let others go first.
@@ -152,6 +158,12 @@ void named_barrier(const char* operation, int id, int threads, bool wait, Site s
 // Copies `bytes` of shared memory (a multiple of 16, at an address that is one too) for an instruction that
 // reads them itself.
 void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+
+// The same for an instruction that hands the reading to a unit of its own (a TMA store, wgmma). Such a unit
+// sees ordinary writes only behind a proxy_fence(): the race build stops where none stands between a write
+// and this read.
+void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
+void proxy_fence();
 
 // tensor.cpp: word: `count` of them; row: this lane's address.
 void load_matrices(uint32_t* word, const void* row, int count, bool transposed, Site site);
@@ -206,7 +218,7 @@ inline constexpr int warpSize = 32;
   static char name##_tag_;                          \
   using name##_type_ = T __VA_ARGS__;               \
   name##_type_& name = *static_cast<name##_type_*>( \
-      ::gan::simt::runtime::static_shared(&name##_tag_, sizeof(name##_type_), alignof(name##_type_)))
+      ::gan::simt::runtime::static_shared(&name##_tag_, #name, sizeof(name##_type_), alignof(name##_type_)))
 #define DYNAMIC_SHARED(T, name) T* name = static_cast<T*>(::gan::simt::runtime::dynamic_shared())
 
 #define GAN_SIMT_CALLER const char *file = __builtin_FILE(), int line = __builtin_LINE()
@@ -256,15 +268,15 @@ inline int __all_sync(unsigned mask, int predicate, GAN_SIMT_CALLER) {
   return result.ballot == result.members;
 }
 
-inline int atomicAdd(int* address, int value) {
+__device__ inline int atomicAdd(int* address, int value) {
   gan::simt::runtime::yield();
   return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
-inline unsigned atomicAdd(unsigned* address, unsigned value) {
+__device__ inline unsigned atomicAdd(unsigned* address, unsigned value) {
   gan::simt::runtime::yield();
   return __atomic_fetch_add(address, value, __ATOMIC_RELAXED);
 }
-inline float atomicAdd(float* address, float value) {
+__device__ inline float atomicAdd(float* address, float value) {
   gan::simt::runtime::yield();
   float before, after;
   __atomic_load(address, &before, __ATOMIC_RELAXED);
@@ -273,31 +285,31 @@ inline float atomicAdd(float* address, float value) {
   } while (!__atomic_compare_exchange(address, &before, &after, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
   return before;
 }
-inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+__device__ inline void __threadfence() { __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
 template <class T>
-T __ldg(const T* address) {
+__device__ inline T __ldg(const T* address) {
   return *address;
 }
-inline int __popc(unsigned value) { return __builtin_popcount(value); }
-inline int __ffs(int value) { return __builtin_ffs(value); }
-inline unsigned __float_as_uint(float value) {
+__device__ inline int __popc(unsigned value) { return __builtin_popcount(value); }
+__device__ inline int __ffs(int value) { return __builtin_ffs(value); }
+__device__ inline unsigned __float_as_uint(float value) {
   unsigned bits;
   std::memcpy(&bits, &value, sizeof bits);
   return bits;
 }
-inline float __uint_as_float(unsigned bits) {
+__device__ inline float __uint_as_float(unsigned bits) {
   float value;
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
-inline float rsqrtf(float value) noexcept { return 1.0f / std::sqrt(value); }
+__device__ inline float rsqrtf(float value) noexcept { return 1.0f / std::sqrt(value); }
 using std::max;
 using std::min;
 
-constexpr float2 make_float2(float x, float y) { return {x, y}; }
-constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-constexpr int2 make_int2(int x, int y) { return {x, y}; }
-constexpr int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
-constexpr uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
-constexpr uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
+__device__ constexpr float2 make_float2(float x, float y) { return {x, y}; }
+__device__ constexpr float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
+__device__ constexpr int2 make_int2(int x, int y) { return {x, y}; }
+__device__ constexpr int4 make_int4(int x, int y, int z, int w) { return {x, y, z, w}; }
+__device__ constexpr uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
+__device__ constexpr uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
