@@ -486,6 +486,13 @@ const std::vector<Case<NormFwd>>& cases() {
                 .in_out("running_var", &NormFwd::running_var, {n.channels}, uniform(0.5, 1.5));
           t.push_back(std::move(c));
         }
+    for (const NormSize& size : {NormSize{2, 33, 5}, NormSize{1, 1030, 3}})
+      t.push_back(Case<NormFwd>(fmt::format("{}x{}x{} add", size.segments, size.rows, size.channels),
+                                {.size = size, .act = leaky})
+                      .in("x", &NormFwd::x, {size.segments, size.rows, size.channels}, normals(1.5, 0.3))
+                      .out("y", &NormFwd::y, {size.segments, size.rows, size.channels}, Kind::value, Acc::add)
+                      .out("mean", &NormFwd::mean, {size.segments, size.channels}, Kind::f32)
+                      .out("rstd", &NormFwd::rstd, {size.segments, size.channels}, Kind::f32));
     t.push_back(Case<NormFwd>("large eps, momentum", {.size = {1, 50, 6, 0.8}, .momentum = 0.6})
                     .in("x", &NormFwd::x, {50, 6})
                     .out("y", &NormFwd::y, {50, 6})
@@ -516,6 +523,11 @@ const std::vector<Case<NormInfer>>& cases() {
             .out("y", &NormInfer::y, {rows, n.channels});
         t.push_back(std::move(c));
       }
+    t.push_back(Case<NormInfer>("large eps, add", {.rows = 70, .channels = 9, .eps = 0.8, .act = relu})
+                    .in("x", &NormInfer::x, {70, 9})
+                    .in("mean", &NormInfer::mean, {9}, normals(0.1), Kind::f32)
+                    .in("var", &NormInfer::var, {9}, uniform(0.1, 2), Kind::f32)
+                    .out("y", &NormInfer::y, {70, 9}, Kind::value, Acc::add));
     return t;
   }();
   return table;
@@ -969,7 +981,7 @@ template <>
 const std::vector<Case<ImageBatch>>& cases() {
   static const auto table = [] {
     std::vector<Case<ImageBatch>> t;
-    const auto add = [&](int pictures, const ImageBatch& a) {
+    const auto add = [&](int pictures, const ImageBatch& a, Acc acc = Acc::set) {
       // index, top, left, flip of every picture of the batch
       const auto placement = [=](int64_t count, uint64_t seed, const std::vector<Values>&) {
         const int limits[] = {pictures, a.pool_height - a.height + 1, a.pool_width - a.width + 1, 2};
@@ -978,13 +990,14 @@ const std::vector<Case<ImageBatch>>& cases() {
           values[i] = std::floor(limits[i % 4] * double(random_uniform(seed, 0, 0, i)));
         return values;
       };
-      t.push_back(Case<ImageBatch>(fmt::format("{} of {}x{}x{} from {} of {}x{}", a.count, a.height, a.width,
-                                               a.channels, pictures, a.pool_height, a.pool_width),
-                                   a)
-                      .in("pool", &ImageBatch::pool, {pictures, a.pool_height, a.pool_width, a.channels},
-                          integers(0, 256), Kind::u8)
-                      .in("placement", &ImageBatch::placement, {a.count, 4}, placement, Kind::i32)
-                      .out("batch", &ImageBatch::batch, {a.count, a.height, a.width, a.channels}));
+      t.push_back(
+          Case<ImageBatch>(fmt::format("{} of {}x{}x{} from {} of {}x{}{}", a.count, a.height, a.width,
+                                       a.channels, pictures, a.pool_height, a.pool_width, name_of(acc)),
+                           a)
+              .in("pool", &ImageBatch::pool, {pictures, a.pool_height, a.pool_width, a.channels},
+                  integers(0, 256), Kind::u8)
+              .in("placement", &ImageBatch::placement, {a.count, 4}, placement, Kind::i32)
+              .out("batch", &ImageBatch::batch, {a.count, a.height, a.width, a.channels}, Kind::value, acc));
     };
     for (int channels : {1, 3, 4, 5}) {
       add(1, {.count = 1, .pool_height = 1, .pool_width = 1, .height = 1, .width = 1, .channels = channels});
@@ -993,6 +1006,8 @@ const std::vector<Case<ImageBatch>>& cases() {
       add(3,
           {.count = 4, .pool_height = 16, .pool_width = 16, .height = 16, .width = 16, .channels = channels});
     }
+    add(4, {.count = 5, .pool_height = 9, .pool_width = 12, .height = 6, .width = 5, .channels = 3},
+        Acc::add);
     add(8, {.count = 64, .pool_height = 36, .pool_width = 34, .height = 32, .width = 32, .channels = 3});
     return t;
   }();
@@ -1184,6 +1199,9 @@ std::vector<Case<Args>> random_cases() {
                       .out("y", &Args::y, {count}));
       t.back().bit_exact = true;
     }
+  t.push_back(Case<Args>("37 add", {.count = 37, .seed = 5, .stream = 2, .step = 1})
+                  .out("y", &Args::y, {37}, Kind::value, Acc::add));
+  t.back().bit_exact = true;
   return t;
 }
 
