@@ -233,8 +233,8 @@ for build in "${nets_needed[@]}"; do
     for name in ${members[$build $round]}; do
       for rung in ${rungs_of[$name]}; do
         at_most_cores
-        if [[ $build == plain ]]; then run_plain "$copy/gan_tests" "$rung" "$(result_of plain "$name" "$rung")" &
-        else run_special "$build" "$copy/gan_tests" "$rung" "$(result_of "$build" "$name" "$rung")" & fi
+        if [[ $build == plain ]]; then run_plain "$copy/gan_tests" "$rung" "$(result_of plain "$name" "$rung")" 2>/dev/null &
+        else run_special "$build" "$copy/gan_tests" "$rung" "$(result_of "$build" "$name" "$rung")" 2>/dev/null & fi
       done
     done
     wait
