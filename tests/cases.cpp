@@ -87,6 +87,18 @@ const char* name_of(Acc acc) { return acc == Acc::add ? " add" : ""; }
 
 constexpr Acc both[] = {Acc::set, Acc::add};
 
+// A case of the table again, on buffers that do not begin where four elements can be read at once.
+template <class Args>
+Case<Args> part_of_buffers(const std::vector<Case<Args>>& table, const std::string& name) {
+  const auto found =
+      std::find_if(table.begin(), table.end(), [&](const Case<Args>& c) { return c.name == name; });
+  GAN_CHECK(found != table.end(), "there is no case {}", name);
+  Case<Args> c = *found;
+  c.name += " part";
+  c.skip = 1;
+  return c;
+}
+
 }  // namespace
 
 // ------------------------------------------------------------------------------------------------ pointwise
@@ -104,6 +116,7 @@ const std::vector<Case<ActivationFwd>>& cases() {
     t.push_back(Case<ActivationFwd>("tanh add", {.count = 33, .act = tanh_act})
                     .in("x", &ActivationFwd::x, {33})
                     .out("y", &ActivationFwd::y, {33}, Kind::value, Acc::add));
+    t.push_back(part_of_buffers(t, "relu 257"));
     for (const Activation& act : activations)
       t.push_back(Case<ActivationFwd>(name_of(act) + " far out", {.count = 8, .act = act})
                       .in("x", &ActivationFwd::x, {8}, constant({80, -80, 0, -0.0, 20, -20, 1e-3, -1e-3}))
@@ -128,6 +141,7 @@ const std::vector<Case<ActivationBwd>>& cases() {
                           .in("dy", &ActivationBwd::dy, {count})
                           .out("dx", &ActivationBwd::dx, {count}, Kind::value, acc));
         }
+    t.push_back(part_of_buffers(t, "tanh 257"));
     return t;
   }();
   return table;
@@ -151,6 +165,7 @@ const std::vector<Case<Binary>>& cases() {
                             .in("b", &Binary::b, {b_count})
                             .out("y", &Binary::y, {count}, Kind::value, acc));
           }
+    t.push_back(part_of_buffers(t, "subtract 257"));
     return t;
   }();
   return table;
@@ -173,6 +188,7 @@ const std::vector<Case<Affine>>& cases() {
       add("to float32", 1, 0, Kind::value, Kind::f32);    // a conversion in bfloat16 runs
       add("from float32", 1, 0, Kind::f32, Kind::value);  // likewise
     }
+    t.push_back(part_of_buffers(t, "scaled add 257"));
     return t;
   }();
   return table;
@@ -191,6 +207,7 @@ const std::vector<Case<Broadcast>>& cases() {
             Case<Broadcast>(fmt::format("fill {}{}", count, name_of(acc)), {.count = count, .scale = -0.1})
                 .out("y", &Broadcast::y, {count}, Kind::value, acc));
       }
+    t.push_back(part_of_buffers(t, "257"));
     return t;
   }();
   return table;
@@ -266,6 +283,8 @@ const std::vector<Case<Gemm>>& cases() {
         // The largest tiles are for products that fill a GPU.
         add(1409, 1416, 40, ta, tb, false, no_act, Acc::set).real_width = true;
       }
+    t.push_back(part_of_buffers(t, "64x64x64 none"));
+    t.push_back(part_of_buffers(t, "64x64x64 At Bt none"));
     add(64, 1024, 784, false, true, true, leaky, Acc::set).real_width = true;  // the layers of an MLP GAN
     add(64, 784, 1024, false, false, false, no_act, Acc::set).real_width = true;
     add(1024, 784, 64, true, false, false, no_act, Acc::add).real_width = true;
@@ -386,6 +405,7 @@ const std::vector<Case<ConvFwd>>& cases() {
           c.out("y", &ConvFwd::y, y_shape(s), Kind::value, acc).real_width = real_width;
           t.push_back(std::move(c));
         });
+    t.push_back(part_of_buffers(t, "3x3 from 64 to 64 bias leaky_relu 0.2"));
     return t;
   }();
   return table;
@@ -403,6 +423,7 @@ const std::vector<Case<ConvBwdData>>& cases() {
           c.out("dx", &ConvBwdData::dx, x_shape(s), Kind::value, acc).real_width = real_width;
           t.push_back(std::move(c));
         });
+    t.push_back(part_of_buffers(t, "3x3 from 64 to 64 bias leaky_relu 0.2"));
     return t;
   }();
   return table;
@@ -421,6 +442,7 @@ const std::vector<Case<ConvBwdWeight>>& cases() {
                           .out("dw", &ConvBwdWeight::dw, w_shape(s), Kind::f32, acc));
           t.back().real_width = real_width;
         });
+    t.push_back(part_of_buffers(t, "3x3 from 64 to 64 none"));
     return t;
   }();
   return table;
@@ -500,6 +522,13 @@ const std::vector<Case<NormFwd>>& cases() {
                 .in_out("running_var", &NormFwd::running_var, {n.channels}, uniform(0.5, 1.5));
           t.push_back(std::move(c));
         }
+    for (const NormSize& size : {NormSize{2, 33, 5}, NormSize{1, 1030, 3}})
+      t.push_back(Case<NormFwd>(fmt::format("{}x{}x{} add", size.segments, size.rows, size.channels),
+                                {.size = size, .act = leaky})
+                      .in("x", &NormFwd::x, {size.segments, size.rows, size.channels}, normals(1.5, 0.3))
+                      .out("y", &NormFwd::y, {size.segments, size.rows, size.channels}, Kind::value, Acc::add)
+                      .out("mean", &NormFwd::mean, {size.segments, size.channels}, Kind::f32)
+                      .out("rstd", &NormFwd::rstd, {size.segments, size.channels}, Kind::f32));
     t.push_back(Case<NormFwd>("large eps, momentum", {.size = {1, 50, 6, 0.8}, .momentum = 0.6})
                     .in("x", &NormFwd::x, {50, 6})
                     .out("y", &NormFwd::y, {50, 6})
@@ -530,6 +559,11 @@ const std::vector<Case<NormInfer>>& cases() {
             .out("y", &NormInfer::y, {rows, n.channels});
         t.push_back(std::move(c));
       }
+    t.push_back(Case<NormInfer>("large eps, add", {.rows = 70, .channels = 9, .eps = 0.8, .act = relu})
+                    .in("x", &NormInfer::x, {70, 9})
+                    .in("mean", &NormInfer::mean, {9}, normals(0.1), Kind::f32)
+                    .in("var", &NormInfer::var, {9}, uniform(0.1, 2), Kind::f32)
+                    .out("y", &NormInfer::y, {70, 9}, Kind::value, Acc::add));
     return t;
   }();
   return table;
@@ -906,6 +940,7 @@ const std::vector<Case<Adam>>& cases() {
       add("dcgan", {.count = count, .beta1 = 0.5, .weight_decay = 0.01}, normals(), normals(0.3),
           uniform(0.01, 2), 10);
     }
+    t.push_back(part_of_buffers(t, "usual 257"));
     add("first step", {.count = 100}, normals(), constant({0}), constant({0}), 1);
     add("beside eps", {.count = 100, .eps = 1e-6}, normals(1e-6), constant({0}), constant({0}), 1);
     return t;
@@ -931,6 +966,7 @@ const std::vector<Case<Sgd>>& cases() {
             if (velocity) c.in_out("velocity", &Sgd::velocity, {count}, normals());
             t.push_back(std::move(c));
           }
+    t.push_back(part_of_buffers(t, "257 momentum 0.9 decay 0.05 velocity"));
     return t;
   }();
   return table;
@@ -946,6 +982,7 @@ const std::vector<Case<MovingAverage>>& cases() {
             Case<MovingAverage>(fmt::format("{} decay {}", count, decay), {.count = count, .decay = decay})
                 .in("weight", &MovingAverage::weight, {count}, normals(100), Kind::f32)
                 .in_out("average", &MovingAverage::average, {count}, normals(0.01)));
+    t.push_back(part_of_buffers(t, "257 decay 0.5"));
     return t;
   }();
   return table;
@@ -983,7 +1020,7 @@ template <>
 const std::vector<Case<ImageBatch>>& cases() {
   static const auto table = [] {
     std::vector<Case<ImageBatch>> t;
-    const auto add = [&](int pictures, const ImageBatch& a) {
+    const auto add = [&](int pictures, const ImageBatch& a, Acc acc = Acc::set) {
       // index, top, left, flip of every picture of the batch
       const auto placement = [=](int64_t count, uint64_t seed, const std::vector<Values>&) {
         const int limits[] = {pictures, a.pool_height - a.height + 1, a.pool_width - a.width + 1, 2};
@@ -992,13 +1029,14 @@ const std::vector<Case<ImageBatch>>& cases() {
           values[i] = std::floor(limits[i % 4] * double(random_uniform(seed, 0, 0, i)));
         return values;
       };
-      t.push_back(Case<ImageBatch>(fmt::format("{} of {}x{}x{} from {} of {}x{}", a.count, a.height, a.width,
-                                               a.channels, pictures, a.pool_height, a.pool_width),
-                                   a)
-                      .in("pool", &ImageBatch::pool, {pictures, a.pool_height, a.pool_width, a.channels},
-                          integers(0, 256), Kind::u8)
-                      .in("placement", &ImageBatch::placement, {a.count, 4}, placement, Kind::i32)
-                      .out("batch", &ImageBatch::batch, {a.count, a.height, a.width, a.channels}));
+      t.push_back(
+          Case<ImageBatch>(fmt::format("{} of {}x{}x{} from {} of {}x{}{}", a.count, a.height, a.width,
+                                       a.channels, pictures, a.pool_height, a.pool_width, name_of(acc)),
+                           a)
+              .in("pool", &ImageBatch::pool, {pictures, a.pool_height, a.pool_width, a.channels},
+                  integers(0, 256), Kind::u8)
+              .in("placement", &ImageBatch::placement, {a.count, 4}, placement, Kind::i32)
+              .out("batch", &ImageBatch::batch, {a.count, a.height, a.width, a.channels}, Kind::value, acc));
     };
     for (int channels : {1, 3, 4, 5}) {
       add(1, {.count = 1, .pool_height = 1, .pool_width = 1, .height = 1, .width = 1, .channels = channels});
@@ -1007,6 +1045,8 @@ const std::vector<Case<ImageBatch>>& cases() {
       add(3,
           {.count = 4, .pool_height = 16, .pool_width = 16, .height = 16, .width = 16, .channels = channels});
     }
+    add(4, {.count = 5, .pool_height = 9, .pool_width = 12, .height = 6, .width = 5, .channels = 3},
+        Acc::add);
     add(8, {.count = 64, .pool_height = 36, .pool_width = 34, .height = 32, .width = 32, .channels = 3});
     return t;
   }();
@@ -1198,6 +1238,9 @@ std::vector<Case<Args>> random_cases() {
                       .out("y", &Args::y, {count}));
       t.back().bit_exact = true;
     }
+  t.push_back(Case<Args>("37 add", {.count = 37, .seed = 5, .stream = 2, .step = 1})
+                  .out("y", &Args::y, {37}, Kind::value, Acc::add));
+  t.back().bit_exact = true;
   return t;
 }
 

@@ -66,6 +66,9 @@ struct Case {
   std::vector<Port<Args>> ports;  // an output that is not listed is unwanted
   bool real_width = false;  // a layer of a network in its true width: run once, in optimised builds only
   bool bit_exact = false;   // every device must give the very same numbers
+  // Every buffer is the rest of a larger one and begins behind that many elements: 1 allows no access of
+  // four.
+  int64_t skip = 0;
 
   Case(std::string case_name, const Args& a) : name(std::move(case_name)), args(a) {}
   Case& in(const char* port, In Args::*member, std::vector<int64_t> shape, Generator generate = normals(),

@@ -48,7 +48,8 @@ GuardedBlock::GuardedBlock(const Memory& memory, Stream& stream, const Bytes& in
       stream_(stream),
       bytes_(initial.size()),
       block_(memory.allocate(bytes_ + 2 * guard_bytes)) {
-  Bytes all(bytes_ + 2 * guard_bytes, 0xFF);
+  Bytes all(bytes_ + 2 * guard_bytes);
+  for (size_t i = 0; i < all.size(); ++i) all[i] = guard_byte(i);
   if (bytes_ > 0) std::memcpy(all.data() + guard_bytes, initial.data(), bytes_);
   memory_.upload(block_, all.data(), all.size(), stream_);
 }
@@ -56,8 +57,10 @@ GuardedBlock::GuardedBlock(const Memory& memory, Stream& stream, const Bytes& in
 Bytes GuardedBlock::read(bool& intact) const {
   Bytes all(bytes_ + 2 * guard_bytes);
   memory_.download(all.data(), block_, all.size(), stream_);
-  for (size_t i = 0; i < guard_bytes; ++i)
-    if (all[i] != 0xFF || all[all.size() - 1 - i] != 0xFF) intact = false;
+  for (size_t i = 0; i < guard_bytes; ++i) {
+    const size_t behind = guard_bytes + bytes_ + i;
+    if (all[i] != guard_byte(i) || all[behind] != guard_byte(behind)) intact = false;
+  }
   return Bytes(all.begin() + guard_bytes, all.end() - guard_bytes);
 }
 

@@ -3,8 +3,12 @@
 //
 // A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
 // must give the same bits under every order of threads: forward, reverse, and GAN_TEST_SEEDS (default 4)
-// random ones. Each variant must have fitted at least one case. Operations are subcases: run one with
+// random ones. Each variant must have fitted at least one case. Operations are subcases: run one, or one of
+// its variants, with
 //   gan_tests --test-case="kernels on simt" --subcase=norm_fwd
+//   GAN_KERNEL=norm_fwd=block gan_tests --test-case="kernels on simt" --subcase=norm_fwd
+// GAN_TEST_QUICK=1 leaves out full widths and every order of threads but that of GAN_SIMT; --abort-after=1
+// stops at the first case that fails.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -26,6 +30,11 @@ constexpr bool run_real_widths = true;
 #else
 constexpr bool run_real_widths = false;
 #endif
+
+bool quick() {
+  const char* text = std::getenv("GAN_TEST_QUICK");
+  return text && text == std::string("1");
+}
 
 // The outputs of compute<T> on the host, as numbers.
 template <class T, class Args>
@@ -143,8 +152,8 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   TestStream stream(backend);
   std::string report;
   std::vector<Bytes> first;
-  auto orders = schedules(backend.device, !c.real_width);
-  if (!c.real_width) orders.push_back(orders.front());  // once more: the same bits?
+  auto orders = schedules(backend.device, !c.real_width && !quick());
+  if (!c.real_width && !quick()) orders.push_back(orders.front());  // once more: the same bits?
   const simt::Config before = simt::config();
   for (size_t run = 0; run < orders.size() && report.empty(); ++run) {
     simt::config() = orders[run];
@@ -190,7 +199,12 @@ template <class Args>
 void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
   CHECK_MESSAGE(!cases<Args>().empty(), "no case for ", Args::op);
   if (op.variants.empty()) tally.lacking += std::string(" ") + Args::op;
+  const std::string forced(forced_variant(Args::op));
+  CHECK_MESSAGE((forced.empty() || op.find(forced)), gan::name_of(backend.device), " ", Args::op,
+                " has no variant ", forced);
+  const int abort_after = doctest::getContextOptions()->abort_after;
   for (const Variant<Args>& variant : op.variants) {
+    if (!forced.empty() && forced != variant.name) continue;
     force_variants(fmt::format("{}={}", Args::op, variant.name));  // some fit only then
     for (const Numbers numbers : {Numbers::f32, Numbers::tf32, Numbers::bf16}) {
       if (!computes_on(variant.dtypes, numbers)) continue;
@@ -200,7 +214,8 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       for (const Case<Args>& c : cases<Args>()) {
         // The naive rung of several is too slow for full widths and proves nothing there.
         const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
-        if (c.real_width && (naive || !run_real_widths)) continue;
+        if (c.real_width && (naive || !run_real_widths || quick())) continue;
+        if (abort_after > 0 && failures >= abort_after) break;
         const std::string report = check_case(backend, variant, c, numbers, tally);
         // The first failures tell the story; the rest are counted.
         if (!report.empty() && ++failures <= 5)
