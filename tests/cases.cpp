@@ -346,6 +346,7 @@ const ConvSize conv_sizes[] = {
     {"dcgan 512 to 1",      {.n = 4, .h = 4, .w = 4, .c = 512, .k = 1, .kh = 4, .kw = 4}, true},
     {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, true},
     {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"u-net level 5",       {.n = 1, .h = 16, .w = 16, .c = 512, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, true},
 };
 // clang-format on

@@ -321,6 +321,7 @@ TEST_CASE("a step gives its memory back and asks for the same the next time") {
 }
 
 #if defined(NDEBUG) && !defined(__SANITIZE_ADDRESS__) && !defined(GAN_SIMT_RACE)
+// The true width: tiles are full, k is split, sums go over several blocks.
 TEST_CASE("simt: a step of the full DCGAN, batch of 4") {
   Config c = preset("dcgan");
   c.size = 64, c.ngf = c.ndf = 64, c.batch = 4;
@@ -328,15 +329,15 @@ TEST_CASE("simt: a step of the full DCGAN, batch of 4") {
     Metrics metrics;
     std::vector<double> gradients[2];  // of G, D
   };
-  std::vector<std::vector<double>> weights;  // every device starts from the first one's
+  std::vector<std::vector<double>> weights;  // the second device starts from the first one's
   auto run = [&](Device device) {
     DeviceContext context(device);
     auto model = build(context, c);
     StepInput in;
-    in.real.push_back(random_normal(context, {4, 64, 64, 3}, 5, 100, 0));
-    in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
+    in.real.push_back(random_normal(context, {4, 64, 64, 3}, 1, 100, 0));
+    in.z.push_back(random_normal(context, {4, 100}, 1, 101, 0));
     in.learning_rate_g = in.learning_rate_d = 2e-4;
-    for (size_t i = 0; i < model->players.size(); ++i) {
+    for (size_t i = 0; i < 2; ++i) {
       const Tensor flat = model->players[i]->parameters.weights();
       if (weights.size() <= i) weights.push_back(flat.host());
       flat.upload(std::span<const double>(weights[i]));
@@ -347,26 +348,25 @@ TEST_CASE("simt: a step of the full DCGAN, batch of 4") {
     for (size_t i = 0; i < 2; ++i) result.gradients[i] = model->players[i]->parameters.gradients().host();
     return result;
   };
-  const Run simt = run(Device::simt), cpu = run(Device::cpu), exact = run(Device::ref);
-  // Device cpu, proved on its own, says what float32 does to this step; simt may do four times as much.
-  auto distance = [&](const std::vector<double>& a, const std::vector<double>& b) {
-    double squares = 0, size = 0;
-    for (size_t i = 0; i < a.size(); ++i) squares += (a[i] - b[i]) * (a[i] - b[i]), size += b[i] * b[i];
-    return std::sqrt(squares / size);
-  };
+  const Run simt = run(Device::simt), exact = run(Device::ref);
+  // Rounding of some 2^-20 in each of 30 kernels, one after another. An activation within rounding of 0 takes
+  // the other side of its kink and leaves 2^-10: with these random numbers there is none.
+  constexpr double allowed = 0x1p-15;
   for (size_t i = 0; i < 2; ++i) {
-    const double of_cpu = distance(cpu.gradients[i], exact.gradients[i]);
-    const double of_simt = distance(simt.gradients[i], exact.gradients[i]);
-    INFO("gradient of "
-         << "GD"[i] << ": relative error " << of_simt << ", on cpu " << of_cpu);
-    CHECK(of_cpu < 1e-4);
-    CHECK(of_simt <= 4 * of_cpu);
+    double squares = 0, size = 0;
+    for (size_t k = 0; k < exact.gradients[i].size(); ++k) {
+      const double want = exact.gradients[i][k], error = simt.gradients[i][k] - want;
+      squares += error * error, size += want * want;
+    }
+    INFO("gradient of " << (i == 0 ? "G" : "D") << ": relative error " << std::sqrt(squares / size));
+    CHECK(size > 0);
+    CHECK(std::sqrt(squares / size) <= allowed);
   }
+  REQUIRE(simt.metrics.size() == exact.metrics.size());
   for (size_t i = 0; i < exact.metrics.size(); ++i) {
     const double want = exact.metrics[i].second;
     INFO(exact.metrics[i].first << ": " << simt.metrics[i].second << ", should be " << want);
-    CHECK(std::abs(simt.metrics[i].second - want) <=
-          4 * std::abs(cpu.metrics[i].second - want) + 0x1p-20 * std::abs(want));
+    CHECK(std::abs(simt.metrics[i].second - want) <= allowed * std::max(1.0, std::abs(want)));
   }
 }
 #endif
