@@ -56,12 +56,11 @@ std::vector<fs::path> list_pictures(const fs::path& folder) {
 }
 
 namespace {
-
 int thread_count(int workers) {
   return workers > 0 ? workers : std::max(1, int(std::thread::hardware_concurrency()));
 }
+}  // namespace
 
-// Calls f(i) for i in [0, count) on several threads. The first exception is thrown again here.
 void parallel_for(int64_t count, int workers, const std::function<void(int64_t)>& f) {
   std::atomic<int64_t> next{0};
   std::exception_ptr problem;
@@ -83,6 +82,8 @@ void parallel_for(int64_t count, int workers, const std::function<void(int64_t)>
   for (auto& thread : threads) thread.join();
   if (problem) std::rethrow_exception(problem);
 }
+
+namespace {
 
 // A random order of 0..count-1, a function of (seed, step) alone (Fisher & Yates).
 std::vector<int32_t> permutation(int64_t count, uint64_t seed, uint32_t step) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +35,10 @@ std::array<uint8_t, 3> parse_colour(const std::string& text);
 // A folder's picture files in the order of their names (bytewise, of the path below the folder). Throws
 // Exit::bad_data when the folder is missing, unreadable, a file, or holds no pictures, and says which.
 std::vector<std::filesystem::path> list_pictures(const std::filesystem::path& folder);
+
+// Calls f(i) for i in [0, count) on `workers` threads (0: one per core). The first exception is thrown again
+// here.
+void parallel_for(int64_t count, int workers, const std::function<void(int64_t)>& f);
 
 class PictureSet {
  public:

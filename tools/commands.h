@@ -59,6 +59,7 @@ const Command& find_command(const std::string& name);
 
 Command describe_train();
 Command describe_sample();
+Command describe_compare();
 Command describe_inspect();
 Command describe_kernels();
 Command describe_data();
