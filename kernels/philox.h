@@ -29,6 +29,7 @@ enum class RandomStream : uint32_t {
   samples = 6,   // z of sample grids
   pictures = 7,  // embedded pictures
   dropout = 8,
+  make_input = 12,  // noise and holes of inputs that are made from their targets
 };
 
 struct Philox4 {
