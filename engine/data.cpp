@@ -98,8 +98,17 @@ std::vector<int32_t> permutation(int64_t count, uint64_t seed, uint32_t step) {
   return order;
 }
 
-constexpr uint32_t kSplitStep =
-    0xFFFFFFFFu;  // the permutation that divides the set; no epoch has this number
+// What divides the set, and validation's inputs, are drawn by this number; no epoch and no draw has it.
+constexpr uint32_t kSplitStep = 0xFFFFFFFFu;
+
+// A single picture at `side`, 0: its own size. Single pictures are resized as torchvision does it, pairs as
+// the authors of pix2pix do.
+Image read_picture(const PictureFile& file, const DataOptions& options, int side) {
+  if (!file.problem.empty()) fail(Exit::bad_data, "{}", file.problem);
+  Image image = read_image(file.file, {.channels = options.channels, .matte = options.matte});
+  if (side == 0) return image;
+  return fit_square(image, side, options.examples == Examples::pairs ? Filter::bicubic : Filter::bilinear);
+}
 
 }  // namespace
 
@@ -148,34 +157,20 @@ struct PictureSet::Impl {
     return grey;
   }
 
-  DecodeOptions decode() const { return {.channels = options.channels, .matte = options.matte}; }
-
   // A single picture, or a made pair's target.
   Image load(int64_t picture, int at_side) const {
     if (files.empty()) return face(picture, ComicsStyle::comic, at_side);
-    const PictureFile& file = files[size_t(picture)];
-    if (!file.problem.empty()) fail(Exit::bad_data, "{}", file.problem);
-    // Single pictures are resized as torchvision does it, pairs as the authors of pix2pix do.
-    return fit_square(read_image(file.file, decode()), at_side,
-                      paired() ? Filter::bicubic : Filter::bilinear);
+    return read_picture(files[size_t(picture)], options, at_side);
   }
 
   PicturePair load_pair(int64_t picture, int at_side, const InputSeed& seed = {}) const {
-    if (options.make_input != InputKind::none) {
-      PicturePair pair;
-      pair.target = load(picture, at_side);
-      pair.input = gan::make_input(pair.target, options.make_input, seed);
-      return pair;
-    }
-    if (files.empty()) {
-      PicturePair pair{face(picture, ComicsStyle::photo, at_side),
-                       face(picture, ComicsStyle::comic, at_side)};
-      if (options.b_to_a) std::swap(pair.input, pair.target);
-      return pair;
-    }
-    PicturePair pair = read_pair(files[size_t(picture)], options.b_to_a, decode());
-    pair.input = fit_square(pair.input, at_side, Filter::bicubic);
-    pair.target = fit_square(pair.target, at_side, Filter::bicubic);
+    if (!files.empty()) return read_example(files[size_t(picture)], options, at_side, seed);
+    PicturePair pair;
+    pair.target = face(picture, ComicsStyle::comic, at_side);
+    pair.input = options.make_input == InputKind::none
+                     ? face(picture, ComicsStyle::photo, at_side)
+                     : gan::make_input(pair.target, options.make_input, seed);
+    if (options.b_to_a && options.make_input == InputKind::none) std::swap(pair.input, pair.target);
     return pair;
   }
 
@@ -464,12 +459,7 @@ std::vector<Image> PictureSet::pictures(int count, bool validation) {
 PicturePair PictureSet::pair(int64_t i, bool validation) {
   const Impl& d = *impl_;
   const int32_t picture = (validation ? d.validation : d.train).at(size_t(i));
-  const int size = d.options.size;
-  if (d.paired()) return d.load_pair(picture, size, {d.options.seed, kSplitStep, uint64_t(i)});
-  PicturePair pair;
-  pair.target = d.load(picture, size);
-  pair.input = make_input(pair.target, InputKind::grey);
-  return pair;
+  return d.load_pair(picture, d.options.size, {d.options.seed, kSplitStep, uint64_t(i)});
 }
 
 bool is_nearly_grey(const Image& picture) {
@@ -494,6 +484,20 @@ Image fit_square(const Image& image, int side, Filter filter) {
         center_crop(image, std::min(image.height, 8 * shorter), std::min(image.width, 8 * shorter)), side,
         filter);
   return center_crop(resize_shorter_side(image, side, filter), side, side);
+}
+
+PicturePair read_example(const PictureFile& file, const DataOptions& options, int side,
+                         const InputSeed& seed) {
+  PicturePair pair;
+  if (options.examples == Examples::pairs && options.make_input == InputKind::none) {
+    pair = read_pair(file, options.b_to_a, {.channels = options.channels, .matte = options.matte});
+    if (side > 0) pair.input = fit_square(pair.input, side, Filter::bicubic);
+    if (side > 0) pair.target = fit_square(pair.target, side, Filter::bicubic);
+  } else {
+    pair.target = read_picture(file, options, side);
+    pair.input = gan::make_input(pair.target, options.make_input, seed, side > 0 ? side : options.size);
+  }
+  return pair;
 }
 
 std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {

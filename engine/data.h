@@ -88,8 +88,8 @@ class PictureSet {
     Tensor input, target;
   };
   PairBatch pair_batch(DeviceContext& context, int64_t draw, int batch);
-  // The i-th training or validation pair, scaled to `size` without a crop but the centre square. Of a colour
-  // set the target is the picture and the input its grey.
+  // The i-th training or validation example, as read_example() gives it at `size`. Inputs that are drawn are
+  // the same at every call.
   PicturePair pair(int64_t i, bool validation);
 
  private:
@@ -97,7 +97,12 @@ class PictureSet {
   std::unique_ptr<Impl> impl_;
 };
 
-// What `gan data check` and `gan data stats` print.
+// An example of a folder: input and target at `side` (shorter side scaled, middle square), or at their own
+// size (side 0). A colour set's input is the picture itself: what a network sees of it is the network's
+// business. Throws Exit::bad_data naming the file.
+PicturePair read_example(const PictureFile& file, const DataOptions& options, int side,
+                         const InputSeed& seed);
+
 // Whether a picture has so little colour that nothing about colours can be learnt from it: the chroma (R - G
 // and (R + G)/2 - B) of its pixels deviates from their mean by less than 3 of 255, so a tint of the whole
 // picture does not count.
@@ -106,6 +111,7 @@ bool is_nearly_grey(const Image& picture);
 // Scaled so that the shorter side is `side`, and cut to the middle square.
 Image fit_square(const Image& image, int side, Filter filter);
 
+// What `gan data check` and `gan data stats` print.
 struct PictureReport {
   std::filesystem::path file;
   std::string problem;  // empty: readable
