@@ -1,6 +1,8 @@
 // Operations: each is one short function with its backward pass beside it.
 #include "engine/ops.h"
 
+#include "kernels/philox.h"
+
 namespace gan {
 
 namespace {
@@ -111,6 +113,47 @@ Tensor affine(const Tensor& x, double scale, double shift) {
         {.count = x.count(), .scale = scale, .shift = shift, .x = x.in(), .y = y.out()});
   if (c.tape().wants(x))
     c.tape().record("affine", y, [x, scale](const Tensor& dy) { scaled_gradient(x, dy, scale); });
+  return y;
+}
+
+Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act) {
+  const bool fit = a.shape().rank == 4 && b.shape().rank == 4 && a.dim(0) == b.dim(0) &&
+                   a.dim(1) == b.dim(1) && a.dim(2) == b.dim(2);
+  GAN_CHECK(fit, "concat_channels of {} and {}", to_string(a.shape()), to_string(b.shape()));
+  DeviceContext& c = a.context();
+  Tensor y(c, {a.dim(0), a.dim(1), a.dim(2), a.dim(3) + b.dim(3)}, a.dtype());
+  const int64_t rows = a.dim(0) * a.dim(1) * a.dim(2);
+  const int wide = int(y.dim(3)), a_channels = int(a.dim(3));
+  auto put = [&](const Tensor& x, int first) {
+    c.run(c.kernels().pointwise.put_channels, {.rows = rows,
+                                               .channels = int(x.dim(3)),
+                                               .y_channels = wide,
+                                               .first = first,
+                                               .act = act,
+                                               .x = x.in(),
+                                               .y = y.out()});
+  };
+  put(a, 0);
+  put(b, a_channels);
+  if (c.tape().wants(a, b)) {
+    const Tensor kept = act.kind == Act::none ? Tensor() : y.detach();
+    c.tape().record("concat_channels", y, [a, b, act, kept, rows, wide, a_channels](const Tensor& dy) {
+      DeviceContext& context = a.context();
+      auto take = [&](const Tensor& x, int first) {
+        if (!x.needs_gradient()) return;
+        context.run(context.kernels().pointwise.take_channels, {.rows = rows,
+                                                                .channels = int(x.dim(3)),
+                                                                .y_channels = wide,
+                                                                .first = first,
+                                                                .act = act,
+                                                                .y = kept.in(),
+                                                                .dy = dy.in(),
+                                                                .dx = gradient_of(x)});
+      };
+      take(a, 0);
+      take(b, a_channels);
+    });
+  }
   return y;
 }
 
@@ -626,6 +669,30 @@ LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, doubl
       multiplied_gradient(b, db, dy);
     });
   return {loss, value};
+}
+
+// -------------------------------------------------------------------------------------------------- dropout
+
+Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
+  DeviceContext& c = x.context();
+  Tensor y(c, x.shape(), x.dtype());
+  // 2^40 numbers for each layer: more than any tensor has elements.
+  const Dropout args{.count = x.count(),
+                     .p = p,
+                     .seed = key.seed,
+                     .stream = uint32_t(RandomStream::dropout),
+                     .step = key.step,
+                     .first = uint64_t(key.layer) << 40,
+                     .x = {},
+                     .y = {}};
+  auto run = [&c](Dropout a, const Tensor& from, const Out& to) {
+    a.x = from.in(), a.y = to;
+    c.run(c.kernels().rng.dropout, a);
+  };
+  run(args, x, y.out());
+  if (c.tape().wants(x))
+    c.tape().record("dropout", y, [x, args, run](const Tensor& dy) { run(args, dy, gradient_of(x)); });
+  return y;
 }
 
 // -------------------------------------------------------------------------------------------- data and noise

@@ -154,6 +154,30 @@ void compute(const SumRows& a) {
   }
 }
 
+template <class T>
+void compute(const PutChannels& a) {
+  check(a.act);
+  gan::check(a);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int c = 0; c < a.channels; ++c)
+      store(a.y, r * a.y_channels + a.first + c, activate(a.act, x[r * a.channels + c]));
+}
+
+template <class T>
+void compute(const TakeChannels& a) {
+  check(a.act);
+  gan::check(a);
+  const T* dy = given<T>(a.dy);
+  wanted<T>(a.dx);
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int c = 0; c < a.channels; ++c) {
+      const int64_t wide = r * a.y_channels + a.first + c;
+      store(a.dx, r * a.channels + c, dy[wide] * activation_slope(a.act, read_or(a.y, wide, T(0))));
+    }
+}
+
 // ----------------------------------------------------------------------------------------------------- gemm
 
 template <class T>
@@ -765,6 +789,17 @@ template <class T>
 void compute(const RandomUniform& a) {
   wanted<T>(a.y);
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
+}
+
+template <class T>
+void compute(const Dropout& a) {
+  gan::check(a);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const bool stays = random_uniform(a.seed, a.stream, a.step, a.first + uint64_t(i)) >= float(a.p);
+    store(a.y, i, stays ? x[i] / T(1 - a.p) : T(0));
+  }
 }
 
 }  // namespace gan::ref
