@@ -713,6 +713,25 @@ Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int 
   return batch;
 }
 
+LabPicture rgb_to_lab(const Tensor& rgb) {
+  GAN_CHECK(rgb.shape().rank == 4 && rgb.dim(3) == 3, "rgb_to_lab of {}", to_string(rgb.shape()));
+  DeviceContext& c = rgb.context();
+  const Shape s = rgb.shape();
+  LabPicture lab{Tensor(c, {s[0], s[1], s[2], 1}), Tensor(c, {s[0], s[1], s[2], 2})};
+  c.run(c.kernels().image.rgb_to_lab,
+        {.count = lab.l.count(), .rgb = rgb.in(), .l = lab.l.out(), .ab = lab.ab.out()});
+  return lab;
+}
+
+Tensor lab_to_rgb(const Tensor& l, const Tensor& ab) {
+  GAN_CHECK(l.shape().rank == 4 && l.dim(3) == 1 && ab.count() == 2 * l.count(), "lab_to_rgb of {} and {}",
+            to_string(l.shape()), to_string(ab.shape()));
+  DeviceContext& c = l.context();
+  Tensor rgb(c, {l.dim(0), l.dim(1), l.dim(2), 3});
+  c.run(c.kernels().image.lab_to_rgb, {.count = l.count(), .l = l.in(), .ab = ab.in(), .rgb = rgb.out()});
+  return rgb;
+}
+
 Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, uint32_t step) {
   Tensor z(c, shape);
   c.run(c.kernels().rng.normal,

@@ -105,6 +105,12 @@ Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
 // ---- data and random numbers (not differentiable) ----
 // placement (N,4) i32: index, top, left, flip; pool (pictures,H,W,C) u8 -> (N,height,width,C) in [-1,1]
 Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int width);
+// Pictures (N,H,W,3) in [-1,1] to lightness (N,H,W,1) = L/50 - 1 and colour (N,H,W,2) = (a,b)/110, and back.
+struct LabPicture {
+  Tensor l, ab;
+};
+LabPicture rgb_to_lab(const Tensor& rgb);
+Tensor lab_to_rgb(const Tensor& l, const Tensor& ab);
 Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, uint32_t step);
 
 }  // namespace gan

@@ -613,8 +613,27 @@ struct ImageBatch {
   Out batch;                                // (count, height, width, channels)
 };
 
+// Colours between sRGB, as networks have it in [-1,1], and the parts of CIE Lab that colorization works on:
+// l = L/50 - 1 and ab = (a, b)/110 (kernels/colour.h). Back in sRGB, what no screen can show is clipped.
+struct RgbToLab {
+  static constexpr const char* op = "rgb_to_lab";
+  int64_t count = 0;  // pixels
+  In rgb;             // (count,3)
+  Out l;              // (count)
+  Out ab;             // (count,2)
+};
+struct LabToRgb {
+  static constexpr const char* op = "lab_to_rgb";
+  int64_t count = 0;  // pixels
+  In l;               // (count)
+  In ab;              // (count,2)
+  Out rgb;            // (count,3)
+};
+
 struct ImageTable {
   Op<ImageBatch> batch;
+  Op<RgbToLab> rgb_to_lab;
+  Op<LabToRgb> lab_to_rgb;
 };
 
 // ------------------------------------------------------------------------------------------------------ rng
@@ -732,6 +751,8 @@ void for_each_op(const Backend& b, F&& f) {
   f("resample", b.resample.max_pool_bwd);
   f("resample", b.resample.pixel_shuffle);
   f("image", b.image.batch);
+  f("image", b.image.rgb_to_lab);
+  f("image", b.image.lab_to_rgb);
   f("rng", b.rng.normal);
   f("rng", b.rng.uniform);
   f("rng", b.rng.dropout);

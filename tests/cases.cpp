@@ -1056,6 +1056,43 @@ const std::vector<Case<ImageBatch>>& cases() {
   return table;
 }
 
+template <>
+const std::vector<Case<RgbToLab>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<RgbToLab>> t;
+    for (int64_t count : {1, 33, 1025})
+      for (Acc acc : both)
+        t.push_back(Case<RgbToLab>(fmt::format("{}{}", count, name_of(acc)), {.count = count})
+                        .in("rgb", &RgbToLab::rgb, {count, 3}, uniform(-1, 1))
+                        .out("l", &RgbToLab::l, {count}, Kind::value, acc)
+                        .out("ab", &RgbToLab::ab, {count, 2}, Kind::value, acc));
+    t.push_back(Case<RgbToLab>("corners and the dark", {.count = 8})
+                    .in("rgb", &RgbToLab::rgb, {8, 3},
+                        constant({-1,    -1,    -1,    1,     1,    1,     -1, 1, -1, 1, -1, 1,
+                                  -0.99, -0.98, -0.97, -0.93, -0.9, -0.95, 0,  0, 0,  1, -1, -0.5}))
+                    .out("l", &RgbToLab::l, {8})
+                    .out("ab", &RgbToLab::ab, {8, 2}));
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<LabToRgb>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<LabToRgb>> t;
+    for (int64_t count : {1, 33, 1025})
+      for (double wide : {0.2, 1.0})  // mostly inside of what a screen shows; mostly not
+        for (Acc acc : both)
+          t.push_back(Case<LabToRgb>(fmt::format("{} ab {}{}", count, wide, name_of(acc)), {.count = count})
+                          .in("l", &LabToRgb::l, {count}, uniform(-1, 1))
+                          .in("ab", &LabToRgb::ab, {count, 2}, uniform(-wide, wide))
+                          .out("rgb", &LabToRgb::rgb, {count, 3}, Kind::value, acc));
+    return t;
+  }();
+  return table;
+}
+
 // ------------------------------------------------------------------------------------------------- resample
 
 namespace {

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/colour.h"
 #include "kernels/kernels.h"
 #include "kernels/philox.h"
 
@@ -773,6 +774,31 @@ void compute(const ImageBatch& a) {
           const int64_t row = int64_t(index) * a.pool_height + top + y;
           store(a.batch, out++, T(pool[(row * a.pool_width + column) * a.channels + c]) / T(127.5) - 1);
         }
+  }
+}
+
+template <class T>
+void compute(const RgbToLab& a) {
+  const T* rgb = given<T>(a.rgb);
+  wanted<T>(a.l), wanted<T>(a.ab);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const auto lab =
+        srgb_to_lab<T>({(rgb[3 * i] + 1) / 2, (rgb[3 * i + 1] + 1) / 2, (rgb[3 * i + 2] + 1) / 2});
+    store(a.l, i, lab.x / 50 - 1);
+    store(a.ab, 2 * i, lab.y / 110);
+    store(a.ab, 2 * i + 1, lab.z / 110);
+  }
+}
+
+template <class T>
+void compute(const LabToRgb& a) {
+  const T *l = given<T>(a.l), *ab = given<T>(a.ab);
+  wanted<T>(a.rgb);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const auto rgb = lab_to_srgb<T>({(l[i] + 1) * 50, ab[2 * i] * 110, ab[2 * i + 1] * 110});
+    store(a.rgb, 3 * i, 2 * rgb.x - 1);
+    store(a.rgb, 3 * i + 1, 2 * rgb.y - 1);
+    store(a.rgb, 3 * i + 2, 2 * rgb.z - 1);
   }
 }
 
