@@ -37,7 +37,9 @@ struct Config {
   double max_bad = 0.01;
   // networks
   int nz = 100, ngf = 64, ndf = 64;
-  std::string norm = "batch";
+  std::string netG = "unet", netD = "patch", norm = "batch", up = "convt";
+  int n_layers_d = 3, discriminators = 1;
+  bool dropout = false;
   // learning
   std::string gan_loss = "vanilla";
   int n_critic = 1;
@@ -45,6 +47,8 @@ struct Config {
   double lr = 2e-4, lr_d = 0, beta1 = 0.5, beta2 = 0.999;
   std::string lr_policy = "constant";
   double weight_decay = 0, ema = 0;
+  double lambda_l1 = 100;
+  int pool = 0;
 };
 
 struct Field {
@@ -102,6 +106,12 @@ void for_each_field(C& c, F&& f) {
   f(Field{"nz", "networks", "noise values per picture", "1..65536", "ti"}, c.nz);
   f(Field{"ngf", "networks", "width of the generator: channels of its last hidden layer", "1..4096", "ti"}, c.ngf);
   f(Field{"ndf", "networks", "width of the discriminator: channels of its first layer", "1..4096", "ti"}, c.ndf);
+  f(Field{"netG", "networks", "generator of pix2pix and colorize; unet: the deepest that --size allows", "unet|unet_32|unet_64|unet_128|unet_256|resnet_6|resnet_9", "ti"}, c.netG);
+  f(Field{"netD", "networks", "discriminator of pix2pix and colorize", "patch|pixel", "ti"}, c.netD);
+  f(Field{"n-layers-d", "networks", "layers of --netD patch; 3: each logit sees 70 pixels", "1..5", "ti"}, c.n_layers_d);
+  f(Field{"discriminators", "networks", "scales at which --netD patch looks", "1..3", "ti"}, c.discriminators);
+  f(Field{"up", "networks", "how pix2pix and colorize double a side: transposed convolution, nearest + convolution, pixel shuffle", "convt|resize|shuffle", "ti"}, c.up);
+  f(Field{"dropout", "networks", "dropout in the generator of pix2pix and colorize", "", "ti"}, c.dropout);
   f(Field{"norm", "networks", "normalisation between layers", "batch|instance|none", "ti"}, c.norm);
 
   f(Field{"gan-loss", "learning", "vanilla is the non-saturating form", "vanilla|minimax|lsgan|hinge", "t"}, c.gan_loss);
@@ -113,6 +123,8 @@ void for_each_field(C& c, F&& f) {
   f(Field{"beta2", "learning", "Adam's decay of the second moment", "0..0.999999", "t"}, c.beta2);
   f(Field{"lr-policy", "learning", "how the learning rate changes at the end of an epoch", "constant|linear|step|cosine|cyclic", "t"}, c.lr_policy);
   f(Field{"weight-decay", "learning", "L2 penalty of Adam", "0..", "t"}, c.weight_decay);
+  f(Field{"lambda-l1", "learning", "weight of the mean distance to the right picture (pix2pix, colorize)", "0..", "t"}, c.lambda_l1);
+  f(Field{"pool", "learning", "earlier generated pairs that the discriminator sees again (pix2pix, colorize); 0: none", "0..10000", "t"}, c.pool);
   f(Field{"ema", "learning", "decay of the generator's averaged weights; 0: none", "0..0.99999999", "t"}, c.ema);
   // clang-format on
 }

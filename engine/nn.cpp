@@ -93,10 +93,13 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
     float* values = (info.buffer ? flat_statistics : flat).data() + info.offset;
     const int64_t n = info.shape.count();
     if (context.planning()) continue;
-    for (int64_t i = 0; i < n; ++i)
+    const int64_t row = info.shape.rank > 0 ? n / info.shape[0] : 1;
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t from = drawn + uint64_t(i / row / info.repeat * info.repeat * row + i % row);
       values[i] = info.deviation == 0 ? float(info.mean)
-                                      : std::fma(float(info.deviation),
-                                                 random_normal(seed, stream, 0, drawn + i), float(info.mean));
+                                      : std::fma(float(info.deviation), random_normal(seed, stream, 0, from),
+                                                 float(info.mean));
+    }
     if (info.deviation != 0) drawn += n;
   }
   weights_.upload(std::span<const float>(flat));
@@ -170,7 +173,7 @@ void Parameters::import_values(int index, std::span<const float> values, const T
 // --------------------------------------------------------------------------------------------------- layers
 
 ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
-                          bool transposed, bool with_bias, double deviation) {
+                          bool transposed, bool with_bias, double deviation, int repeat) {
   ConvLayer layer{.options = options, .transposed = transposed};
   const int64_t k = options.kernel;
   const Shape shape =
@@ -179,7 +182,8 @@ ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int ou
                             .shape = shape,
                             .layout = Layout::conv,
                             .picture = {},
-                            .deviation = deviation});
+                            .deviation = deviation,
+                            .repeat = repeat});
   if (with_bias) layer.bias = p.declare({.name = name + ".bias", .shape = {out}, .picture = {}});
   return layer;
 }
@@ -211,8 +215,10 @@ Tensor NormLayer::operator()(const Parameters& p, const Tensor& x, Activation ac
                              Statistics statistics) const {
   if (kind == NormKind::none) return act.kind == Act::none ? x : activation(x, act);
   if (kind == NormKind::instance) return normalise(x, kind, {}, act);
-  const NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
-  return statistics == Statistics::batch ? normalise(x, kind, t, act) : normalise_running(x, t, act);
+  NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
+  if (statistics == Statistics::running) return normalise_running(x, t, act);
+  if (!p.statistics_move()) t.running_mean = t.running_var = Tensor();
+  return normalise(x, kind, t, act);
 }
 
 Tensor LinearLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {

@@ -59,15 +59,6 @@ std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config)
   return model;
 }
 
-StepInput planned_input(DeviceContext& context, const Config& c) {
-  StepInput in;
-  for (int i = 0; i < c.n_critic; ++i) {
-    in.real.emplace_back(context, Shape{c.batch, c.size, c.size, c.channels});
-    in.z.emplace_back(context, Shape{c.batch, c.nz});
-  }
-  return in;
-}
-
 }  // namespace
 
 // ----------------------------------------------------------------------------------------------------- plan
@@ -80,7 +71,7 @@ StepPlan plan_step(const Config& config, Device device) {
   plan.parameters_d = model->player("D").parameters.learnt_count();
   const int64_t operations = context.operations();
   const double flop = context.flop();
-  model->step(planned_input(context, config));
+  model->step(model->planned_input(context, config.batch));
   plan.operations = context.operations() - operations;
   plan.flop = context.flop() - flop;
   plan.buffer_bytes = context.pool().peak_bytes();

@@ -1,8 +1,10 @@
 // The list of models.
 #include "models/zoo.h"
 
+#include "models/colorize.h"
 #include "models/dcgan.h"
 #include "models/mlpgan.h"
+#include "models/pix2pix.h"
 
 namespace gan {
 
@@ -12,6 +14,10 @@ std::span<const ZooEntry> zoo() {
        make_dcgan},
       {"mlpgan", "pictures from noise, fully connected (Goodfellow et al. 2014)", mlpgan_preset, mlpgan_check,
        make_mlpgan},
+      {"pix2pix", "pictures from pictures, learnt from pairs (Isola et al. 2017)", pix2pix_preset,
+       pix2pix_check, make_pix2pix},
+      {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
+       colorize_preset, colorize_check, make_colorize},
   };
   return entries;
 }
