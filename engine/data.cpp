@@ -110,6 +110,28 @@ Image read_picture(const PictureFile& file, const DataOptions& options, int side
   return fit_square(image, side, options.examples == Examples::pairs ? Filter::bicubic : Filter::bilinear);
 }
 
+Image face(int64_t number, ComicsStyle style, int side, int channels) {
+  Image face(side, side, 3);
+  face.pixels = draw_comics_face(uint64_t(number), style, side);
+  if (channels == 3) return face;
+  Image grey(side, side, 1);
+  for (size_t i = 0; i < grey.pixels.size(); ++i) {
+    const uint8_t* p = &face.pixels[3 * i];
+    grey.pixels[i] = uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
+  }
+  return grey;
+}
+
+PicturePair faces_example(int64_t number, const DataOptions& options, int side, const InputSeed& seed) {
+  const bool aligned = options.examples == Examples::pairs && options.make_input == InputKind::none;
+  PicturePair pair;
+  pair.target = face(number, ComicsStyle::comic, side, options.channels);
+  pair.input = aligned ? face(number, ComicsStyle::photo, side, options.channels)
+                       : make_input(pair.target, options.make_input, seed);
+  if (options.b_to_a && aligned) std::swap(pair.input, pair.target);
+  return pair;
+}
+
 }  // namespace
 
 struct PictureSet::Impl {
@@ -145,33 +167,15 @@ struct PictureSet::Impl {
   size_t square_bytes() const { return size_t(side) * side * options.channels; }
   size_t picture_bytes() const { return square_bytes() * size_t(planes()); }
 
-  Image face(int64_t number, ComicsStyle style, int at_side) const {
-    Image face(at_side, at_side, 3);
-    face.pixels = draw_comics_face(uint64_t(number), style, at_side);
-    if (options.channels == 3) return face;
-    Image grey(at_side, at_side, 1);
-    for (size_t i = 0; i < grey.pixels.size(); ++i) {
-      const uint8_t* p = &face.pixels[3 * i];
-      grey.pixels[i] = uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
-    }
-    return grey;
-  }
-
   // A single picture, or a made pair's target.
   Image load(int64_t picture, int at_side) const {
-    if (files.empty()) return face(picture, ComicsStyle::comic, at_side);
+    if (files.empty()) return face(picture, ComicsStyle::comic, at_side, options.channels);
     return read_picture(files[size_t(picture)], options, at_side);
   }
 
   PicturePair load_pair(int64_t picture, int at_side, const InputSeed& seed = {}) const {
     if (!files.empty()) return read_example(files[size_t(picture)], options, at_side, seed);
-    PicturePair pair;
-    pair.target = face(picture, ComicsStyle::comic, at_side);
-    pair.input = options.make_input == InputKind::none
-                     ? face(picture, ComicsStyle::photo, at_side)
-                     : gan::make_input(pair.target, options.make_input, seed);
-    if (options.b_to_a && options.make_input == InputKind::none) std::swap(pair.input, pair.target);
-    return pair;
+    return faces_example(picture, options, at_side, seed);
   }
 
   // What is kept of an example, to `into`: picture_bytes().
@@ -498,6 +502,10 @@ PicturePair read_example(const PictureFile& file, const DataOptions& options, in
     pair.input = gan::make_input(pair.target, options.make_input, seed, side > 0 ? side : options.size);
   }
   return pair;
+}
+
+PicturePair comics_example(int64_t number, const DataOptions& options, const InputSeed& seed) {
+  return faces_example(number, options, options.size, seed);
 }
 
 std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {

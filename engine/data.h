@@ -111,6 +111,9 @@ bool is_nearly_grey(const Image& picture);
 // Scaled so that the shorter side is `side`, and cut to the middle square.
 Image fit_square(const Image& image, int side, Filter filter);
 
+// The same of builtin:comics at options.size: face `number` as a photo and as a comic.
+PicturePair comics_example(int64_t number, const DataOptions& options, const InputSeed& seed);
+
 // What `gan data check` and `gan data stats` print.
 struct PictureReport {
   std::filesystem::path file;

@@ -73,7 +73,7 @@ int Parameters::declare(ParameterInfo info) {
   return int(infos_.size()) - 1;
 }
 
-void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+void Parameters::lay_out(DeviceContext& context) {
   const int64_t unit = 128 / int64_t(size_of(context.real()));
   int64_t learnt = 0, statistics = 0;
   for (auto& info : infos_) {
@@ -82,11 +82,23 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
     end += (info.shape.count() + unit - 1) / unit * unit;
   }
   weights_ = Tensor(context, {learnt});
-  gradients_ = Tensor(context, {learnt});
   statistics_ = Tensor(context, {statistics});
+}
+
+void Parameters::build_for_use(DeviceContext& context) {
+  lay_out(context);
+  weights_.zero();
+  statistics_.zero();
+  slots_.resize(infos_.size());
+  frozen_ = true;
+}
+
+void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+  lay_out(context);
+  gradients_ = Tensor(context, weights_.shape());
   gradients_.zero();
 
-  std::vector<float> flat(learnt), flat_statistics(statistics);
+  std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
   uint64_t drawn =
       0;  // the padding draws nothing, so that devices with other padding start from the same weights
   for (const auto& info : infos_) {

@@ -26,6 +26,7 @@ template <class F>
 void for_each_tensor(Model& model, bool optimiser, F f) {
   for (auto& player : model.players) {
     const Parameters& p = player->parameters;
+    if (!p.built()) continue;  // a model that is only used has its generator alone
     for (int i = 0; i < int(p.infos().size()); ++i) {
       const auto& info = p.infos()[i];
       const std::string name = player->name + "." + info.name;
@@ -56,6 +57,7 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, const Trai
   add_number("state.step", state.step);
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
+  if (state.best > 0) writer.add("state.best", {1}, std::span<const float>(&state.best, 1));
   for (auto& player : model.players) add_number("state.adam." + player->name + ".steps", player->adam.steps);
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
@@ -103,6 +105,7 @@ void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* stat
     state->step = number("state.step");
     state->draw = number("state.draw");
     state->images = number("state.images");
+    if (file.find("state.best")) state->best = file.read_f32("state.best").at(0);
   }
 }
 

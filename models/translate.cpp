@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/zoo.h"
+
 namespace gan {
 
 namespace {
@@ -107,10 +109,73 @@ Image translate_picture(const Translator& translator, const Image& picture, cons
   return result;
 }
 
-size_t tiling_bytes(int height, int width, int channels, const TileOptions& options) {
-  const size_t tile = size_t(std::min(height, options.tile)) * size_t(channels);
-  return 2 * size_t(height) * size_t(width) * size_t(channels) + tile * size_t(width) * sizeof(float) +
-         3 * tile * size_t(std::min(width, options.tile)) * sizeof(float);
+// ------------------------------------------------------------------------------------------- models
+
+namespace {
+
+Examples examples_of(const Model& model) { return find_model(model.config.model).examples; }
+
+// Pictures (N,H,W,3) as the model's A: colorize takes their lightness.
+Tensor input_of(const Model& model, const Tensor& pictures) {
+  return examples_of(model) == Examples::colour ? rgb_to_lab(pictures).l : pictures;
+}
+
+int rounded_up(int length, int multiple) { return (length + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+Translator translator_of(Model& model, DeviceContext& context, const TranslateOptions& options) {
+  if (model.paired().a == 0)
+    fail(Exit::usage, "a {} makes pictures from noise and translates none: see `gan sample`",
+         model.config.model);
+  return {.context = &context,
+          .channels = model.config.channels,
+          .multiple = model.side_multiple(),
+          .run = [&model, options](const Tensor& pictures) {
+            const Tensor a = input_of(model, pictures);
+            return model.picture_of_output(a, model.translate(a, options));
+          }};
+}
+
+Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
+  const Translator look{
+      .context = &context, .channels = picture.channels, .multiple = 1, .run = [&](const Tensor& p) {
+        return model.picture_of_input(input_of(model, p));
+      }};
+  return translate_picture(look, picture, {.tile = std::max(picture.height, picture.width), .overlap = 0});
+}
+
+size_t translation_bytes(const Config& config, Device device, int height, int width,
+                         const TileOptions& options) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  const auto model = build_model_for_use(context, config);
+  const Translator translator = translator_of(*model, context, {});
+  const int multiple = translator.multiple;
+  const int tile_height = std::min(rounded_up(height, multiple), options.tile);
+  const int tile_width = std::min(rounded_up(width, multiple), options.tile);
+  translator.run(Tensor(context, {1, tile_height, tile_width, config.channels}));
+  // On cpu every weight of the generator has a re-laid-out copy; code and libraries take about 60 MB.
+  const size_t weights = size_t(model->player("G").parameters.learnt_count()) * size_of(context.real());
+  const size_t libraries = (device == Device::cpu ? weights : 0) + (size_t(60) << 20);
+  const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
+  return context.pool().peak_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
+         tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);
+}
+
+TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  const int multiple = build_model_for_use(context, config)->side_multiple();
+  const auto options = [&](int steps) {
+    const int tile = steps * multiple;
+    return TileOptions{tile, std::min(overlap, tile / 4)};
+  };
+  const auto fits = [&](int steps) {
+    return translation_bytes(config, device, height, width, options(steps)) <= bytes;
+  };
+  int high = rounded_up(std::max(height, width), multiple) / multiple, low = 1;  // in multiples
+  if (fits(high)) return options(high);
+  while (low + 1 < high) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
+  return options(low);
 }
 
 }  // namespace gan

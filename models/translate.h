@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/image.h"
-#include "engine/tensor.h"
+#include "models/model.h"
 
 namespace gan {
 
@@ -18,6 +18,10 @@ struct Translator {
   // (1,h,w,channels) in [-1,1] -> the same shape
   std::function<Tensor(const Tensor&)> run;
 };
+// Of a paired model, which must outlive it. A model that is not is Exit::usage.
+Translator translator_of(Model& model, DeviceContext& context, const TranslateOptions& options);
+// What the model sees of a picture, as a picture: colorize looks at lightness alone.
+Image seen_by(Model& model, DeviceContext& context, const Image& picture);
 
 struct TileOptions {
   int tile = 512;    // largest side of what the network sees at once: a multiple of Translator::multiple
@@ -39,7 +43,12 @@ TileAxis tile_axis(int length, int multiple, const TileOptions& options);
 // overlap is not used, where the network misses its surroundings.
 Image translate_picture(const Translator& translator, const Image& picture, const TileOptions& options);
 
-// Bytes that translate_picture() needs besides the network: input, output and one row of tiles.
-size_t tiling_bytes(int height, int width, int channels, const TileOptions& options);
+// Predicted bytes of translate_picture() on a picture of this size: weights, activations of one tile, input,
+// output and one row of tiles, and what the libraries keep.
+size_t translation_bytes(const Config& config, Device device, int height, int width,
+                         const TileOptions& options);
+// The largest tile (the whole picture if it fits, else a square) that stays below `bytes`, with `overlap` cut
+// to what the tile allows; never smaller than the network's multiple.
+TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes);
 
 }  // namespace gan

@@ -67,7 +67,7 @@ TEST_CASE("cli: help of every command, at most 100 columns, on stdout") {
   CHECK(general.code == 0);
   CHECK(general.out == shell.gan({"--help"}).out);
   for (const char* command :
-       {"train", "sample", "compare", "inspect", "kernels", "data", "doctor", "completion", "help"}) {
+       {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data", "doctor", "completion", "help"}) {
     CAPTURE(std::string(command));
     CHECK(contains(general.out, std::string("\n  ") + command));
     const auto help = shell.gan({"help", command});

@@ -130,8 +130,8 @@ Command describe_help() {
   command.name = "help";
   command.summary = "explain a command";
   command.words = {{"COMMAND", "which one", Word::Kind::choice, false, {}}};
-  for (const char* name :
-       {"train", "sample", "compare", "inspect", "kernels", "data", "doctor", "completion", "help"})
+  for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
+                           "doctor", "completion", "help"})
     command.words[0].choices.push_back(name);
   command.options = common_options();
   command.examples = {"gan help", "gan help train", "gan sample --help"};

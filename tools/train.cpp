@@ -11,7 +11,9 @@ namespace gan::tools {
 namespace {
 
 // Settings that say what the networks are: a run goes on with the ones it was begun with.
-constexpr const char* kArchitecture[] = {"model", "size", "channels", "nz", "ngf", "ndf", "norm"};
+constexpr const char* kArchitecture[] = {
+    "model", "size",       "channels",       "nz", "ngf",    "ndf", "norm", "netG",
+    "netD",  "n-layers-d", "discriminators", "up", "dropout"};
 constexpr const char* kLengths[] = {"steps", "epochs", "minutes"};
 
 // Notes every setting that differs from `before` as coming from `origin`.
