@@ -57,6 +57,10 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, const Trai
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
   for (auto& player : model.players) add_number("state.adam." + player->name + ".steps", player->adam.steps);
+  for (const auto& [name, tensor] : model.state()) {
+    values.push_back(tensor.host_f32());
+    writer.add("state." + name, dims_of(tensor.shape()), std::span<const float>(values.back()));
+  }
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
   writer.metadata["config"] = to_toml(model.config, true);
@@ -93,6 +97,15 @@ void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* stat
                     p.import_values(i, file.read_f32(key), flat);
                   });
   if (!optimiser) return;
+  for (const auto& [name, tensor] : model.state()) {
+    const std::string key = "state." + name;
+    const TensorEntry& entry = file.get(key);
+    if (entry.shape != dims_of(tensor.shape()))
+      fail(Exit::bad_data,
+           "{}: tensor `{}` is {}, this model wants {}; the settings differ from the checkpoint's", where,
+           key, text_of(entry.shape), text_of(dims_of(tensor.shape())));
+    tensor.upload(std::span<const float>(file.read_f32(key)));
+  }
   auto number = [&](const std::string& key) {
     const auto values = file.read_i64(key);
     if (values.size() != 1) fail(Exit::bad_data, "{}: `{}` should be one number", where, key);

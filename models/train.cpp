@@ -351,6 +351,7 @@ class Trainer {
     in.learning_rate_g = config_.lr * factor;
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
     in.log = log;
+    in.step = state_.step;
     return in;
   }
 
