@@ -129,7 +129,7 @@ class Shuffle(nn.Conv2d):
 class UnetLevel(nn.Module):
     """One level of pix2pix's U-Net with everything inside it: concat(x, level(x)), the outermost level(x)."""
 
-    def __init__(self, outer, inner, norm, up, inside=None, picture=None):
+    def __init__(self, outer, inner, norm, up, inside=None, picture=None, dropout=False):
         super().__init__()
         bias = norm == "instance"
         self.is_outermost = picture is not None
@@ -143,6 +143,7 @@ class UnetLevel(nn.Module):
         else:
             down = [nn.LeakyReLU(0.2, True), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), image_norm(norm, inner)]
             back = [nn.ReLU(True), doubling(up, 2 * inner, outer, bias, 4), image_norm(norm, outer)]
+            back += [nn.Dropout(0.5)] if dropout else []
         self.model = nn.Sequential(*down, *([inside] if inside else []), *back)
 
     def forward(self, x):
@@ -151,13 +152,13 @@ class UnetLevel(nn.Module):
 
 
 class Unet(nn.Module):
-    """pix2pix's U-Net of `downs` levels, without dropout."""
+    """pix2pix's U-Net of `downs` levels."""
 
-    def __init__(self, inputs, outputs, width, downs, norm, up):
+    def __init__(self, inputs, outputs, width, downs, norm, up, dropout):
         super().__init__()
         level = UnetLevel(8 * width, 8 * width, norm, up)
         for _ in range(downs - 5):
-            level = UnetLevel(8 * width, 8 * width, norm, up, level)
+            level = UnetLevel(8 * width, 8 * width, norm, up, level, dropout=dropout)
         for outer in (4 * width, 2 * width, width):
             level = UnetLevel(outer, 2 * outer, norm, up, level)
         self.model = UnetLevel(None, width, norm, up, level, (inputs, outputs))
@@ -261,7 +262,7 @@ def build_paired_networks(config):
     if kind == "resnet":
         generator = Resnet(a, b, ngf, int(number), norm, up)
     else:
-        generator = Unet(a, b, ngf, int(number).bit_length() - 1, norm, up)
+        generator = Unet(a, b, ngf, int(number).bit_length() - 1, norm, up, config.get("dropout", False))
     layers, scales = config.get("n_layers_d", 3), config.get("discriminators", 1)
     if config["netD"] == "pixel":
         return generator, PixelGan(a + b, ndf, norm)
