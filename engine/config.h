@@ -150,7 +150,7 @@ std::string nearest_field(std::string_view name);  // by edit distance; empty wh
 // Reads a flat TOML file or text; keys as field names with _ for -; integers are fine for real numbers.
 // Throws Exit::usage with file, line and key; a file that cannot be read is Exit::bad_data.
 void read_toml_file(Config& config, const std::string& path, Origins& origins);
-// `foreign` is asked about a key that is no setting, with its value as TOML writes it: true passes it over.
+// `foreign` is asked about every key first, with its value as TOML writes it: true passes it over.
 using ForeignKey = std::function<bool(const std::string& key, const std::string& value)>;
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,
                     const std::string& origin, const ForeignKey& foreign = {});

@@ -73,6 +73,28 @@ int Parameters::declare(ParameterInfo info) {
   return int(infos_.size()) - 1;
 }
 
+namespace {
+// random_normal(seed, stream, 0, index), which makes four numbers at once, with the last four kept.
+class Normals {
+ public:
+  Normals(uint64_t seed, uint32_t stream) : seed_(seed), stream_(stream) {}
+  float operator[](uint64_t index) {
+    if (const uint64_t block = index / 4; block != block_) {
+      block_ = block;
+      const Philox4 r = random_bits(seed_, stream_, 0, block);
+      normals_from_bits(r.v[0], r.v[1], four_[0], four_[1]);
+      normals_from_bits(r.v[2], r.v[3], four_[2], four_[3]);
+    }
+    return four_[index % 4];
+  }
+
+ private:
+  uint64_t seed_, block_ = UINT64_MAX;
+  uint32_t stream_;
+  float four_[4];
+};
+}  // namespace
+
 void Parameters::lay_out(DeviceContext& context) {
   const int64_t unit = 128 / int64_t(size_of(context.real()));
   int64_t learnt = 0, statistics = 0;
@@ -99,6 +121,7 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
   gradients_.zero();
 
   std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
+  Normals normals(seed, stream);
   uint64_t drawn =
       0;  // the padding draws nothing, so that devices with other padding start from the same weights
   for (const auto& info : infos_) {
@@ -109,8 +132,7 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
     for (int64_t i = 0; i < n; ++i) {
       const uint64_t from = drawn + uint64_t(i / row / info.repeat * info.repeat * row + i % row);
       values[i] = info.deviation == 0 ? float(info.mean)
-                                      : std::fma(float(info.deviation), random_normal(seed, stream, 0, from),
-                                                 float(info.mean));
+                                      : std::fma(float(info.deviation), normals[from], float(info.mean));
     }
     if (info.deviation != 0) drawn += n;
   }

@@ -3,7 +3,7 @@
 //   G.<name>, D.<name>          weights and running statistics in PyTorch's names, shapes and layouts,
 //   float32 adam.G.m.<name>, .v.<name>  the optimisers' moments, laid out the same way ema.G.<name> averaged
 //   weights, with copies of the running statistics (only with --ema) state.*                     counters:
-//   where the run stands
+//   where the run stands; the pool of earlier pictures (size,H,W,C)
 //   __metadata__                format, model, config (TOML), and a hash per tensor
 #pragma once
 #include <filesystem>

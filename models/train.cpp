@@ -70,9 +70,11 @@ StepPlan plan_step(const Config& config, Device device) {
   plan.operations = context.operations() - operations;
   plan.flop = context.flop() - flop;
   plan.buffer_bytes = context.pool().peak_bytes();
-  // On cpu every weight has two re-laid-out copies (forward and input gradient); code and libraries take
-  // about 60 MB.
-  const size_t weights = size_t(plan.parameters_g + plan.parameters_d) * size_of(context.real());
+  // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
+  // gradient), the others one at a time; code and libraries take about 60 MB.
+  const bool twice = config.n_critic > 1;
+  const size_t weights =
+      size_t(plan.parameters_d + (twice ? plan.parameters_g : 0)) * size_of(context.real());
   plan.library_bytes = (device == Device::cpu ? 2 * weights : 0) + (size_t(60) << 20);
   return plan;
 }
@@ -360,6 +362,7 @@ class Trainer {
     in.learning_rate_g = config_.lr * factor;
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
     in.log = log;
+    in.step = state_.step;
     return in;
   }
 

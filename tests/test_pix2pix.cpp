@@ -10,6 +10,7 @@
 #include <map>
 
 #include "models/checkpoint.h"
+#include "models/image_pool.h"
 #include "models/zoo.h"
 
 using namespace gan;
@@ -219,12 +220,6 @@ Shape last_output(Model& model, DeviceContext& context, const char* player, int 
   return last;
 }
 
-Config small_config() {
-  Config c = preset("pix2pix");
-  c.size = 32, c.ngf = 4, c.ndf = 4, c.batch = 2, c.n_layers_d = 2, c.dropout = false;
-  return c;
-}
-
 StepInput random_pairs(DeviceContext& context, const Model& model, int batch, uint32_t step) {
   const Config& c = model.config;
   StepInput in;
@@ -362,4 +357,266 @@ TEST_CASE("the smallest picture of a patch discriminator gives one logit, one pi
       model->build(plan, c);
       CHECK_THROWS_AS(last_output(*model, plan, "D"), Error);
     }
+}
+
+TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against finite differences") {
+  Config c = preset("pix2pix");
+  c.size = 64, c.ngf = 1, c.ndf = 1, c.n_layers_d = 1, c.lambda_l1 = 3, c.discriminators = 2;
+  c.netG = "unet_64";  // one level has dropout
+  DeviceContext context(Device::ref);
+  auto model = build(context, c);
+  // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
+  StepInput in = random_pairs(context, *model, 1, 0);
+  in.learning_rate_g = in.learning_rate_d = 0;
+  model->step(in);
+  std::map<std::string, std::vector<double>> gradients;
+  for (auto& player : model->players) gradients[player->name] = player->parameters.gradients().host();
+  for (auto& player : model->players) {
+    Parameters& p = player->parameters;
+    const std::vector<double> weights = p.weights().host();
+    auto loss_at = [&](const std::vector<double>& w) {
+      p.weights().upload(std::span<const double>(w));
+      p.weights().changed();
+      for (const auto& [key, value] : model->step(in).read())
+        if (key == "loss_" + player->name) return value;
+      return std::nan("");
+    };
+    for (const auto& info : p.infos()) {
+      if (info.buffer) continue;
+      const size_t at = size_t(info.offset + info.shape.count() / 2);
+      const double h = 1e-7;
+      std::vector<double> w = weights;
+      w[at] = weights[at] + h;
+      const double above = loss_at(w);
+      w[at] = weights[at] - h;
+      const double numeric = (above - loss_at(w)) / (2 * h), analytic = gradients[player->name][at];
+      INFO(player->name << "." << info.name << ": " << analytic << ", finite difference " << numeric);
+      CHECK(std::abs(analytic - numeric) <= 1e-6 + 1e-4 * std::abs(numeric));
+    }
+    p.weights().upload(std::span<const double>(weights));
+    p.weights().changed();
+  }
+}
+
+TEST_CASE("resize and shuffle begin without a checkerboard, a transposed convolution does not") {
+  using Kind = ConvBlock::Kind;
+  DeviceContext context(Device::ref);
+  for (Kind kind : {Kind::transposed, Kind::resize, Kind::shuffle})
+    for (int kernel : {3, 4}) {  // of the transposed convolutions of ResNet and U-Net
+      Parameters p;
+      const ConvBlock block = ConvBlock::make(
+          p, "up", 4, 3,
+          {.kind = kind,
+           .conv = {.kernel = kernel, .stride = 2, .pad = 1, .output_pad = kernel == 3 ? 1 : 0},
+           .norm_name = {},
+           .act = {}});
+      p.build(context, 5, 1);
+      Tensor x(context, {1, 8, 8, 4});
+      x.upload(std::span<const double>(std::vector<double>(256, 0.7)));
+      const Tensor y = block(p, x, {});
+      REQUIRE(y.shape() == Shape{1, 16, 16, 3});
+      // Amplitude of the patterns that change sign from row to row, column to column, or both, where zero
+      // padding is out of sight.
+      const auto values = y.host();
+      double worst = 0;
+      for (size_t channel = 0; channel < 3; ++channel)
+        for (int pattern = 1; pattern <= 3; ++pattern) {
+          double amplitude = 0;
+          for (size_t row = 4; row < 12; ++row)
+            for (size_t column = 4; column < 12; ++column) {
+              const size_t flips = (pattern & 1 ? row : 0) + (pattern & 2 ? column : 0);
+              amplitude += (flips % 2 ? -1 : 1) * values[(row * 16 + column) * 3 + channel] / 64;
+            }
+          worst = std::max(worst, std::abs(amplitude));
+        }
+      if (kind == Kind::transposed) CHECK(worst > 1e-3);
+      else CHECK(worst < 1e-15);
+    }
+}
+
+TEST_CASE("dropout changes from step to step and not when a step is repeated") {
+  Config c = preset("pix2pix");
+  c.size = 64, c.ngf = 2, c.ndf = 2;
+  DeviceContext context(Device::cpu);
+  auto loss = [&](bool dropout, int64_t step, int64_t seed) {
+    Config with = c;
+    with.dropout = dropout;
+    auto model = build(context, with);
+    model->config.seed = seed;  // of the masks alone
+    StepInput in = random_pairs(context, *model, 1, 0);
+    in.step = step;
+    for (const auto& [key, value] : model->step(in).read())
+      if (key == "loss_G_L1") return value;
+    return 0.0;
+  };
+  CHECK(loss(true, 3, 1) == loss(true, 3, 1));
+  CHECK(loss(true, 3, 1) != loss(true, 4, 1));
+  CHECK(loss(true, 3, 1) != loss(true, 3, 2));
+  CHECK(loss(true, 3, 1) != loss(false, 3, 1));
+  CHECK(loss(false, 3, 1) == loss(false, 4, 2));
+}
+
+TEST_CASE("the pool: first itself, then half of the time a kept picture whose place the new one takes") {
+  DeviceContext context(Device::cpu);
+  constexpr int size = 5, total = 400;
+  ImagePool pool(context, size, 1, 2, 1);
+  std::vector<bool> returned(total, false);
+  int old = 0;
+  for (int first = 0; first < total; first += 2) {
+    Tensor batch(context, {2, 1, 2, 1});
+    const double a = first, b = first + 1;
+    batch.upload(std::span<const double>(std::vector<double>{a, a, b, b}));
+    const auto shown = pool.exchange(batch, 7, first).host();
+    for (int i = 0; i < 2; ++i) {
+      const int which = int(shown[size_t(2 * i)]);
+      CHECK(shown[size_t(2 * i + 1)] == which);
+      CHECK(which <= first + i);
+      if (first + i < size) CHECK(which == first + i);
+      if (which != first + i) {
+        // A kept one leaves the pool: only those of the first filling were shown before.
+        CHECK((which < size || !returned[size_t(which)]));
+        ++old;
+      }
+      returned[size_t(which)] = true;
+    }
+  }
+  CHECK(std::abs(old - 200) < 50);  // 395 coins, deviation 10
+  Tensor batch(context, {2, 1, 2, 1});
+  CHECK(ImagePool().exchange(batch, 7, 0).data() == batch.data());
+}
+
+TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, with pool and dropout") {
+  const auto folder = std::filesystem::temp_directory_path() / fmt::format("gan-test-pairs-{}", ::getpid());
+  std::filesystem::create_directories(folder);
+  const auto path = folder / "a.safetensors";
+  Config c = preset("pix2pix");
+  c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 2, c.pool = 3, c.ema = 0.9;
+  DeviceContext context(Device::cpu);
+  auto whole = build(context, c), first = build(context, c);
+  auto step = [&](Model& model, uint32_t number) {
+    return model.step(random_pairs(context, model, 2, number)).read();
+  };
+  for (uint32_t i = 0; i < 4; ++i) step(*whole, i);
+  for (uint32_t i = 0; i < 2; ++i) step(*first, i);
+  save_checkpoint(path, *first, {.step = 2, .draw = 2, .images = 4});
+  const auto file = SafetensorsFile::open(path);
+  CHECK(file.get("state.pool").shape == std::vector<int64_t>{3, 64, 64, 6});
+  auto second = build(context, c);
+  TrainState state;
+  load_checkpoint(file, *second, &state, true);
+  Metrics last;
+  for (uint32_t i = 2; i < 4; ++i) last = step(*second, i);
+  for (const char* player : {"G", "D"})
+    CHECK(second->player(player).parameters.weights().host() ==
+          whole->player(player).parameters.weights().host());
+  CHECK(second->state().at(0).second.host() == whole->state().at(0).second.host());
+
+  Config other = c;
+  other.pool = 4;
+  auto wider = build(context, other);
+  CHECK_THROWS_WITH_AS(load_checkpoint(file, *wider, &state, true),
+                       doctest::Contains("`state.pool` is (3,64,64,6), this model wants (4,64,64,6)"), Error);
+  std::filesystem::remove_all(folder);
+}
+
+TEST_CASE("translating: running statistics make pictures independent, batch statistics move nothing") {
+  Config c = preset("pix2pix");
+  c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 3;
+  DeviceContext context(Device::ref);
+  auto model = build(context, c);
+  for (uint32_t i = 0; i < 2; ++i) model->step(random_pairs(context, *model, 3, i));
+  const Tensor a = random_normal(context, {3, 64, 64, 3}, 9, 9, 0);
+  const auto all = model->translate(a, {}).host();
+  const size_t each = all.size() / 3;
+  for (int i = 0; i < 3; ++i) {
+    const auto one = model->translate(a.view(i * int64_t(each), {1, 64, 64, 3}), {}).host();
+    for (size_t k = 0; k < each; ++k) REQUIRE(one[k] == all[size_t(i) * each + k]);
+  }
+  // Any height and width that are multiples of the network's, not only the size it was trained at.
+  CHECK(model->translate(random_normal(context, {1, 64, 128, 3}, 9, 9, 1), {}).shape() ==
+        Shape{1, 64, 128, 3});
+  CHECK_THROWS_WITH_AS(model->translate(Tensor(context, {1, 64, 100, 3}), {}),
+                       doctest::Contains("multiples of 64"), Error);
+
+  const TranslateOptions as_trained{.statistics = Statistics::batch, .dropout = true, .seed = 5};
+  const auto trained = model->translate(a, as_trained).host();
+  CHECK(trained != all);
+  CHECK(model->translate(a, as_trained).host() == trained);
+  CHECK(model->translate(a, {.statistics = Statistics::batch, .dropout = true, .seed = 6}).host() != trained);
+  CHECK(model->translate(a, {}).host() == all);  // no running statistic has moved
+
+  CHECK_THROWS_WITH_AS(model->sample(a), doctest::Contains("gan translate"), Error);
+  auto noise = build(context, preset("mlpgan"));
+  CHECK_THROWS_WITH_AS(noise->translate(a, {}), doctest::Contains("gan sample"), Error);
+}
+
+TEST_CASE("a step of pix2pix takes what the plan says, and the same each time") {
+  Config c = preset("pix2pix");
+  c.size = 64, c.ngf = 4, c.ndf = 4, c.pool = 2;
+  DeviceContext context(Device::cpu), plan(Device::cpu, DeviceContext::Mode::plan);
+  auto model = build(context, c), planned = build(plan, c);
+  const StepInput in = random_pairs(context, *model, 1, 0);
+  const size_t before = context.pool().live_bytes();
+  for (int i = 0; i < 3; ++i) {
+    model->step(in).read();
+    CHECK(context.pool().live_bytes() == before);
+  }
+  planned->step(planned->planned_input(plan, 1));
+  CHECK(plan.pool().peak_bytes() == context.pool().peak_bytes());
+}
+
+TEST_CASE("Lab: scikit-image's values on a grid and on all greys, and back within half a level") {
+  const auto file =
+      SafetensorsFile::open(std::filesystem::path(GAN_SOURCE_DIR) / "tests/data/lab.safetensors");
+  const std::vector<float> expected = file.read_f32("lab");
+  constexpr int64_t grid = 17 * 17 * 17, count = grid + 256;
+  REQUIRE(expected.size() == size_t(3 * count));
+  std::vector<double> rgb;
+  for (int r = 0; r < 17; ++r)
+    for (int g = 0; g < 17; ++g)
+      for (int b = 0; b < 17; ++b)
+        for (int value : {r, g, b}) rgb.push_back(value / 8.0 - 1);
+  for (int grey = 0; grey < 256; ++grey)
+    for (int i = 0; i < 3; ++i) rgb.push_back(grey / 127.5 - 1);
+  for (Device device : {Device::ref, Device::cpu, Device::simt}) {
+    CAPTURE(name_of(device));
+    // ref: what float32 keeps of values up to 108. Elsewhere its rounding in three steps of about 1e-5.
+    const double allowed = device == Device::ref ? 5e-6 : 3e-4;
+    DeviceContext context(device);
+    Tensor pictures(context, {1, 1, count, 3});
+    pictures.upload(std::span<const double>(rgb));
+    const LabPicture lab = rgb_to_lab(pictures);
+    const auto l = lab.l.host(), ab = lab.ab.host(), back = lab_to_rgb(lab.l, lab.ab).host();
+    double worst = 0, worst_grey = 0, worst_back = 0;
+    for (size_t i = 0; i < size_t(count); ++i) {
+      worst = std::max({worst, std::abs((l[i] + 1) * 50 - double(expected[3 * i])),
+                        std::abs(ab[2 * i] * 110 - double(expected[3 * i + 1])),
+                        std::abs(ab[2 * i + 1] * 110 - double(expected[3 * i + 2]))});
+      if (i >= size_t(grid))
+        worst_grey = std::max({worst_grey, std::abs(ab[2 * i]) * 110, std::abs(ab[2 * i + 1]) * 110});
+      for (size_t k = 0; k < 3; ++k)
+        worst_back = std::max(worst_back, std::abs(back[3 * i + k] - rgb[3 * i + k]));
+    }
+    CHECK(worst < allowed);
+    CHECK(worst_grey < 0.02);       // the matrix' rows do not quite sum to the white point
+    CHECK(worst_back < 1 / 255.0);  // of a range of 2: half a level
+  }
+}
+
+TEST_CASE("colorize shows its input grey and its output in colour") {
+  Config c = preset("colorize");
+  c.size = 32, c.ngf = c.ndf = 2;
+  DeviceContext context(Device::ref);
+  auto model = build(context, c);
+  CHECK(model->paired().a == 1);
+  CHECK(model->paired().b == 2);
+  const Tensor rgb = activation(random_normal(context, {1, 32, 32, 3}, 4, 4, 0), {Act::tanh});
+  const LabPicture lab = rgb_to_lab(rgb);
+  const auto grey = model->picture_of_input(lab.l).host(), all = rgb.host(),
+             again = model->picture_of_output(lab.l, lab.ab).host();
+  for (size_t i = 0; i < grey.size(); i += 3) {
+    CHECK(std::abs(grey[i] - grey[i + 1]) < 1e-3);
+    CHECK(std::abs(grey[i] - grey[i + 2]) < 1e-3);
+  }
+  for (size_t i = 0; i < all.size(); ++i) CHECK(std::abs(again[i] - all[i]) < 1e-4);
 }

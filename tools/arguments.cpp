@@ -48,7 +48,9 @@ std::vector<Option> options_of_settings(char letter) {
     if (std::string_view(field.where).find(letter) == std::string_view::npos) return;
     constexpr bool is_switch = std::is_same_v<std::decay_t<decltype(value)>, bool>;
     options.push_back({field.name, field.group, field.help, field.values,
-                       is_switch ? "" : get_field(defaults, field.name), is_switch});
+                       is_switch ? "" : get_field(defaults, field.name), is_switch,
+                       // A preset or a file may switch it on.
+                       is_switch && std::string_view(field.name) == "dropout"});
   });
   return options;
 }
@@ -87,7 +89,8 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
   app.allow_extras();  // unknown words come back to us, for a better message
   std::map<std::string, std::string> values;
   for (const auto& option : command.options) {
-    const std::string names = (option.name == "help" ? "-h,--" : "--") + option.name;
+    std::string names = (option.name == "help" ? "-h,--" : "--") + option.name;
+    if (option.negatable) names += ",!--no-" + option.name;
     auto* added = option.is_switch ? app.add_flag(names, values[option.name])
                                    : app.add_option(names, values[option.name]);
     added->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);

@@ -18,6 +18,7 @@ struct Option {
   std::string values;    // "a|b|c", "low..high" (either end may be missing), or ""
   std::string fallback;  // the default as text; empty: none
   bool is_switch = false;
+  bool negatable = false;  // a switch that --no-NAME switches off
 };
 
 // A word that is no option. What it names is for completion: one of the zoo's models, a file, or a choice.

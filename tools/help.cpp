@@ -41,6 +41,7 @@ std::string entry(const std::string& label, const std::string& text) {
 
 std::string option_entry(const Option& option) {
   std::string label = (option.name == "help" ? "-h, --" : "--") + option.name;
+  if (option.negatable) label += ", --no-" + option.name;
   if (!option.is_switch) label += " " + (option.values.empty() ? "TEXT" : option.values);
   std::string text = option.help;
   if (!option.fallback.empty()) text += " [" + option.fallback + "]";
