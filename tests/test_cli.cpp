@@ -66,8 +66,8 @@ TEST_CASE("cli: help of every command, at most 100 columns, on stdout") {
   const auto general = shell.gan({"help"});
   CHECK(general.code == 0);
   CHECK(general.out == shell.gan({"--help"}).out);
-  for (const char* command :
-       {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data", "doctor", "completion", "help"}) {
+  for (const char* command : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
+                              "doctor", "completion", "help"}) {
     CAPTURE(std::string(command));
     CHECK(contains(general.out, std::string("\n  ") + command));
     const auto help = shell.gan({"help", command});
@@ -189,9 +189,9 @@ TEST_CASE("cli: completion scripts are valid and know commands, options, choices
                                               "ask gan tr\nask gan train dc\nask gan train --nor\n"
                                               "ask gan train --norm b\nask gan data st\n";
   CHECK(shell.wait(shell.start("bash", {"ask.bash"})).out ==
-        "train\n"
+        "train translate\n"
         "dcgan\n"
-        "--norm\n"
+        "--norm --norm-mode\n"
         "batch\n"
         "stats\n");
   for (const char* name : {"zsh", "fish"}) {

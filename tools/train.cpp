@@ -134,7 +134,8 @@ Command describe_train() {
   command.words = {
       {"MODEL", "one of " + models + "; with --resume it may be left out", Word::Kind::model, false, {}},
       {"DATA",
-       "folder of pictures (sub-folders welcome), or builtin:comics, drawn faces that need no files",
+       "folder of pictures (sub-folders welcome), of pairs for pix2pix (train/ with A and B side by side, or "
+       "A/ and B/), or builtin:comics, drawn faces that need no files",
        Word::Kind::file,
        false,
        {}}};
@@ -148,6 +149,9 @@ Command describe_train() {
   command.options.push_back(common_options()[0]);
   command.examples = {"gan train dcgan builtin:comics --size 32 --minutes 2",
                       "gan train dcgan photos/ --batch 32 --epochs 25 --out runs/faces",
+                      "gan train pix2pix facades/ --direction BtoA",
+                      "gan train pix2pix drawings/ --make-input sketch --size 128",
+                      "gan train colorize photos/ --size 128 --batch 4",
                       "gan train --resume runs/faces --epochs 50"};
   command.notes =
       "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment "
