@@ -394,12 +394,13 @@ class Trainer {
       progress_->say("no pictures for validation: val/, or --split 0.9,0.1, gives some");
       return;
     }
-    const int means = int(std::min<int64_t>(pictures_->train_count(), 256));
+    std::vector<Image> targets(size_t(std::min<int64_t>(pictures_->train_count(), 256)));
+    parallel_for(int64_t(targets.size()), config_.workers,
+                 [&](int64_t i) { targets[size_t(i)] = pictures_->pair(i, false).target; });
+    const uint32_t means = uint32_t(targets.size());
     std::vector<uint32_t> sums(validation_[0].target.pixels.size());
-    for (int i = 0; i < means; ++i) {
-      const Image target = pictures_->pair(i, false).target;
+    for (const Image& target : targets)
       for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];
-    }
     Image mean = validation_[0].target;
     for (size_t k = 0; k < sums.size(); ++k) mean.pixels[k] = uint8_t((sums[k] + means / 2) / means);
     double of_input = 0, of_mean = 0;

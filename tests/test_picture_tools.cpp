@@ -235,11 +235,15 @@ TEST_CASE("gan translate: files, folders, patterns and streams, every size and k
   write_png(shell.folder / "in/dot.png", Image(1, 1, 3, 200));
   write_png(shell.folder / "in/grey.png", Image(20, 30, 1, 90));
   write_png(shell.folder / "in/wide.png", scene(9, 12'000, 3));
+  {  // 16 bits a sample: 512/65535 is 2/255
+    std::ofstream deep(shell.folder / "in/deep.pgm", std::ios::binary);
+    deep << "P5 40 40 65535\n" << std::string(3200, '\2');
+  }
   const auto folder = shell.gan({"translate", "run", "in", "--out", "out", "--json"});
   CAPTURE(folder.err);
   REQUIRE(folder.code == 0);
   const auto told = json::parse(folder.out);
-  CHECK(told["pictures"] == 5);
+  CHECK(told["pictures"] == 6);
   CHECK(told["seconds_each"].get<double>() > 0);
   for (const char* name : {"a", "sub/b", "dot", "grey", "wide"}) {
     const auto in = probe_image(shell.folder / "in" / (std::string(name) + ".png")),
@@ -248,6 +252,9 @@ TEST_CASE("gan translate: files, folders, patterns and streams, every size and k
     CHECK(in.height == out.height);
     CHECK(out.channels == 3);
   }
+  write_png(shell.folder / "shallow.png", Image(40, 40, 1, 2));
+  REQUIRE(shell.gan({"translate", "run", "shallow.png", "--out", "s.png"}).code == 0);
+  CHECK(read_image(shell.folder / "out/deep.png") == read_image(shell.folder / "s.png"));
   // The same picture by pattern, by stream and in tiles.
   const auto pattern = shell.gan({"translate", "run", "in/sub/*.png", "in/sub/?.png", "--out", "two"});
   CHECK(pattern.code == 0);

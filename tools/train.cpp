@@ -69,6 +69,8 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   const bool load_size_given = origins.count("load-size") && origins["load-size"] != "preset";
   if (preset.load_size > 0 && !load_size_given)
     config.load_size = int(std::lround(double(preset.load_size) * config.size / preset.size));
+  if (config.data == "builtin:comics" && !load_size_given && config.load_size > 256 && config.size <= 256)
+    config.load_size = 256;  // faces are drawn no larger
   if (config.data.empty())
     fail(Exit::usage, "gan train {}: DATA is missing: a folder of pictures, or builtin:comics", model);
   return config;
