@@ -253,8 +253,8 @@ TEST_CASE("gan translate: files, folders, patterns and streams, every size and k
     CHECK(out.channels == 3);
   }
   write_png(shell.folder / "shallow.png", Image(40, 40, 1, 2));
-  REQUIRE(shell.gan({"translate", "run", "shallow.png", "--out", "s.png"}).code == 0);
-  CHECK(read_image(shell.folder / "out/deep.png") == read_image(shell.folder / "s.png"));
+  REQUIRE(shell.gan({"translate", "run", "shallow.png", "--out", "same.png"}).code == 0);
+  CHECK(read_image(shell.folder / "out/deep.png") == read_image(shell.folder / "same.png"));
   // The same picture by pattern, by stream and in tiles.
   const auto pattern = shell.gan({"translate", "run", "in/sub/*.png", "in/sub/?.png", "--out", "two"});
   CHECK(pattern.code == 0);
