@@ -3,6 +3,7 @@
 //
 //   bench_step                                  DCGAN-64 at batch 16 and 64 on the cpu
 //   bench_step --size 32 --ngf 32 --ndf 32 --batch 64
+//   bench_step --model pix2pix --batch 1
 //   bench_step --data                           pictures per second out of the data set, on one core
 //   bench_step --interleave                     serves bench/compare_step.py: `step BATCH K` lines on stdin
 //
@@ -54,24 +55,27 @@ class Stepper {
     entry.check(config_);
     model_ = entry.make();
     model_->build(context_, config_);
-    for (int i = 0; i < config_.n_critic; ++i) {
-      Tensor pictures = random_normal(context_, {config_.batch, config_.size, config_.size, config_.channels},
-                                      1, uint32_t(RandomStream::noise), uint32_t(i));
-      real_.push_back(activation(pictures, {Act::tanh}));  // in (-1,1), as pictures are
-    }
+    input_ = model_->planned_input(context_, config_.batch);
+    uint32_t number = 0;
+    auto fill = [&](Tensor& pictures) {  // in (-1,1), as pictures are
+      if (pictures)
+        pictures =
+            activation(random_normal(context_, pictures.shape(), 1, uint32_t(RandomStream::noise), number++),
+                       {Act::tanh});
+    };
+    for (Tensor& pictures : input_.real) fill(pictures);
+    fill(input_.a), fill(input_.b);
     for (int i = 0; i < 3; ++i) step();  // the pool grows, kernels are chosen and compiled
   }
 
   // Seconds of one step, the device having finished.
   double step() {
     const double start = now();
-    StepInput input;
-    input.real = real_;
-    for (int i = 0; i < config_.n_critic; ++i, ++draw_)
-      input.z.push_back(random_normal(context_, {config_.batch, config_.nz}, uint64_t(config_.seed),
-                                      uint32_t(RandomStream::noise), draw_));
-    input.learning_rate_g = input.learning_rate_d = config_.lr;
-    model_->step(input);
+    for (Tensor& z : input_.z)
+      z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise), draw_++);
+    input_.learning_rate_g = input_.learning_rate_d = config_.lr;
+    model_->step(input_);
+    ++input_.step;
     if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
     return now() - start;
   }
@@ -89,7 +93,7 @@ class Stepper {
   Config config_;
   DeviceContext context_;  // before the model, whose memory goes back to it
   std::unique_ptr<Model> model_;
-  std::vector<Tensor> real_;  // n_critic x (N,H,W,C)
+  StepInput input_;
   uint32_t draw_ = 0;
 };
 

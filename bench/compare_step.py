@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Our DCGAN training step against PyTorch's, alternating in one run, so that a noisy machine is noisy for both.
+"""Our training step (DCGAN, pix2pix) against PyTorch's, alternating in one run, so that a noisy machine is noisy for both.
 
     bench/compare_step.py --peer /usr/bin/python3 --peer /opt/venv/bin/python
 
@@ -30,13 +30,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=0, help="steps in a turn (0: about a second of the slowest)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--model", choices=("dcgan", "pix2pix"), default="dcgan")
+    parser.add_argument("--size", type=int, help="default: 64, pix2pix 256")
     parser.add_argument("--width", type=int, default=64, help="ngf and ndf")
     parser.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "step-cpu.json"))
     options = parser.parse_args()
 
-    network = ["--size", options.size, "--ngf", options.width, "--ndf", options.width]
-    standard = (options.size, options.width) == (64, 64)
+    options.size = options.size or (64 if options.model == "dcgan" else 256)
+    network = ["--model", options.model, "--size", options.size, "--ngf", options.width, "--ndf", options.width]
+    standard = (options.model, options.size, options.width) == ("dcgan", 64, 64)
     servers = [Server("gan", shlex.split(options.ours) + ([] if standard else network), options.threads)]
     for number, python in enumerate(options.peer, start=1):
         command = [python, "-B", os.path.join(ROOT, "bench", "peer_torch.py"), "--interleave", "--threads", options.threads]
@@ -49,7 +51,7 @@ def main():
     os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
     with open(options.out, "w", encoding="utf-8") as file:
         stamp = datetime.datetime.now().isoformat(timespec="seconds")
-        settings = {"size": options.size, "ngf": options.width, "ndf": options.width, "threads": options.threads}
+        settings = {"model": options.model, "size": options.size, "ngf": options.width, "ndf": options.width, "threads": options.threads}
         json.dump({"made": stamp, "cpu": cpu_name(), **settings, "results": results}, file, indent=1)
         file.write("\n")
     print(f"\nwritten to {options.out}")

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""PyTorch's time for one DCGAN training step on the CPU: what bench_step is measured against.
+"""PyTorch's time for one training step on the CPU, DCGAN or pix2pix: what bench_step is measured against.
 
     bench/peer_torch.py --batch 16,64 --seconds 20       one JSON line per batch size
     bench/peer_torch.py --interleave                     serves bench/compare_step.py, see serve()
 
-The step is that of pytorch/examples with what speeds it up switched on: D is frozen in G's step, Adam is the fused one
-where this PyTorch has it, and the faster of the two memory layouts is taken.
+The step is that of pytorch/examples, or of pix2pix with its U-Net-256, PatchGAN and dropout, with what speeds it up
+switched on: D is frozen in G's step, Adam is the fused one where this PyTorch has it, and the faster of the two memory
+layouts is taken.
 """
 import argparse
 import json
@@ -27,7 +28,8 @@ LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--model", choices=("dcgan", "pix2pix"), default="dcgan")
+    parser.add_argument("--size", type=int, help="default: 64, pix2pix 256")
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=100)
     parser.add_argument("--ngf", type=int, default=64)
@@ -38,6 +40,7 @@ def main():
     parser.add_argument("--layout", choices=(*LAYOUTS, "best"), default="best")
     parser.add_argument("--interleave", action="store_true", help="serve `step BATCH K` lines from stdin")
     options = parser.parse_args()
+    options.size = options.size or (64 if options.model == "dcgan" else 256)
     torch.set_num_threads(options.threads)  # Debian's build starts with one
     if options.interleave:
         serve(options)
@@ -85,20 +88,44 @@ class Trainer:
         self.layout = layout
         torch.manual_seed(1)
         options = self.options
-        self.generator, self.discriminator = build_networks({**vars(options), "model": "dcgan", "norm": "batch"})
+        pix2pix = {"netG": f"unet_{options.size}", "netD": "patch", "dropout": True}
+        self.generator, self.discriminator = build_networks({**pix2pix, **vars(options), "norm": "batch"})
         for network in (self.generator, self.discriminator):
             network.to(memory_format=LAYOUTS[layout])
             for parameter in network.parameters():
                 torch.nn.init.normal_(parameter, 1.0 if parameter.dim() == 1 else 0.0, 0.02)
         self.optimizer_g, self.fused = adam(self.generator)
         self.optimizer_d, _ = adam(self.discriminator)
-        images = torch.rand(self.batch, options.channels, options.size, options.size) * 2 - 1
-        self.real = images.contiguous(memory_format=LAYOUTS[layout])
+        images = lambda: (torch.rand(self.batch, options.channels, options.size, options.size) * 2 - 1).contiguous(
+            memory_format=LAYOUTS[layout]
+        )
+        self.real, self.input = images(), images()
+        self.step = self.step_dcgan
         self.ones, self.zeros = torch.ones(self.batch), torch.zeros(self.batch)
+        if options.model == "pix2pix":
+            self.step = self.step_pix2pix
+            (logits,) = self.discriminator(torch.cat([self.input, self.real], 1))
+            self.ones, self.zeros = torch.ones_like(logits), torch.zeros_like(logits)
         for _ in range(2):
             self.step()
 
-    def step(self):
+    def step_pix2pix(self):
+        generator, discriminator = self.generator, self.discriminator
+        fake = generator(self.input)
+        self.optimizer_d.zero_grad(set_to_none=True)
+        (logits_fake,) = discriminator(torch.cat([self.input, fake.detach()], 1))
+        (logits_real,) = discriminator(torch.cat([self.input, self.real], 1))
+        ((cross_entropy(logits_fake, self.zeros) + cross_entropy(logits_real, self.ones)) / 2).backward()
+        self.optimizer_d.step()
+
+        discriminator.requires_grad_(False)
+        self.optimizer_g.zero_grad(set_to_none=True)
+        (logits,) = discriminator(torch.cat([self.input, fake], 1))
+        (cross_entropy(logits, self.ones) + 100 * (fake - self.real).abs().mean()).backward()
+        self.optimizer_g.step()
+        discriminator.requires_grad_(True)
+
+    def step_dcgan(self):
         generator, discriminator = self.generator, self.discriminator
         self.optimizer_d.zero_grad(set_to_none=True)
         cross_entropy(discriminator(self.real), self.ones).backward()
@@ -121,6 +148,7 @@ class Trainer:
         options = self.options
         return {
             "peer": f"torch {torch.__version__}",
+            "model": options.model,
             "batch": self.batch,
             "size": options.size,
             "ngf": options.ngf,

@@ -327,7 +327,7 @@ void read_toml_text(Config& config, const std::string& text, const std::string& 
   for (const auto& [key, node] : table) {
     const std::string source = fmt::format("{} line {}: {}", name, key.source().begin.line, key.str());
     const std::string field = field_name(key.str());
-    if (!has_field(field) && foreign && foreign(std::string(key.str()), written(node))) continue;
+    if (foreign && foreign(std::string(key.str()), written(node))) continue;
     if (node.is_table() && !has_field(field))
       fail(Exit::usage, "{}: settings are flat, without tables; write its keys at the top level", source);
     if (!has_field(field)) set_field(config, field, "", source);  // throws, naming the nearest

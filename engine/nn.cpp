@@ -73,7 +73,29 @@ int Parameters::declare(ParameterInfo info) {
   return int(infos_.size()) - 1;
 }
 
-void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+namespace {
+// random_normal(seed, stream, 0, index), which makes four numbers at once, with the last four kept.
+class Normals {
+ public:
+  Normals(uint64_t seed, uint32_t stream) : seed_(seed), stream_(stream) {}
+  float operator[](uint64_t index) {
+    if (const uint64_t block = index / 4; block != block_) {
+      block_ = block;
+      const Philox4 r = random_bits(seed_, stream_, 0, block);
+      normals_from_bits(r.v[0], r.v[1], four_[0], four_[1]);
+      normals_from_bits(r.v[2], r.v[3], four_[2], four_[3]);
+    }
+    return four_[index % 4];
+  }
+
+ private:
+  uint64_t seed_, block_ = UINT64_MAX;
+  uint32_t stream_;
+  float four_[4];
+};
+}  // namespace
+
+void Parameters::lay_out(DeviceContext& context) {
   const int64_t unit = 128 / int64_t(size_of(context.real()));
   int64_t learnt = 0, statistics = 0;
   for (auto& info : infos_) {
@@ -82,21 +104,36 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
     end += (info.shape.count() + unit - 1) / unit * unit;
   }
   weights_ = Tensor(context, {learnt});
-  gradients_ = Tensor(context, {learnt});
   statistics_ = Tensor(context, {statistics});
+}
+
+void Parameters::build_for_use(DeviceContext& context) {
+  lay_out(context);
+  weights_.zero();
+  statistics_.zero();
+  slots_.resize(infos_.size());
+  frozen_ = true;
+}
+
+void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+  lay_out(context);
+  gradients_ = Tensor(context, weights_.shape());
   gradients_.zero();
 
-  std::vector<float> flat(learnt), flat_statistics(statistics);
+  std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
+  Normals normals(seed, stream);
   uint64_t drawn =
       0;  // the padding draws nothing, so that devices with other padding start from the same weights
   for (const auto& info : infos_) {
     float* values = (info.buffer ? flat_statistics : flat).data() + info.offset;
     const int64_t n = info.shape.count();
     if (context.planning()) continue;
-    for (int64_t i = 0; i < n; ++i)
+    const int64_t row = info.shape.rank > 0 ? n / info.shape[0] : 1;
+    for (int64_t i = 0; i < n; ++i) {
+      const uint64_t from = drawn + uint64_t(i / row / info.repeat * info.repeat * row + i % row);
       values[i] = info.deviation == 0 ? float(info.mean)
-                                      : std::fma(float(info.deviation),
-                                                 random_normal(seed, stream, 0, drawn + i), float(info.mean));
+                                      : std::fma(float(info.deviation), normals[from], float(info.mean));
+    }
     if (info.deviation != 0) drawn += n;
   }
   weights_.upload(std::span<const float>(flat));
@@ -170,7 +207,7 @@ void Parameters::import_values(int index, std::span<const float> values, const T
 // --------------------------------------------------------------------------------------------------- layers
 
 ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
-                          bool transposed, bool with_bias, double deviation) {
+                          bool transposed, bool with_bias, double deviation, int repeat) {
   ConvLayer layer{.options = options, .transposed = transposed};
   const int64_t k = options.kernel;
   const Shape shape =
@@ -179,7 +216,8 @@ ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int ou
                             .shape = shape,
                             .layout = Layout::conv,
                             .picture = {},
-                            .deviation = deviation});
+                            .deviation = deviation,
+                            .repeat = repeat});
   if (with_bias) layer.bias = p.declare({.name = name + ".bias", .shape = {out}, .picture = {}});
   return layer;
 }
@@ -211,8 +249,10 @@ Tensor NormLayer::operator()(const Parameters& p, const Tensor& x, Activation ac
                              Statistics statistics) const {
   if (kind == NormKind::none) return act.kind == Act::none ? x : activation(x, act);
   if (kind == NormKind::instance) return normalise(x, kind, {}, act);
-  const NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
-  return statistics == Statistics::batch ? normalise(x, kind, t, act) : normalise_running(x, t, act);
+  NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
+  if (statistics == Statistics::running) return normalise_running(x, t, act);
+  if (!p.statistics_move()) t.running_mean = t.running_var = Tensor();
+  return normalise(x, kind, t, act);
 }
 
 Tensor LinearLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {

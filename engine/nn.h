@@ -28,6 +28,7 @@ struct ParameterInfo {
   Layout layout = Layout::plain;
   Shape picture;                   // (H,W,C) for the picture layouts
   double mean = 0, deviation = 0;  // of the normal initialisation; deviation 0: the constant `mean`
+  int repeat = 1;                  // so many neighbours along the first dimension start equal
   bool buffer = false;             // running statistics: not learnt
   int64_t offset = 0;              // elements from the start of its flat buffer; set by build()
 
@@ -44,6 +45,8 @@ class Parameters {
 
   // Allocates and initialises: element i of a parameter is element i + offset of the random stream.
   void build(DeviceContext& context, uint64_t seed, uint32_t stream);
+  // The same without gradients and initial values: for a trained network that is only used.
+  void build_for_use(DeviceContext& context);
   bool built() const { return bool(weights_); }
 
   // For use in a forward pass. Knows the tape unless the network is frozen.
@@ -53,6 +56,7 @@ class Parameters {
   Tensor gradient(int index) const;
 
   const std::vector<ParameterInfo>& infos() const { return infos_; }
+  bool statistics_move() const { return !still_; }
   int64_t learnt_count() const;  // elements, without padding and running statistics
 
   Tensor weights() const { return weights_; }  // flat, (padded count)
@@ -74,10 +78,12 @@ class Parameters {
  private:
   friend class Freeze;
   friend class UseAverage;
+  friend class KeepStatistics;
+  void lay_out(DeviceContext& context);
   std::vector<ParameterInfo> infos_;
   std::vector<std::shared_ptr<Gradient>> slots_;  // one per info; null for running statistics
   Tensor weights_, gradients_, statistics_, average_;
-  bool frozen_ = false, averaged_ = false;
+  bool frozen_ = false, averaged_ = false, still_ = false;
 };
 
 // Inside its scope a network's parameters want no gradient: the other player's step.
@@ -104,6 +110,18 @@ class UseAverage {
   bool before_;
 };
 
+// Inside its scope running statistics do not move: a forward pass by batch statistics that is not training.
+class KeepStatistics {
+ public:
+  explicit KeepStatistics(Parameters& p) : p_(p), before_(p.still_) { p_.still_ = true; }
+  ~KeepStatistics() { p_.still_ = before_; }
+  KeepStatistics(const KeepStatistics&) = delete;
+
+ private:
+  Parameters& p_;
+  bool before_;
+};
+
 // ----------------------------------------------------------------------------------------------------------
 // layers A layer declares its parameters in its constructor and is called with the Parameters they were
 // declared in.
@@ -117,9 +135,10 @@ struct ConvLayer {
   ConvOptions options;
   bool transposed = false;
   int weight = -1, bias = -1;
-  // name "main.0" declares "main.0.weight" and, with_bias, "main.0.bias"
+  // name "main.0" declares "main.0.weight" and, with_bias, "main.0.bias". repeat: of the weights of `repeat`
+  // neighbouring outputs that start equal (ICNR, before a pixel shuffle).
   static ConvLayer make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
-                        bool transposed, bool with_bias, double deviation = 0.02);
+                        bool transposed, bool with_bias, double deviation = 0.02, int repeat = 1);
   Tensor operator()(const Parameters& p, const Tensor& x, Activation act = {}) const;
 };
 

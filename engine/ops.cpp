@@ -1,6 +1,8 @@
 // Operations: each is one short function with its backward pass beside it.
 #include "engine/ops.h"
 
+#include "kernels/philox.h"
+
 namespace gan {
 
 namespace {
@@ -111,6 +113,47 @@ Tensor affine(const Tensor& x, double scale, double shift) {
         {.count = x.count(), .scale = scale, .shift = shift, .x = x.in(), .y = y.out()});
   if (c.tape().wants(x))
     c.tape().record("affine", y, [x, scale](const Tensor& dy) { scaled_gradient(x, dy, scale); });
+  return y;
+}
+
+Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act) {
+  const bool fit = a.shape().rank == 4 && b.shape().rank == 4 && a.dim(0) == b.dim(0) &&
+                   a.dim(1) == b.dim(1) && a.dim(2) == b.dim(2);
+  GAN_CHECK(fit, "concat_channels of {} and {}", to_string(a.shape()), to_string(b.shape()));
+  DeviceContext& c = a.context();
+  Tensor y(c, {a.dim(0), a.dim(1), a.dim(2), a.dim(3) + b.dim(3)}, a.dtype());
+  const int64_t rows = a.dim(0) * a.dim(1) * a.dim(2);
+  const int wide = int(y.dim(3)), a_channels = int(a.dim(3));
+  auto put = [&](const Tensor& x, int first) {
+    c.run(c.kernels().pointwise.put_channels, {.rows = rows,
+                                               .channels = int(x.dim(3)),
+                                               .y_channels = wide,
+                                               .first = first,
+                                               .act = act,
+                                               .x = x.in(),
+                                               .y = y.out()});
+  };
+  put(a, 0);
+  put(b, a_channels);
+  if (c.tape().wants(a, b)) {
+    const Tensor kept = act.kind == Act::none ? Tensor() : y.detach();
+    c.tape().record("concat_channels", y, [a, b, act, kept, rows, wide, a_channels](const Tensor& dy) {
+      DeviceContext& context = a.context();
+      auto take = [&](const Tensor& x, int first) {
+        if (!x.needs_gradient()) return;
+        context.run(context.kernels().pointwise.take_channels, {.rows = rows,
+                                                                .channels = int(x.dim(3)),
+                                                                .y_channels = wide,
+                                                                .first = first,
+                                                                .act = act,
+                                                                .y = kept.in(),
+                                                                .dy = dy.in(),
+                                                                .dx = gradient_of(x)});
+      };
+      take(a, 0);
+      take(b, a_channels);
+    });
+  }
   return y;
 }
 
@@ -628,6 +671,30 @@ LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, doubl
   return {loss, value};
 }
 
+// -------------------------------------------------------------------------------------------------- dropout
+
+Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
+  DeviceContext& c = x.context();
+  Tensor y(c, x.shape(), x.dtype());
+  // 2^40 numbers for each layer: more than any tensor has elements.
+  const Dropout args{.count = x.count(),
+                     .p = p,
+                     .seed = key.seed,
+                     .stream = uint32_t(RandomStream::dropout),
+                     .step = key.step,
+                     .first = uint64_t(key.layer) << 40,
+                     .x = {},
+                     .y = {}};
+  auto run = [&c](Dropout a, const Tensor& from, const Out& to) {
+    a.x = from.in(), a.y = to;
+    c.run(c.kernels().rng.dropout, a);
+  };
+  run(args, x, y.out());
+  if (c.tape().wants(x))
+    c.tape().record("dropout", y, [x, args, run](const Tensor& dy) { run(args, dy, gradient_of(x)); });
+  return y;
+}
+
 // -------------------------------------------------------------------------------------------- data and noise
 
 Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int width) {
@@ -644,6 +711,25 @@ Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int 
                                   .placement = placement.in(),
                                   .batch = batch.out()});
   return batch;
+}
+
+LabPicture rgb_to_lab(const Tensor& rgb) {
+  GAN_CHECK(rgb.shape().rank == 4 && rgb.dim(3) == 3, "rgb_to_lab of {}", to_string(rgb.shape()));
+  DeviceContext& c = rgb.context();
+  const Shape s = rgb.shape();
+  LabPicture lab{Tensor(c, {s[0], s[1], s[2], 1}), Tensor(c, {s[0], s[1], s[2], 2})};
+  c.run(c.kernels().image.rgb_to_lab,
+        {.count = lab.l.count(), .rgb = rgb.in(), .l = lab.l.out(), .ab = lab.ab.out()});
+  return lab;
+}
+
+Tensor lab_to_rgb(const Tensor& l, const Tensor& ab) {
+  GAN_CHECK(l.shape().rank == 4 && l.dim(3) == 1 && ab.count() == 2 * l.count(), "lab_to_rgb of {} and {}",
+            to_string(l.shape()), to_string(ab.shape()));
+  DeviceContext& c = l.context();
+  Tensor rgb(c, {l.dim(0), l.dim(1), l.dim(2), 3});
+  c.run(c.kernels().image.lab_to_rgb, {.count = l.count(), .l = l.in(), .ab = ab.in(), .rgb = rgb.out()});
+  return rgb;
 }
 
 Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, uint32_t step) {

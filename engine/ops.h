@@ -11,6 +11,8 @@ Tensor add(const Tensor& a, const Tensor& b);
 Tensor subtract(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
 Tensor affine(const Tensor& x, double scale, double shift = 0);  // scale * x + shift
+// act of a's channels followed by b's: (N,H,W,Ca), (N,H,W,Cb) -> (N,H,W,Ca+Cb)
+Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act = {});
 Tensor reshape(const Tensor& x, Shape shape);   // the same elements in the same order; no copy
 Tensor sum(const Tensor& x, double scale = 1);  // (1): scale * (x_0 + x_1 + ...)
 inline Tensor mean(const Tensor& x) { return sum(x, 1.0 / double(x.count())); }
@@ -89,9 +91,26 @@ LossValue generator_loss(const Tensor& fake_logits, GanLoss kind, double scale =
 // scale * mean |a-b| or scale * mean (a-b)^2; values (1)
 LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale = 1);
 
+// ---- dropout ----
+// Which random numbers a mask is made of: every layer of every step takes its own.
+struct DropoutKey {
+  uint64_t seed = 0;
+  uint32_t step = 0;
+  uint32_t layer = 0;
+};
+// Each element is 0 with probability p, else x / (1 - p). A function of x, p and the key alone; the backward
+// pass draws the mask again.
+Tensor dropout(const Tensor& x, double p, const DropoutKey& key);
+
 // ---- data and random numbers (not differentiable) ----
 // placement (N,4) i32: index, top, left, flip; pool (pictures,H,W,C) u8 -> (N,height,width,C) in [-1,1]
 Tensor image_batch(const Tensor& pool, const Tensor& placement, int height, int width);
+// Pictures (N,H,W,3) in [-1,1] to lightness (N,H,W,1) = L/50 - 1 and colour (N,H,W,2) = (a,b)/110, and back.
+struct LabPicture {
+  Tensor l, ab;
+};
+LabPicture rgb_to_lab(const Tensor& rgb);
+Tensor lab_to_rgb(const Tensor& l, const Tensor& ab);
 Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, uint32_t step);
 
 }  // namespace gan

@@ -3,7 +3,9 @@
 //   batch[n,y,x,c] = pool[index, top + y, left + (flip ? width-1-x : x), c] / 127.5 - 1
 //
 // where (index, top, left, flip) = placement[n] is drawn by the engine. A division rather than a product, so
-// that every device rounds the same and trains on the same bits.
+// that every device rounds the same and trains on the same bits. At the end colours: sRGB to Lab and back, a
+// pixel per thread, all of it arithmetic (kernels/colour.h).
+#include "kernels/colour.h"
 #include "kernels/family.cuh"
 
 namespace gan::GAN_GPU {
@@ -51,6 +53,28 @@ __global__ void __launch_bounds__(block_threads)
   }
 }
 
+// A pixel per thread.
+template <class T>
+__global__ void rgb_to_lab_naive(int64_t count, const T* rgb, T* l, T* ab, bool add_l, bool add_ab) {
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    auto channel = [&](int c) { return (to_float(rgb[3 * i + c]) + 1.0f) / 2.0f; };
+    const Colour<float> lab = srgb_to_lab<float>({channel(0), channel(1), channel(2)});
+    put(l, i, lab.x / 50.0f - 1.0f, add_l);
+    put(ab, 2 * i, lab.y / 110.0f, add_ab);
+    put(ab, 2 * i + 1, lab.z / 110.0f, add_ab);
+  }
+}
+template <class T>
+__global__ void lab_to_rgb_naive(int64_t count, const T* l, const T* ab, T* rgb, bool add) {
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    const Colour<float> c = lab_to_srgb<float>(
+        {(to_float(l[i]) + 1.0f) * 50.0f, to_float(ab[2 * i]) * 110.0f, to_float(ab[2 * i + 1]) * 110.0f});
+    put(rgb, 3 * i, 2.0f * c.x - 1.0f, add);
+    put(rgb, 3 * i + 1, 2.0f * c.y - 1.0f, add);
+    put(rgb, 3 * i + 2, 2.0f * c.z - 1.0f, add);
+  }
+}
+
 // ---- Launchers -----------------------------------------------------------------------------------------
 
 Sizes checked(const ImageBatch& o) {
@@ -85,6 +109,21 @@ void run_rows(const ImageBatch& o, Stream& stream) {
   });
 }
 
+void run_rgb_to_lab(const RgbToLab& o, Stream& stream) {
+  GAN_CHECK(o.count >= 1 && o.rgb && o.l && o.ab, "count {}", o.count);
+  with_type(o.rgb.dtype, [&]<class T>(T) {
+    launch(rgb_to_lab_naive<T>, grid_for(o.count), block_threads, 0, handle_of(stream), o.count,
+           o.rgb.as<T>(), o.l.as<T>(), o.ab.as<T>(), o.l.acc == Acc::add, o.ab.acc == Acc::add);
+  });
+}
+void run_lab_to_rgb(const LabToRgb& o, Stream& stream) {
+  GAN_CHECK(o.count >= 1 && o.l && o.ab && o.rgb, "count {}", o.count);
+  with_type(o.l.dtype, [&]<class T>(T) {
+    launch(lab_to_rgb_naive<T>, grid_for(o.count), block_threads, 0, handle_of(stream), o.count, o.l.as<T>(),
+           o.ab.as<T>(), o.rgb.as<T>(), o.rgb.acc == Acc::add);
+  });
+}
+
 // ---- Variants ------------------------------------------------------------------------------------------
 
 const Variant<ImageBatch> variants[] = {
@@ -92,8 +131,13 @@ const Variant<ImageBatch> variants[] = {
     {"rows", "f32 bf16", "any size", fits_any<ImageBatch>, run_rows},
 };
 
+const Variant<RgbToLab> rgb_to_lab[] = {
+    {"naive", "f32 bf16", "any size", fits_any<RgbToLab>, run_rgb_to_lab}};
+const Variant<LabToRgb> lab_to_rgb[] = {
+    {"naive", "f32 bf16", "any size", fits_any<LabToRgb>, run_lab_to_rgb}};
+
 }  // namespace
 
-const ImageTable image = {{variants}};
+const ImageTable image = {{variants}, {rgb_to_lab}, {lab_to_rgb}};
 
 }  // namespace gan::GAN_GPU

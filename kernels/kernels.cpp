@@ -59,6 +59,28 @@ void check(const Conv2d& s) {
             "more than 2^31 elements: {}; use a smaller batch", to_string(s));
 }
 
+namespace {
+template <class Args>
+void check_part(const Args& a) {
+  GAN_CHECK(a.rows >= 1 && a.channels >= 1 && a.first >= 0 && a.first <= a.y_channels - a.channels,
+            "{} rows, channels {} to {} of {}", a.rows, a.first, a.first + a.channels - 1, a.y_channels);
+}
+}  // namespace
+
+void check(const PutChannels& a) {
+  check_part(a);
+  GAN_CHECK(a.x && a.y);
+}
+void check(const TakeChannels& a) {
+  check_part(a);
+  GAN_CHECK(a.dy && a.dx && (a.y || a.act.kind == Act::none));
+}
+
+void check(const Dropout& a) {
+  GAN_CHECK(a.count >= 0 && a.p >= 0 && a.p < 1 && (a.count == 0 || (a.x && a.y)), "count {}, p {}", a.count,
+            a.p);
+}
+
 void check(const AttentionSize& s) {
   GAN_CHECK(s.batch >= 1 && s.queries >= 1 && s.keys >= 1 && s.key_width >= 1 && s.value_width >= 1,
             "attention of {} x {} queries to {} keys, widths {} and {}", s.batch, s.queries, s.keys,

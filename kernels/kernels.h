@@ -135,6 +135,31 @@ struct SumRows {
   Out sums;  // (channels)
 };
 
+// One part of a concatenation of channels: y[r, first + c] = act(x[r, c]) for c < channels. The other
+// channels of y stay as they are.
+struct PutChannels {
+  static constexpr const char* op = "put_channels";
+  int64_t rows = 0;
+  int channels = 0;    // of x
+  int y_channels = 0;  // of y
+  int first = 0;       // first + channels <= y_channels
+  Activation act;
+  In x;   // (rows, channels)
+  Out y;  // (rows, y_channels)
+};
+void check(const PutChannels& args);
+// Its gradient: dx[r, c] = dy[r, first + c] * act'(.), from the forward output y.
+struct TakeChannels {
+  static constexpr const char* op = "take_channels";
+  int64_t rows = 0;
+  int channels = 0, y_channels = 0, first = 0;  // as in PutChannels
+  Activation act;
+  In y;    // (rows, y_channels); may be null without an activation
+  In dy;   // (rows, y_channels)
+  Out dx;  // (rows, channels)
+};
+void check(const TakeChannels& args);
+
 struct PointwiseTable {
   Op<ActivationFwd> activation_fwd;
   Op<ActivationBwd> activation_bwd;
@@ -143,6 +168,8 @@ struct PointwiseTable {
   Op<Broadcast> broadcast;
   Op<Sum> sum;
   Op<SumRows> sum_rows;
+  Op<PutChannels> put_channels;
+  Op<TakeChannels> take_channels;
 };
 
 // ----------------------------------------------------------------------------------------------------- gemm
@@ -586,8 +613,27 @@ struct ImageBatch {
   Out batch;                                // (count, height, width, channels)
 };
 
+// Colours between sRGB, as networks have it in [-1,1], and the parts of CIE Lab that colorization works on:
+// l = L/50 - 1 and ab = (a, b)/110 (kernels/colour.h). Back in sRGB, what no screen can show is clipped.
+struct RgbToLab {
+  static constexpr const char* op = "rgb_to_lab";
+  int64_t count = 0;  // pixels
+  In rgb;             // (count,3)
+  Out l;              // (count)
+  Out ab;             // (count,2)
+};
+struct LabToRgb {
+  static constexpr const char* op = "lab_to_rgb";
+  int64_t count = 0;  // pixels
+  In l;               // (count)
+  In ab;              // (count,2)
+  Out rgb;            // (count,3)
+};
+
 struct ImageTable {
   Op<ImageBatch> batch;
+  Op<RgbToLab> rgb_to_lab;
+  Op<LabToRgb> lab_to_rgb;
 };
 
 // ------------------------------------------------------------------------------------------------------ rng
@@ -609,9 +655,25 @@ struct RandomUniform {  // [0, 1)
   Out y;
 };
 
+// Dropout (Srivastava et al. 2014): y[i] = x[i] / (1 - p) where u[first + i] >= p, else 0, with the numbers u
+// of RandomUniform. The mask is nowhere stored: the gradient is the same operation on dy, which draws it
+// again.
+struct Dropout {
+  static constexpr const char* op = "dropout";
+  int64_t count = 0;
+  double p = 0.5;  // the part that is dropped, 0 <= p < 1
+  uint64_t seed = 0;
+  uint32_t stream = 0, step = 0;
+  uint64_t first = 0;  // layers of one step take different parts of the stream
+  In x;
+  Out y;
+};
+void check(const Dropout& args);
+
 struct RngTable {
   Op<RandomNormal> normal;
   Op<RandomUniform> uniform;
+  Op<Dropout> dropout;
 };
 
 // -------------------------------------------------------------------------------------------------- devices
@@ -663,6 +725,8 @@ void for_each_op(const Backend& b, F&& f) {
   f("pointwise", b.pointwise.broadcast);
   f("pointwise", b.pointwise.sum);
   f("pointwise", b.pointwise.sum_rows);
+  f("pointwise", b.pointwise.put_channels);
+  f("pointwise", b.pointwise.take_channels);
   f("gemm", b.gemm.gemm);
   f("conv", b.conv.fwd);
   f("conv", b.conv.bwd_data);
@@ -687,8 +751,11 @@ void for_each_op(const Backend& b, F&& f) {
   f("resample", b.resample.max_pool_bwd);
   f("resample", b.resample.pixel_shuffle);
   f("image", b.image.batch);
+  f("image", b.image.rgb_to_lab);
+  f("image", b.image.lab_to_rgb);
   f("rng", b.rng.normal);
   f("rng", b.rng.uniform);
+  f("rng", b.rng.dropout);
 }
 
 // The tables each device defines at the foot of its family files.

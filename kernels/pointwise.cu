@@ -3,10 +3,11 @@
 //   y[i] = f(a[i], b[i])                 activations, their gradients, a + b, scale * x + shift, ...
 //   sum  = scale * (x[0] + x[1] + ...)   sum
 //   sums[c] = x[0,c] + x[1,c] + ...      sum_rows
+//   y[r, first + c] = f(x[r, c])         put_channels and its gradient, take_channels
 //
 // Read on: 1 the functions f, 2 naive: one element per thread, 3 vec4: four elements per thread,
-// 4 sums, 5 launchers, 6 the list of variants. All are bound by memory: the only art is to keep many
-// loads under way.
+// 4 sums, 5 channels, 6 launchers, 7 the list of variants. All are bound by memory: the only art is to keep
+// many loads under way.
 #include "kernels/family.cuh"
 
 namespace gan::GAN_GPU {
@@ -131,7 +132,61 @@ __global__ void sum_rows_tile(int64_t rows, int channels, int64_t chunk_rows, co
   if (c < channels && threadIdx.y == 0) put(sums, int64_t(blockIdx.y) * channels + c, sum, add);
 }
 
-// ---- 5 Launchers ---------------------------------------------------------------------------------------
+// ---- 5 Channels ----------------------------------------------------------------------------------------
+
+// Element i of the narrow matrix (rows, channels) lies at `wide(i)` of the wide one (rows, y_channels).
+struct ChannelPart {
+  int channels, y_channels, first;
+  __device__ int64_t wide(int64_t i) const { return i / channels * y_channels + first + i % channels; }
+};
+
+template <class T>
+__global__ void put_channels_naive(int64_t count, ChannelPart part, Activation act, const T* x, T* y,
+                                   bool add) {
+  for (int64_t i = first_element(); i < count; i += element_step())
+    put(y, part.wide(i), activate(act, to_float(x[i])), add);
+}
+template <class T>
+__global__ void take_channels_naive(int64_t count, ChannelPart part, Activation act, const T* y, const T* dy,
+                                    T* dx, bool add) {
+  for (int64_t i = first_element(); i < count; i += element_step()) {
+    const int64_t from = part.wide(i);
+    put(dx, i, to_float(dy[from]) * (y ? activation_slope(act, to_float(y[from])) : 1.0f), add);
+  }
+}
+
+// vec4: all of `channels`, `y_channels` and `first` are multiples of 4, so that four channels of a row stay
+// together.
+template <class T>
+__global__ void put_channels_vec4(int64_t count, ChannelPart part, Activation act, const T* x, T* y,
+                                  bool add) {
+  for (int64_t quad = first_element(); quad < count / 4; quad += element_step()) {
+    const int64_t to = part.wide(4 * quad);
+    const Four from = load_four(x + 4 * quad);
+    Four result = add ? load_four(y + to) : Four{{0, 0, 0, 0}};
+    for (int k = 0; k < 4; ++k) {
+      const float value = activate(act, from.v[k]);
+      result.v[k] = add ? result.v[k] + value : value;
+    }
+    store_four(y + to, result);
+  }
+}
+template <class T>
+__global__ void take_channels_vec4(int64_t count, ChannelPart part, Activation act, const T* y, const T* dy,
+                                   T* dx, bool add) {
+  for (int64_t quad = first_element(); quad < count / 4; quad += element_step()) {
+    const int64_t from = part.wide(4 * quad);
+    const Four gradient = load_four(dy + from), output = y ? load_four(y + from) : Four{{0, 0, 0, 0}};
+    Four result = add ? load_four(dx + 4 * quad) : Four{{0, 0, 0, 0}};
+    for (int k = 0; k < 4; ++k) {
+      const float value = gradient.v[k] * (y ? activation_slope(act, output.v[k]) : 1.0f);
+      result.v[k] = add ? result.v[k] + value : value;
+    }
+    store_four(dx + 4 * quad, result);
+  }
+}
+
+// ---- 6 Launchers ---------------------------------------------------------------------------------------
 
 template <bool vec4, class F, class A, class B, class Y>
 void map(F f, int64_t count, const A* a, const B* b, Y* y, Acc acc, Stream& stream) {
@@ -259,7 +314,50 @@ void run_sum_rows_tiles(const SumRows& o, Stream& stream) {
   });
 }
 
-// ---- 6 Variants ----------------------------------------------------------------------------------------
+template <class Args>
+ChannelPart part_of(const Args& o) {
+  return {o.channels, o.y_channels, o.first};
+}
+void run_put_channels_naive(const PutChannels& o, Stream& stream) {
+  check(o);
+  check_activation(o.act);
+  const int64_t count = o.rows * o.channels;
+  with_type(o.x.dtype, [&]<class T>(T) {
+    launch(put_channels_naive<T>, grid_for(count), block_threads, 0, handle_of(stream), count, part_of(o),
+           o.act, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
+  });
+}
+void run_put_channels_vec4(const PutChannels& o, Stream& stream) {
+  if (!aligned_for_four({o.x.data, o.y.data})) return run_put_channels_naive(o, stream);
+  check(o);
+  check_activation(o.act);
+  const int64_t count = o.rows * o.channels;
+  with_type(o.x.dtype, [&]<class T>(T) {
+    launch(put_channels_vec4<T>, grid_for(count / 4), block_threads, 0, handle_of(stream), count, part_of(o),
+           o.act, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
+  });
+}
+void run_take_channels_naive(const TakeChannels& o, Stream& stream) {
+  check(o);
+  check_activation(o.act);
+  const int64_t count = o.rows * o.channels;
+  with_type(o.dy.dtype, [&]<class T>(T) {
+    launch(take_channels_naive<T>, grid_for(count), block_threads, 0, handle_of(stream), count, part_of(o),
+           o.act, o.y.as<T>(), o.dy.as<T>(), o.dx.as<T>(), o.dx.acc == Acc::add);
+  });
+}
+void run_take_channels_vec4(const TakeChannels& o, Stream& stream) {
+  if (!aligned_for_four({o.y.data, o.dy.data, o.dx.data})) return run_take_channels_naive(o, stream);
+  check(o);
+  check_activation(o.act);
+  const int64_t count = o.rows * o.channels;
+  with_type(o.dy.dtype, [&]<class T>(T) {
+    launch(take_channels_vec4<T>, grid_for(count / 4), block_threads, 0, handle_of(stream), count, part_of(o),
+           o.act, o.y.as<T>(), o.dy.as<T>(), o.dx.as<T>(), o.dx.acc == Acc::add);
+  });
+}
+
+// ---- 7 Variants ----------------------------------------------------------------------------------------
 
 template <class Args>
 constexpr Variant<Args> naive(void (*run)(const Args&, Stream&)) {
@@ -287,9 +385,27 @@ const Variant<SumRows> sum_rows[] = {
     {"tiles", "f32 bf16", "any size", fits_any<SumRows>, run_sum_rows_tiles},
 };
 
+template <class Args>
+const char* fits_fours(const Args& o) {
+  return o.channels % 4 == 0 && o.y_channels % 4 == 0 && o.first % 4 == 0
+             ? nullptr
+             : "channels, y_channels and first must be multiples of 4";
+}
+const Variant<PutChannels> put_channels[] = {
+    naive(run_put_channels_naive),
+    {"vec4", "f32 bf16", "channels in fours; parts of buffers that do not start at 16 bytes run as naive",
+     fits_fours<PutChannels>, run_put_channels_vec4},
+};
+const Variant<TakeChannels> take_channels[] = {
+    naive(run_take_channels_naive),
+    {"vec4", "f32 bf16", "channels in fours; parts of buffers that do not start at 16 bytes run as naive",
+     fits_fours<TakeChannels>, run_take_channels_vec4},
+};
+
 }  // namespace
 
-const PointwiseTable pointwise = {{activation_fwd}, {activation_bwd}, {binary}, {affine}, {broadcast}, {sum},
-                                  {sum_rows}};
+const PointwiseTable pointwise = {{activation_fwd}, {activation_bwd}, {binary},
+                                  {affine},         {broadcast},      {sum},
+                                  {sum_rows},       {put_channels},   {take_channels}};
 
 }  // namespace gan::GAN_GPU

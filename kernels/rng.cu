@@ -1,5 +1,5 @@
 // Random numbers: element i is a function of (seed, stream, step, i) alone, written in philox.h. Whatever
-// computes it, on however many threads, gets the same bits.
+// computes it, on however many threads, gets the same bits. Dropout draws its mask from them each time.
 #include "kernels/philox.h"
 
 #include "kernels/family.cuh"
@@ -52,6 +52,25 @@ __global__ void random_fours(Key key, int64_t count, T* y, bool add) {
   }
 }
 
+// The same two rungs: dropout of elements whose random numbers begin at `first`.
+template <class T>
+__global__ void dropout_naive(Key key, int64_t count, uint64_t first, float p, float scale, const T* x, T* y,
+                              bool add) {
+  for (int64_t i = first_element(); i < count; i += element_step())
+    put(y, i, Uniform::one(key, int64_t(first) + i) >= p ? scale * to_float(x[i]) : 0.0f, add);
+}
+template <class T>
+__global__ void dropout_fours(Key key, int64_t count, uint64_t first, float p, float scale, const T* x, T* y,
+                              bool add) {
+  for (int64_t block = first_element(); 4 * block < count; block += element_step()) {
+    const Four u = Uniform::four(random_bits(key.seed, key.stream, key.step, first / 4 + uint64_t(block)));
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      if (4 * block + k < count)
+        put(y, 4 * block + k, u.v[k] >= p ? scale * to_float(x[4 * block + k]) : 0.0f, add);
+  }
+}
+
 // ---- Launchers -----------------------------------------------------------------------------------------
 
 template <class Distribution, bool fours, class Args>
@@ -69,6 +88,22 @@ void run(const Args& o, Stream& stream) {
   });
 }
 
+template <bool fours>
+void run_dropout(const Dropout& o, Stream& stream) {
+  check(o);
+  if (o.count == 0) return;
+  const Key key{o.seed, o.stream, o.step};
+  with_type(o.x.dtype, [&]<class T>(T) {
+    const float p = float(o.p), scale = float(1 / (1 - o.p));
+    if (fours)
+      launch(dropout_fours<T>, grid_for(ceil_div(o.count, int64_t{4})), block_threads, 0, handle_of(stream),
+             key, o.count, o.first, p, scale, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
+    else
+      launch(dropout_naive<T>, grid_for(o.count), block_threads, 0, handle_of(stream), key, o.count, o.first,
+             p, scale, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
+  });
+}
+
 // ---- Variants ------------------------------------------------------------------------------------------
 
 const Variant<RandomNormal> normal[] = {
@@ -80,8 +115,17 @@ const Variant<RandomUniform> uniform[] = {
     {"fours", "f32 bf16", "any size", fits_any<RandomUniform>, run<Uniform, true>},
 };
 
+const Variant<Dropout> dropout[] = {
+    {"naive", "f32 bf16", "any size", fits_any<Dropout>, run_dropout<false>},
+    {"fours", "f32 bf16", "first a multiple of 4",
+     [](const Dropout& o) -> const char* {
+       return o.first % 4 == 0 ? nullptr : "first is not a multiple of 4";
+     },
+     run_dropout<true>},
+};
+
 }  // namespace
 
-const RngTable rng = {{normal}, {uniform}};
+const RngTable rng = {{normal}, {uniform}, {dropout}};
 
 }  // namespace gan::GAN_GPU

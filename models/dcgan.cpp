@@ -18,15 +18,6 @@ namespace gan {
 
 namespace {
 
-// A convolution, a norm and an activation in a row.
-struct Stage {
-  std::string name;
-  ConvLayer conv;
-  NormLayer norm;
-  Activation act;
-};
-
-constexpr Activation kRelu{Act::relu}, kTanh{Act::tanh}, kLeaky{Act::leaky_relu, 0.2}, kNone{Act::none};
 constexpr ConvOptions kProject{.kernel = 4, .stride = 1, .pad = 0};  // 1x1 <-> 4x4
 constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <-> side/2
 
@@ -44,7 +35,7 @@ class Dcgan : public NoiseGan {
     add(d_, discriminator_, channels, width, kDouble, false, kLeaky, false);  // (N,size/2,size/2,ndf)
     for (int side = size / 4; side >= 4; side /= 2, width *= 2)
       add(d_, discriminator_, width, width * 2, kDouble, false, kLeaky);  // (N,side,side,width*2)
-    add(d_, discriminator_, width, 1, kProject, false, kNone, false);     // (N,1,1,1)
+    add(d_, discriminator_, width, 1, kProject, false, kNoAct, false);    // (N,1,1,1)
   }
 
   Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell) override {
@@ -55,45 +46,29 @@ class Dcgan : public NoiseGan {
   }
 
  private:
-  void add(Player& player, std::vector<Stage>& stages, int in, int out, ConvOptions options, bool transposed,
-           Activation act, bool with_norm = true) {
-    int& index = &stages == &generator_ ? generator_modules_ : discriminator_modules_;
-    const NormKind kind = with_norm ? norm_kind_of(config.norm) : NormKind::none;
-    Stage stage{.name = "main." + std::to_string(index), .conv = {}, .norm = {}, .act = act};
-    stage.conv = ConvLayer::make(player.parameters, stage.name, in, out, options, transposed, false);
-    ++index;
-    if (kind != NormKind::none)
-      stage.norm = NormLayer::make(player.parameters, "main." + std::to_string(index++), kind, out);
-    if (act.kind != Act::none) ++index;
-    stages.push_back(stage);
+  void add(Player& player, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
+           bool transposed, Activation act, bool with_norm = true) {
+    int& index = &blocks == &generator_ ? generator_modules_ : discriminator_modules_;
+    const NormKind norm = with_norm ? norm_kind_of(config.norm) : NormKind::none;
+    auto module = [](int k) { return "main." + std::to_string(k); };
+    blocks.push_back(
+        ConvBlock::make(player.parameters, module(index), in, out,
+                        {.kind = transposed ? ConvBlock::Kind::transposed : ConvBlock::Kind::conv,
+                         .conv = options,
+                         .norm = norm,
+                         .norm_name = module(index + 1),
+                         .act = act}));
+    index += 1 + (norm != NormKind::none) + (act.kind != Act::none);
   }
 
-  // Without a norm the activation is fused into the convolution, else into the norm.
-  Tensor forward(const Player& player, const std::vector<Stage>& stages, Tensor x, Statistics statistics,
-                 const LayerObserver& tell) {
-    const Parameters& p = player.parameters;
-    for (const Stage& s : stages) {
-      const double before = x.context().flop();
-      if (s.norm.kind == NormKind::none) x = s.conv(p, x, s.act);
-      else x = s.norm(p, s.conv(p, x), s.act, statistics);
-      if (tell) tell(record_of(s, p, x.shape(), x.context().flop() - before));
-    }
+  static Tensor forward(const Player& player, const std::vector<ConvBlock>& blocks, Tensor x,
+                        Statistics statistics, const LayerObserver& tell) {
+    const Pass pass{.statistics = statistics, .tell = tell};
+    for (const ConvBlock& block : blocks) x = block(player.parameters, x, pass);
     return x;
   }
 
-  static LayerRecord record_of(const Stage& s, const Parameters& p, Shape output, double flop) {
-    static const char* const acts[] = {"", " + relu", " + leaky relu", " + tanh", " + sigmoid"};
-    static const char* const norms[] = {"", " + batch norm", " + instance norm"};
-    const auto& o = s.conv.options;
-    int64_t count = p.infos()[s.conv.weight].shape.count();
-    if (s.norm.gamma >= 0) count += 2 * p.infos()[s.norm.gamma].shape.count();
-    return {s.name,
-            fmt::format("{} {}x{} stride {} pad {}{}{}", s.conv.transposed ? "conv_transpose2d" : "conv2d",
-                        o.kernel, o.kernel, o.stride, o.pad, norms[int(s.norm.kind)], acts[int(s.act.kind)]),
-            output, count, flop};
-  }
-
-  std::vector<Stage> generator_, discriminator_;
+  std::vector<ConvBlock> generator_, discriminator_;
   int generator_modules_ = 0, discriminator_modules_ = 0;
 };
 

@@ -3,30 +3,7 @@
 
 namespace gan {
 
-GanLoss gan_loss_of(const std::string& name) {
-  if (name == "vanilla") return GanLoss::vanilla;
-  if (name == "minimax") return GanLoss::minimax;
-  if (name == "lsgan") return GanLoss::lsgan;
-  if (name == "hinge") return GanLoss::hinge;
-  fail(Exit::usage, "unknown gan-loss `{}`: vanilla, minimax, lsgan or hinge", name);
-}
-
-NormKind norm_kind_of(const std::string& name) {
-  if (name == "batch") return NormKind::batch;
-  if (name == "instance") return NormKind::instance;
-  if (name == "none") return NormKind::none;
-  fail(Exit::usage, "unknown norm `{}`: batch, instance or none", name);
-}
-
-namespace {
-Player& add_player(Model& model, const char* name) {
-  model.players.push_back(std::make_unique<Player>());
-  model.players.back()->name = name;
-  return *model.players.back();
-}
-}  // namespace
-
-NoiseGan::NoiseGan() : g_(add_player(*this, "G")), d_(add_player(*this, "D")) {}
+NoiseGan::NoiseGan() : g_(add_player("G")), d_(add_player("D")) {}
 
 StepResult NoiseGan::step(const StepInput& in) {
   const GanLoss kind = gan_loss_of(config.gan_loss);

@@ -23,7 +23,4 @@ class NoiseGan : public Model {
   Player& d_;
 };
 
-GanLoss gan_loss_of(const std::string& name);
-NormKind norm_kind_of(const std::string& name);
-
 }  // namespace gan

@@ -1,5 +1,5 @@
 // Replay files: another framework's run, step by step (README.md, "Replay files"). The file holds the initial
-// weights and every step's noise and pictures; training on it must give the same losses.
+// weights and every step's noise and pictures, or pairs; training on it must give the same losses.
 #pragma once
 #include "engine/safetensors.h"
 #include "models/model.h"
@@ -18,10 +18,19 @@ class Replay {
   StepInput input(DeviceContext& context, int64_t step) const;  // step from 0
 
  private:
+  struct Pictures {
+    int channels = 0;
+    std::vector<float> values;  // (S,N,C,H,W)
+  };
+  Pictures read_pictures(const std::string& key, int channels);
+  Tensor batch_of(DeviceContext& context, const Pictures& pictures, int64_t step) const;
+
   SafetensorsFile file_;
   Config config_;
+  bool paired_ = false;
   int64_t steps_ = 0;
-  std::vector<float> z_, real_;  // (S,N,nz), (S,N,C,H,W)
+  std::vector<float> z_;  // (S,N,nz)
+  Pictures real_, a_, b_;
 };
 
 }  // namespace gan

@@ -244,6 +244,63 @@ const std::vector<Case<SumRows>>& cases() {
   return table;
 }
 
+namespace {
+struct ChannelSizes {
+  int64_t rows;
+  int channels, y_channels, first;
+};
+// Odd parts at the start, in the middle and at the end; parts of fours; the whole; a skip of a real network.
+constexpr ChannelSizes channel_sizes[] = {{1, 1, 1, 0},     {5, 3, 6, 0},     {5, 3, 6, 3},  {33, 7, 17, 5},
+                                          {9, 8, 12, 4},    {6, 4, 12, 8},    {4, 6, 12, 4}, {257, 12, 12, 0},
+                                          {64, 64, 128, 0}, {64, 64, 128, 64}};
+}  // namespace
+
+template <>
+const std::vector<Case<PutChannels>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<PutChannels>> t;
+    for (const ChannelSizes& s : channel_sizes)
+      for (const Activation& act : {no_act, relu, leaky, tanh_act})
+        for (Acc acc : both)
+          t.push_back(Case<PutChannels>(fmt::format("{} x {} to {} of {} {}{}", s.rows, s.channels, s.first,
+                                                    s.y_channels, name_of(act), name_of(acc)),
+                                        {.rows = s.rows,
+                                         .channels = s.channels,
+                                         .y_channels = s.y_channels,
+                                         .first = s.first,
+                                         .act = act})
+                          .in("x", &PutChannels::x, {s.rows, s.channels})
+                          .in_out("y", &PutChannels::y, {s.rows, s.y_channels}, normals(), Kind::value, acc));
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<TakeChannels>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<TakeChannels>> t;
+    for (const ChannelSizes& s : channel_sizes)
+      for (const Activation& act : {no_act, relu, leaky, tanh_act})
+        for (Acc acc : both) {
+          Case<TakeChannels> c(fmt::format("{} x {} from {} of {} {}{}", s.rows, s.channels, s.first,
+                                           s.y_channels, name_of(act), name_of(acc)),
+                               {.rows = s.rows,
+                                .channels = s.channels,
+                                .y_channels = s.y_channels,
+                                .first = s.first,
+                                .act = act});
+          if (act.kind != Act::none)
+            c.in("y", &TakeChannels::y, {s.rows, s.y_channels}, uniform(-0.99, 0.99));
+          c.in("dy", &TakeChannels::dy, {s.rows, s.y_channels})
+              .out("dx", &TakeChannels::dx, {s.rows, s.channels}, Kind::value, acc);
+          t.push_back(std::move(c));
+        }
+    return t;
+  }();
+  return table;
+}
+
 // ----------------------------------------------------------------------------------------------------- gemm
 
 template <>
@@ -1054,6 +1111,43 @@ const std::vector<Case<ImageBatch>>& cases() {
   return table;
 }
 
+template <>
+const std::vector<Case<RgbToLab>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<RgbToLab>> t;
+    for (int64_t count : {1, 33, 1025})
+      for (Acc acc : both)
+        t.push_back(Case<RgbToLab>(fmt::format("{}{}", count, name_of(acc)), {.count = count})
+                        .in("rgb", &RgbToLab::rgb, {count, 3}, uniform(-1, 1))
+                        .out("l", &RgbToLab::l, {count}, Kind::value, acc)
+                        .out("ab", &RgbToLab::ab, {count, 2}, Kind::value, acc));
+    t.push_back(Case<RgbToLab>("corners and the dark", {.count = 8})
+                    .in("rgb", &RgbToLab::rgb, {8, 3},
+                        constant({-1,    -1,    -1,    1,     1,    1,     -1, 1, -1, 1, -1, 1,
+                                  -0.99, -0.98, -0.97, -0.93, -0.9, -0.95, 0,  0, 0,  1, -1, -0.5}))
+                    .out("l", &RgbToLab::l, {8})
+                    .out("ab", &RgbToLab::ab, {8, 2}));
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<LabToRgb>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<LabToRgb>> t;
+    for (int64_t count : {1, 33, 1025})
+      for (double wide : {0.2, 1.0})  // mostly inside of what a screen shows; mostly not
+        for (Acc acc : both)
+          t.push_back(Case<LabToRgb>(fmt::format("{} ab {}{}", count, wide, name_of(acc)), {.count = count})
+                          .in("l", &LabToRgb::l, {count}, uniform(-1, 1))
+                          .in("ab", &LabToRgb::ab, {count, 2}, uniform(-wide, wide))
+                          .out("rgb", &LabToRgb::rgb, {count, 3}, Kind::value, acc));
+    return t;
+  }();
+  return table;
+}
+
 // ------------------------------------------------------------------------------------------------- resample
 
 namespace {
@@ -1256,6 +1350,26 @@ const std::vector<Case<RandomNormal>>& cases() {
 template <>
 const std::vector<Case<RandomUniform>>& cases() {
   static const auto table = random_cases<RandomUniform>();
+  return table;
+}
+
+template <>
+const std::vector<Case<Dropout>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<Dropout>> t;
+    for (int64_t count : {1, 3, 4, 5, 31, 1025, 100003})
+      for (double p : {0.0, 0.5, 0.3, 0.99})
+        for (uint64_t first : {uint64_t(0), uint64_t(3) << 40, uint64_t(6)})
+          for (Acc acc : both) {
+            if (count > 1025 && (first == 6 || acc == Acc::add)) continue;
+            t.push_back(
+                Case<Dropout>(fmt::format("{} p {} first {}{}", count, p, first, name_of(acc)),
+                              {.count = count, .p = p, .seed = 7, .stream = 8, .step = 41, .first = first})
+                    .in("x", &Dropout::x, {count})
+                    .out("y", &Dropout::y, {count}, Kind::value, acc));
+          }
+    return t;
+  }();
   return table;
 }
 

@@ -29,7 +29,7 @@ enum class Use : uint8_t {
   in,        // read
   optional,  // read, and the operation is also defined without it
   out,       // written, or added to
-  in_out,    // read and written whatever Acc says (optimiser state, running statistics)
+  in_out,  // has contents before, whatever Acc says (optimiser state, running statistics; a part is written)
 };
 
 template <class Args>
@@ -87,9 +87,9 @@ struct Case {
                      acc == Acc::add ? normals() : Generator{}});
     return *this;
   }
-  Case& in_out(const char* port, Out Args::*member, std::vector<int64_t> shape, Generator generate) {
-    ports.push_back(
-        {port, nullptr, member, Use::in_out, Kind::f32, Acc::set, std::move(shape), std::move(generate)});
+  Case& in_out(const char* port, Out Args::*member, std::vector<int64_t> shape, Generator generate,
+               Kind kind = Kind::f32, Acc acc = Acc::set) {
+    ports.push_back({port, nullptr, member, Use::in_out, kind, acc, std::move(shape), std::move(generate)});
     return *this;
   }
 };

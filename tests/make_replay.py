@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from torch_networks import build_networks, load_strictly, write_safetensors
+from torch_networks import build_networks, load_strictly, paired_channels, write_safetensors
 
 # The stored files: small networks, every adversarial loss, every norm. Larger initial weights where no batch norm
 # scales the activations, and a larger learning rate, let a mistake show in the losses after a few steps.
@@ -29,6 +29,16 @@ STORED = {
     "dcgan32-none": "--norm none --seed 6 --lr 1e-3 --init-std 0.12",
     "dcgan32-instance": "--norm instance --seed 7 --lr 1e-3 --init-std 0.12",
     "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --lr 1e-3 --seed 8",
+    "unet128-batch": "--model pix2pix --size 128 --netG unet_128 --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 9",
+    "unet128-instance": "--model pix2pix --size 128 --netG unet_128 --norm instance --gan-loss lsgan --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 10",
+    "unet256-batch1": "--model pix2pix --size 256 --netG unet_256 --ngf 2 --ndf 2 --batch 1 --steps 3 --lr 1e-3 --init-std 0.1 --seed 11",
+    "resnet6-pixel": "--model pix2pix --size 32 --netG resnet_6 --netD pixel --norm instance --gan-loss lsgan --ngf 3 --lr 1e-3 --init-std 0.1 --seed 12",
+    "unet32-pixel": "--model pix2pix --size 32 --netG unet_32 --netD pixel --ngf 2 --lr 1e-3 --init-std 0.1 --lambda-l1 10 --seed 13",
+    "unet32-none": "--model pix2pix --size 32 --channels 1 --netG unet_32 --norm none --gan-loss hinge --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.2 --lambda-l1 5 --seed 14",
+    "unet32-resize": "--model pix2pix --size 64 --netG unet_32 --up resize --n-layers-d 2 --discriminators 2 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 15",
+    "resnet9-shuffle": "--model pix2pix --size 24 --netG resnet_9 --up shuffle --n-layers-d 1 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 16",
+    "colorize32": "--model colorize --size 32 --netG unet_32 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 17",
+    "colorize128": "--model colorize --size 128 --netG unet_128 --ngf 2 --steps 3 --batch 1 --lr 1e-3 --init-std 0.1 --seed 18",
 }
 
 
@@ -36,7 +46,8 @@ def main():
     options = parse(None)
     if options.all:
         for name, arguments in STORED.items():
-            make(parse([*arguments.split(), "--out", os.path.join(options.all, name + ".safetensors")]))
+            if not options.only or name in options.only:
+                make(parse([*arguments.split(), "--compact", "--out", os.path.join(options.all, name + ".safetensors")]))
     else:
         make(options)
 
@@ -45,7 +56,9 @@ def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="replay.safetensors", help="the replay file; NAME.expected.json stands beside it")
     parser.add_argument("--all", metavar="DIR", help="make the project's stored files in DIR; needs no other option")
-    parser.add_argument("--model", choices=("dcgan", "mlpgan"), default="dcgan")
+    parser.add_argument("--only", nargs="*", metavar="NAME", help="with --all: only these")
+    parser.add_argument("--compact", action="store_true", help="pictures of paired models as the factors they are products of, for tests")
+    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize"), default="dcgan")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=12)
@@ -55,30 +68,44 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--gan-loss", choices=("vanilla", "minimax", "lsgan", "hinge"), default="vanilla")
     parser.add_argument("--norm", choices=("batch", "none", "instance"), default="batch")
+    parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9")
+    parser.add_argument("--netD", choices=("patch", "pixel"), default="patch")
+    parser.add_argument("--up", choices=("convt", "resize", "shuffle"), default="convt")
+    parser.add_argument("--n-layers-d", type=int, default=3)
+    parser.add_argument("--discriminators", type=int, default=1)
+    parser.add_argument("--lambda-l1", type=float, default=100.0)
     parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--beta1", type=float, default=0.5)
-    parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of the DCGAN's convolution weights")
+    parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of convolution weights")
     parser.add_argument("--seed", type=int, default=1)
     return parser.parse_args(arguments)
 
 
 def make(options):
     torch.set_num_threads(1)  # one order of summation, whatever the machine
-    keys = ["model", "size", "channels", "nz", "batch", "lr", "beta1", "gan_loss"]
-    keys += ["ngf", "ndf", "norm"] if options.model == "dcgan" else []
+    paired = options.model in ("pix2pix", "colorize")
+    keys = ["model", "size", "channels", "batch", "lr", "beta1", "gan_loss"]
+    keys += ["ngf", "ndf", "norm"] if options.model != "mlpgan" else []
+    keys += ["netG", "netD", "lambda_l1"] if paired else ["nz"]
     config = {key: getattr(options, key) for key in keys}
+    if paired:  # what the common choice need not say
+        for key, usual in (("up", "convt"), ("n_layers_d", 3), ("discriminators", 1)):
+            if getattr(options, key) != usual:
+                config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
     initial = initial_weights(config, options.init_std, random)
-    inputs = {
-        "input.z": random.standard_normal((options.steps, options.batch, options.nz)).astype(np.float32),
-        "input.real": smooth_pictures(options, random),
-    }
-    tensors = {**{"init." + name: array for name, array in initial.items()}, **inputs}
+    stored = inputs = paired_inputs(options, config, random) if paired else noise_inputs(options, random)
+    if paired:
+        inputs = {name: factors[0][..., :, None] * factors[1][..., None, :] for name, factors in stored.items()}
+        stored = {name + end: array for name, factors in stored.items() for end, array in zip((".rows", ".columns"), factors)}
+    compact = paired and options.compact
+    tensors = {**{"init." + name: array for name, array in initial.items()}, **(stored if compact else inputs)}
     toml = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
-    write_safetensors(options.out, tensors, {"format": "gan-replay/1", "config": toml})
+    write_safetensors(options.out, tensors, {"format": "gan-replay-factors/1" if compact else "gan-replay/1", "config": toml})
 
-    steps32, final32 = train(config, initial, inputs, torch.float32)
-    steps64, final64 = train(config, initial, inputs, torch.float64)
+    run = train_paired if paired else train
+    steps32, final32 = run(config, initial, inputs, torch.float32)
+    steps64, final64 = run(config, initial, inputs, torch.float64)
     expected = {
         "torch": torch.__version__,
         "config": config,
@@ -120,6 +147,22 @@ def initial_weights(config, convolution_std, random):
                 array = 1 + 0.02 * random.standard_normal(shape)
             weights[prefix + name] = array.astype(np.float32)
     return weights
+
+
+def noise_inputs(options, random):
+    return {
+        "input.z": random.standard_normal((options.steps, options.batch, options.nz)).astype(np.float32),
+        "input.real": smooth_pictures(options, random),
+    }
+
+
+def paired_inputs(options, config, random):
+    """{name: (rows, columns)}, both (steps, batch, channels, size): the picture is rows[y] * columns[x], one float32
+    product for each pixel, so that a stored file needs only these two."""
+    walk = lambda channels: np.tanh(
+        np.cumsum(random.standard_normal((options.steps, options.batch, channels, options.size)), -1) / np.sqrt(options.size / 4)
+    ).astype(np.float32)
+    return {name: (walk(c), walk(c)) for name, c in zip(("input.A", "input.B"), paired_channels(config))}
 
 
 def smooth_pictures(options, random):
@@ -191,12 +234,64 @@ def train(config, initial, inputs, dtype):
             "D_fake": score(logits_fake).mean(),
         }
         steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(generator, discriminator)
+
+
+def train_paired(config, initial, inputs, dtype):
+    """The same for pix2pix and colorize. Every scale of a discriminator counts alike."""
+    generator, discriminator = build_networks(config)
+    load_strictly(generator, initial, "G.")
+    load_strictly(discriminator, initial, "D.")
+    generator.to(dtype).train()
+    discriminator.to(dtype).train()
+    betas = (config["beta1"], 0.999)
+    optimizer_g = torch.optim.Adam(generator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    kind = config["gan_loss"]
+    mean = lambda values: sum(values) / len(values)
+    steps = []
+    for a, b in zip(inputs["input.A"], inputs["input.B"]):
+        a, b = torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)
+
+        fake = generator(a)
+        logits_fake = discriminator(torch.cat([a, fake.detach()], 1))  # first running statistics of D: fake, then real
+        logits_real = discriminator(torch.cat([a, b], 1))
+        losses = [discriminator_losses(kind, real, one) for real, one in zip(logits_real, logits_fake)]
+        loss_real, loss_fake = mean([one[0] for one in losses]), mean([one[1] for one in losses])
+        optimizer_d.zero_grad()
+        ((loss_real + loss_fake) / 2).backward()
+        optimizer_d.step()
+
+        discriminator.requires_grad_(False)
+        loss_gan = mean([generator_loss(kind, one) for one in discriminator(torch.cat([a, fake], 1))])
+        loss_l1 = config["lambda_l1"] * (fake - b).abs().mean()
+        optimizer_g.zero_grad()
+        (loss_gan + loss_l1).backward()
+        optimizer_g.step()
+        discriminator.requires_grad_(True)
+
+        score = torch.sigmoid if kind in ("vanilla", "minimax") else lambda logits: logits
+        values = {
+            "loss_D": (loss_real + loss_fake) / 2,
+            "loss_D_real": loss_real,
+            "loss_D_fake": loss_fake,
+            "loss_G": loss_gan + loss_l1,
+            "loss_G_GAN": loss_gan,
+            "loss_G_L1": loss_l1,
+            "D_real": mean([score(one).mean() for one in logits_real]),
+            "D_fake": mean([score(one).mean() for one in logits_fake]),
+        }
+        steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(generator, discriminator)
+
+
+def final_tensors(generator, discriminator):
     final = {}
     for prefix, network in (("G.", generator), ("D.", discriminator)):
         for name, tensor in network.state_dict().items():
             if not name.endswith("num_batches_tracked"):
                 final[prefix + name] = tensor.numpy().copy()
-    return steps, final
+    return final
 
 
 def digest(float64, float32):

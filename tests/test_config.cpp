@@ -39,7 +39,9 @@ void make_unusual(const Field& field, std::string& value) {
   else value = choices.substr(choices.rfind('|') + 1);
 }
 void make_unusual(const Field&, bool& value) { value = !value; }
-void make_unusual(const Field& field, int& value) { value = std::string(field.name) == "channels" ? 1 : 3; }
+void make_unusual(const Field& field, int& value) {
+  value = std::string(field.name) == "channels" ? 1 : value == 3 ? 2 : 3;
+}
 void make_unusual(const Field&, int64_t& value) { value = 123456789012345; }
 void make_unusual(const Field&, double& value) { value = 0.1 + 0.2 + 1e-17; }  // 0.30000000000000004
 void make_unusual(const Field&, std::vector<double>& value) { value = {1.0 / 3, 2.0 / 3}; }

@@ -159,3 +159,48 @@ TEST_CASE("pooling and resizing: shapes, and the refusal of those that do not fi
   CHECK_THROWS_AS(pixel_shuffle(x, 3), Error);
   CHECK_THROWS_AS(pixel_unshuffle(x, 2), Error);
 }
+
+TEST_CASE("concatenation of channels: order, gradients, refusal") {
+  for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::leaky_relu, 0.2}})
+    check_operation("concat", [&](const auto& in) { return concat_channels(in[0], in[1], act); },
+                    {{2, 2, 3, 3}, {2, 2, 3, 4}});
+  // One tensor in both places collects both gradients.
+  check_operation("concat with itself", [](const auto& in) { return concat_channels(in[0], in[0]); },
+                  {{1, 2, 2, 3}});
+  DeviceContext context(Device::cpu);
+  const Tensor a = random_normal(context, {1, 2, 2, 2}, 1, 1, 0),
+               b = random_normal(context, {1, 2, 2, 1}, 1, 2, 0);
+  const auto y = concat_channels(a, b).host(), from_a = a.host(), from_b = b.host();
+  for (size_t pixel = 0; pixel < 4; ++pixel) {
+    CHECK(y[3 * pixel] == from_a[2 * pixel]);
+    CHECK(y[3 * pixel + 1] == from_a[2 * pixel + 1]);
+    CHECK(y[3 * pixel + 2] == from_b[pixel]);
+  }
+  CHECK_THROWS_WITH_AS(concat_channels(a, Tensor(context, {1, 2, 3, 1})),
+                       doctest::Contains("(1,2,2,2) and (1,2,3,1)"), Error);
+}
+
+TEST_CASE("dropout: gradients, the same mask on every device, another one for another layer, step or seed") {
+  const DropoutKey key{.seed = 3, .step = 5, .layer = 2};
+  check_operation("dropout", [&](const auto& in) { return dropout(in[0], 0.4, key); }, {{2, 3, 3, 5}});
+  // A mean of n elements that are 0 or 1/(1-p) has deviation sqrt(p/(1-p)/n); five of them are out of reach.
+  DeviceContext context(Device::cpu);
+  Tensor ones(context, {10000});
+  ones.upload(std::span<const double>(std::vector<double>(10000, 1.0)));
+  auto dropped = [&](const DropoutKey& k) { return dropout(ones, 0.4, k).host(); };
+  const auto y = dropped(key);
+  double mean = 0;
+  for (double v : y) {
+    CHECK((v == 0 || v == doctest::Approx(1 / 0.6)));
+    mean += v / 10000;
+  }
+  CHECK(std::abs(mean - 1) < 5 * std::sqrt(0.4 / 0.6 / 10000));
+  CHECK(dropped(key) == y);
+  for (const DropoutKey& other : {DropoutKey{4, 5, 2}, DropoutKey{3, 6, 2}, DropoutKey{3, 5, 3}}) {
+    const auto z = dropped(other);
+    int same = 0;
+    for (size_t i = 0; i < z.size(); ++i) same += z[i] == y[i];
+    CHECK(std::abs(same - 5200) < 250);  // 0.4^2 + 0.6^2 of 10000, deviation 50
+  }
+  CHECK_THROWS_AS(dropout(ones, 1, key), Error);
+}

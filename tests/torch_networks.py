@@ -1,4 +1,4 @@
-"""The DCGAN and the MLP GAN in PyTorch, by the book, and the safetensors format by hand.
+"""Our networks in PyTorch, by the book, and the safetensors format by hand.
 
 This is the other side of every comparison with PyTorch: make_replay.py records its runs, check_checkpoint.py loads
 our checkpoints into it, bench/peer_torch.py times it. Module numbers (`main.0`, `main.1`, ...) give the tensors the
@@ -92,13 +92,194 @@ class MlpDiscriminator(Sequential):
         return self.main(images.flatten(1)).flatten()
 
 
+def image_norm(kind, channels):
+    """The module behind a convolution of pix2pix's networks, where "none" leaves an empty place in the numbering."""
+    return (normalisation(kind, channels) or [nn.Identity()])[0]
+
+
+def doubling(up, inputs, outputs, bias, kernel):
+    """A module that doubles the side: a transposed convolution (kernel 4 or 3), or what stands in for it."""
+    if up == "resize":
+        return Resize(inputs, outputs, bias)
+    if up == "shuffle":
+        return Shuffle(inputs, outputs, bias)
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, 1, output_padding=0 if kernel == 4 else 1, bias=bias)
+
+
+class Resize(nn.Conv2d):
+    """Nearest neighbours, then a 3x3 convolution."""
+
+    def __init__(self, inputs, outputs, bias):
+        super().__init__(inputs, outputs, 3, 1, 1, bias=bias)
+
+    def forward(self, x):
+        return super().forward(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
+
+
+class Shuffle(nn.Conv2d):
+    """A 3x3 convolution to four times the channels, then pixel shuffle."""
+
+    def __init__(self, inputs, outputs, bias):
+        super().__init__(inputs, 4 * outputs, 3, 1, 1, bias=bias)
+
+    def forward(self, x):
+        return nn.functional.pixel_shuffle(super().forward(x), 2)
+
+
+class UnetLevel(nn.Module):
+    """One level of pix2pix's U-Net with everything inside it: concat(x, level(x)), the outermost level(x)."""
+
+    def __init__(self, outer, inner, norm, up, inside=None, picture=None, dropout=False):
+        super().__init__()
+        bias = norm == "instance"
+        self.is_outermost = picture is not None
+        if self.is_outermost:
+            inputs, outputs = picture
+            down = [nn.Conv2d(inputs, inner, 4, 2, 1, bias=bias)]
+            back = [nn.ReLU(True), doubling(up, 2 * inner, outputs, True, 4), nn.Tanh()]
+        elif inside is None:
+            down = [nn.LeakyReLU(0.2, True), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias)]
+            back = [nn.ReLU(True), doubling(up, inner, outer, bias, 4), image_norm(norm, outer)]
+        else:
+            down = [nn.LeakyReLU(0.2, True), nn.Conv2d(outer, inner, 4, 2, 1, bias=bias), image_norm(norm, inner)]
+            back = [nn.ReLU(True), doubling(up, 2 * inner, outer, bias, 4), image_norm(norm, outer)]
+            back += [nn.Dropout(0.5)] if dropout else []
+        self.model = nn.Sequential(*down, *([inside] if inside else []), *back)
+
+    def forward(self, x):
+        # The leaky relu works in place: x, as the skip has it, is leaky_relu(x) by then.
+        return self.model(x) if self.is_outermost else torch.cat([x, self.model(x)], 1)
+
+
+class Unet(nn.Module):
+    """pix2pix's U-Net of `downs` levels."""
+
+    def __init__(self, inputs, outputs, width, downs, norm, up, dropout):
+        super().__init__()
+        level = UnetLevel(8 * width, 8 * width, norm, up)
+        for _ in range(downs - 5):
+            level = UnetLevel(8 * width, 8 * width, norm, up, level, dropout=dropout)
+        for outer in (4 * width, 2 * width, width):
+            level = UnetLevel(outer, 2 * outer, norm, up, level)
+        self.model = UnetLevel(None, width, norm, up, level, (inputs, outputs))
+
+    def forward(self, x):
+        return self.model(x)
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, width, norm):
+        super().__init__()
+        bias = norm == "instance"
+        half = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(width, width, 3, bias=bias), image_norm(norm, width)]
+        self.conv_block = nn.Sequential(*half(), nn.ReLU(True), *half())
+
+    def forward(self, x):
+        return x + self.conv_block(x)
+
+
+class Resnet(nn.Module):
+    """The residual generator, without dropout."""
+
+    def __init__(self, inputs, outputs, width, blocks, norm, up):
+        super().__init__()
+        bias = norm == "instance"
+        behind = lambda channels: [image_norm(norm, channels), nn.ReLU(True)]
+        layers = [nn.ReflectionPad2d(3), nn.Conv2d(inputs, width, 7, bias=bias), *behind(width)]
+        for w in (width, 2 * width):
+            layers += [nn.Conv2d(w, 2 * w, 3, 2, 1, bias=bias), *behind(2 * w)]
+        layers += [ResidualBlock(4 * width, norm) for _ in range(blocks)]
+        for w in (2 * width, width):
+            layers += [doubling(up, 2 * w, w, bias, 3), *behind(w)]
+        self.model = nn.Sequential(*layers, nn.ReflectionPad2d(3), nn.Conv2d(width, outputs, 7), nn.Tanh())
+
+    def forward(self, x):
+        return self.model(x)
+
+
+class PatchGan(nn.Module):
+    """A list of logit maps: one."""
+
+    def __init__(self, inputs, width, layers, norm):
+        super().__init__()
+        modules, w = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2, True)], width
+        for n in range(1, layers + 1):
+            following = min(2 * w, 8 * width)
+            modules += [
+                nn.Conv2d(w, following, 4, 2 if n < layers else 1, 1, bias=norm == "instance"),
+                image_norm(norm, following),
+                nn.LeakyReLU(0.2, True),
+            ]
+            w = following
+        self.model = nn.Sequential(*modules, nn.Conv2d(w, 1, 4, 1, 1))
+
+    def forward(self, x):
+        return [self.model(x)]
+
+
+class MultiScale(nn.Module):
+    """Logit maps of the picture and of its halves."""
+
+    def __init__(self, inputs, width, layers, norm, scales):
+        super().__init__()
+        for index in range(scales):
+            setattr(self, f"scale{index}", PatchGan(inputs, width, layers, norm))
+
+    def forward(self, x):
+        maps = []
+        for network in self.children():
+            maps += network(x)
+            x = nn.functional.avg_pool2d(x, 3, 2, 1, count_include_pad=False)
+        return maps
+
+
+class PixelGan(nn.Module):
+    def __init__(self, inputs, width, norm):
+        super().__init__()
+        bias = norm == "instance"
+        self.net = nn.Sequential(
+            nn.Conv2d(inputs, width, 1),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 2 * width, 1, bias=bias),
+            image_norm(norm, 2 * width),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * width, 1, 1, bias=bias),
+        )
+
+    def forward(self, x):
+        return [self.net(x)]
+
+
+def paired_channels(config):
+    """Channels of A and of B."""
+    return (1, 2) if config["model"] == "colorize" else (config["channels"], config["channels"])
+
+
+def build_paired_networks(config):
+    a, b = paired_channels(config)
+    kind, number = config["netG"].split("_")
+    norm, up, ngf, ndf = config["norm"], config.get("up", "convt"), config["ngf"], config["ndf"]
+    if kind == "resnet":
+        generator = Resnet(a, b, ngf, int(number), norm, up)
+    else:
+        generator = Unet(a, b, ngf, int(number).bit_length() - 1, norm, up, config.get("dropout", False))
+    layers, scales = config.get("n_layers_d", 3), config.get("discriminators", 1)
+    if config["netD"] == "pixel":
+        return generator, PixelGan(a + b, ndf, norm)
+    if scales > 1:
+        return generator, MultiScale(a + b, ndf, layers, norm, scales)
+    return generator, PatchGan(a + b, ndf, layers, norm)
+
+
 def build_networks(config):
     """(G, D) for a dictionary with the keys of a run's config.toml."""
+    if config["model"] in ("pix2pix", "colorize"):
+        return build_paired_networks(config)
     size, channels, nz = config["size"], config["channels"], config["nz"]
     if config["model"] == "mlpgan":
         return MlpGenerator(size, channels, nz), MlpDiscriminator(size, channels)
     if config["model"] != "dcgan":
-        raise SystemExit(f'model "{config["model"]}" is not one of dcgan, mlpgan')
+        raise SystemExit(f'model "{config["model"]}" is not one of dcgan, mlpgan, pix2pix, colorize')
     if size < 8 or size & (size - 1):
         raise SystemExit(f"size {size}: a DCGAN needs a power of two of at least 8")
     norm = config.get("norm", "batch")

@@ -19,6 +19,7 @@ struct Option {
   std::string values;    // "a|b|c", "low..high" (either end may be missing), or ""
   std::string fallback;  // the default as text; empty: none
   bool is_switch = false;
+  bool negatable = false;  // a switch that --no-NAME switches off
 };
 
 // A word that is no option. What it names is for completion: one of the zoo's models, a file, or a choice.
@@ -29,6 +30,7 @@ struct Word {
   Kind kind;
   bool required;
   std::vector<std::string> choices;  // of Kind::choice
+  bool repeats = false;              // the last word only: any number of them
 };
 
 // What the user wrote.
@@ -41,6 +43,7 @@ struct Arguments {
   std::string text(const std::string& name, const std::string& fallback) const;
   // Throws Exit::usage unless it is a whole number from `low` to `high`.
   int64_t number(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
+  double real(const std::string& name, double fallback, double low, double high) const;
   std::string word(size_t i) const { return i < words.size() ? words[i] : ""; }
 };
 
@@ -60,6 +63,9 @@ const Command& find_command(const std::string& name);
 
 Command describe_train();
 Command describe_sample();
+Command describe_translate();
+Command describe_eval();
+Command describe_compare();
 Command describe_inspect();
 Command describe_kernels();
 Command describe_data();

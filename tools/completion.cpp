@@ -44,6 +44,7 @@ std::string bash() {
     std::string options, values, words;
     for (const auto& option : command.options) {
       options += "--" + option.name + " ";
+      if (option.negatable) options += "--no-" + option.name + " ";
       if (option.is_switch) continue;
       const auto choices = choices_of(option);
       // A value without choices may be a file: the empty reply makes bash offer files.
@@ -96,6 +97,9 @@ std::string zsh() {
                             choices.empty() ? "_files" : fmt::format("({})", fmt::join(choices, " ")));
       }
       cases += "        " + quoted(spec) + " \\\n";
+      if (option.negatable)
+        cases +=
+            "        " + quoted(fmt::format("--no-{}[no {}]", option.name, described(option.help))) + " \\\n";
     }
     for (size_t i = 0; i < command.words.size(); ++i) {
       const auto choices = choices_of(command.words[i]);
@@ -148,6 +152,8 @@ std::string fish() {
       if (!choices.empty()) text += fmt::format(" -x -a '{}'", fmt::join(choices, " "));
       else if (!option.is_switch) text += " -r";
       text += "\n";
+      if (option.negatable)
+        text += fmt::format("{} -l no-{} -d {}\n", here, option.name, described("no " + option.help));
     }
     for (const auto& word : command.words)
       if (const auto choices = choices_of(word); !choices.empty())

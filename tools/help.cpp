@@ -41,6 +41,7 @@ std::string entry(const std::string& label, const std::string& text) {
 
 std::string option_entry(const Option& option) {
   std::string label = (option.name == "help" ? "-h, --" : "--") + option.name;
+  if (option.negatable) label += ", --no-" + option.name;
   if (!option.is_switch) label += " " + (option.values.empty() ? "TEXT" : option.values);
   std::string text = option.help;
   if (!option.fallback.empty()) text += " [" + option.fallback + "]";
@@ -64,7 +65,7 @@ std::string version_text() {
 
 std::string general_help() {
   std::string text =
-      "gan: train, sample and inspect generative adversarial networks\n\n"
+      "gan: train, use and inspect generative adversarial networks\n\n"
       "Usage: gan COMMAND [words] [options]\n\nCommands:\n";
   for (const auto& command : commands()) text += entry(command.name, command.summary);
   text += "\nModels:\n";
@@ -73,6 +74,8 @@ std::string general_help() {
       "\nExamples:\n"
       "  gan train dcgan builtin:comics --minutes 2 --size 32\n"
       "  gan sample runs/00000-dcgan-comics --n 64 --seed 7 --out grid.png\n"
+      "  gan train pix2pix photos/ --make-input noise --size 128 --out runs/denoise\n"
+      "  gan translate runs/denoise old/*.jpg --out clean\n"
       "  gan help train\n\n"
       "`gan COMMAND --help` tells a command's options; `gan --version` the version and devices.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad file or data, 4 no GPU, 5 out of GPU memory,\n"
@@ -102,7 +105,8 @@ Command describe_help() {
   command.name = "help";
   command.summary = "explain a command";
   command.words = {{"COMMAND", "which one", Word::Kind::choice, false, {}}};
-  for (const char* name : {"train", "sample", "inspect", "kernels", "data", "doctor", "completion", "help"})
+  for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
+                           "doctor", "completion", "help"})
     command.words[0].choices.push_back(name);
   command.options = common_options();
   command.examples = {"gan help", "gan help train", "gan sample --help"};

@@ -50,16 +50,10 @@ std::vector<Layer> layers_of(Planned& planned, int batch) {
 // The operations that one training step records, in order.
 std::vector<TapeEntry> tape_of(Planned& planned, int batch) {
   std::vector<TapeEntry> entries;
-  const Config& config = planned.model->config;
-  StepInput input;
-  for (int i = 0; i < config.n_critic; ++i) {
-    input.real.emplace_back(planned.context, Shape{batch, config.size, config.size, config.channels});
-    input.z.emplace_back(planned.context, Shape{batch, config.nz});
-  }
   planned.context.tape().on_record = [&](const Tape::Node& node) {
     entries.push_back({node.name, node.shape});
   };
-  planned.model->step(input);
+  planned.model->step(planned.model->planned_input(planned.context, batch));
   planned.context.tape().on_record = nullptr;
   return entries;
 }

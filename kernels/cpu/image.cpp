@@ -1,4 +1,6 @@
-// Training batches out of resident pictures on the cpu: crop, flip, and 0..255 to -1..1.
+// Training batches out of resident pictures on the cpu: crop, flip, and 0..255 to -1..1. Colours to Lab and
+// back.
+#include "kernels/colour.h"
 #include "kernels/cpu/loops.h"
 
 namespace gan::cpu {
@@ -41,9 +43,49 @@ const char* fits(const ImageBatch& a) {
     return "wants u8 pictures, i32 placements";
   return f32_only(a.batch);
 }
+// Roots and powers make a pixel worth about a hundred elements.
+constexpr int64_t work_of_a_pixel = 128;
+
+void put(float& to, float value, bool add) { to = add ? to + value : value; }
+
+void run(const RgbToLab& a, Stream&) {
+  GAN_CHECK(a.count >= 1 && a.rgb && a.l && a.ab, "count {}", a.count);
+  const float* rgb = a.rgb.as<float>();
+  float *l = a.l.as<float>(), *ab = a.ab.as<float>();
+  const bool add_l = a.l.acc == Acc::add, add_ab = a.ab.acc == Acc::add;
+  parallel_ranges(a.count, work_of_a_pixel, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Colour<float> lab = srgb_to_lab<float>(
+          {(rgb[3 * i] + 1.0f) / 2.0f, (rgb[3 * i + 1] + 1.0f) / 2.0f, (rgb[3 * i + 2] + 1.0f) / 2.0f});
+      put(l[i], lab.x / 50.0f - 1.0f, add_l);
+      put(ab[2 * i], lab.y / 110.0f, add_ab);
+      put(ab[2 * i + 1], lab.z / 110.0f, add_ab);
+    }
+  });
+}
+void run(const LabToRgb& a, Stream&) {
+  GAN_CHECK(a.count >= 1 && a.l && a.ab && a.rgb, "count {}", a.count);
+  const float *l = a.l.as<float>(), *ab = a.ab.as<float>();
+  float* rgb = a.rgb.as<float>();
+  const bool add = a.rgb.acc == Acc::add;
+  parallel_ranges(a.count, work_of_a_pixel, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const Colour<float> c =
+          lab_to_srgb<float>({(l[i] + 1.0f) * 50.0f, ab[2 * i] * 110.0f, ab[2 * i + 1] * 110.0f});
+      put(rgb[3 * i], 2.0f * c.x - 1.0f, add);
+      put(rgb[3 * i + 1], 2.0f * c.y - 1.0f, add);
+      put(rgb[3 * i + 2], 2.0f * c.z - 1.0f, add);
+    }
+  });
+}
+
 const Variant<ImageBatch> batch_variants[] = {{"loops", "f32", "any size", fits, run}};
+const Variant<RgbToLab> rgb_to_lab_variants[] = {
+    {"loops", "f32", "any size", [](const RgbToLab& a) { return f32_only(a.rgb, a.l, a.ab); }, run}};
+const Variant<LabToRgb> lab_to_rgb_variants[] = {
+    {"loops", "f32", "any size", [](const LabToRgb& a) { return f32_only(a.l, a.ab, a.rgb); }, run}};
 }  // namespace
 
-const ImageTable image = {{batch_variants}};
+const ImageTable image = {{batch_variants}, {rgb_to_lab_variants}, {lab_to_rgb_variants}};
 
 }  // namespace gan::cpu

@@ -62,13 +62,16 @@ struct ConvPrimitive {
   size_t scratchpad_bytes = 0, weights_bytes = 0;
 };
 
-// Weights in a primitive's layout. Two primitives may share one when they chose the same layout.
+// Weights in a primitive's layout. Two primitives may share one when they chose the same layout. Memory is
+// kept only for weights that are used a second time before they change: a generator in training uses each of
+// them once a step, and with copies would take twice the memory of its weights more, for nothing.
 struct WeightCopy {
   const float* weights;
   memory::desc layout;
-  uint64_t version;
-  memory copy;
-  size_t bytes;
+  uint64_t version;      // of the last use
+  memory copy;           // empty until then
+  size_t bytes = 0;      // of the copy
+  bool current = false;  // the copy has that version
 };
 constexpr size_t weight_copies_limit = size_t(1) << 30;
 
@@ -254,30 +257,33 @@ void bind_weights(Library& lib, ConvPrimitive& p, const float* w, uint64_t versi
     return;
   }
   p.weights_plain.set_data_handle(plain);
-  if (version == 0) {
+  const auto in_arena = [&] {
     p.weights_own.set_data_handle(room);
     p.reorder.execute(lib.stream, p.weights_plain, p.weights_own);
-    return;
-  }
+  };
+  if (version == 0) return in_arena();
   auto& copies = lib.weight_copies;
   const memory::desc layout = p.weights_own.get_desc();
   auto it = copies.begin();
   while (it != copies.end() && !(it->weights == w && it->layout == layout)) ++it;
-  if (it == copies.end()) {
-    copies.push_front({w, layout, 0, memory(layout, lib.engine), p.weights_bytes});
-    lib.weight_copies_bytes += p.weights_bytes;
-    while (lib.weight_copies_bytes > weight_copies_limit && copies.size() > 1) {
-      lib.weight_copies_bytes -= copies.back().bytes;
-      copies.pop_back();
-    }
-  } else {
-    copies.splice(copies.begin(), copies, it);
-  }
+  if (it == copies.end()) copies.push_front({w, layout, 0, {}});
+  else copies.splice(copies.begin(), copies, it);
   WeightCopy& copy = copies.front();
-  if (copy.version != version) {
-    p.reorder.execute(lib.stream, p.weights_plain, copy.copy);
-    copy.version = version;
+  const bool again = copy.version == version;
+  if (!again) copy.version = version, copy.current = false;
+  if (copy.bytes == 0) {
+    if (!again) return in_arena();
+    copy.copy = memory(layout, lib.engine);
+    copy.bytes = p.weights_bytes;
+    lib.weight_copies_bytes += copy.bytes;
+    for (auto last = std::prev(copies.end());
+         lib.weight_copies_bytes > weight_copies_limit && &*last != &copy;) {
+      lib.weight_copies_bytes -= last->bytes;
+      last = std::prev(copies.erase(last));
+    }
   }
+  if (!copy.current) p.reorder.execute(lib.stream, p.weights_plain, copy.copy);
+  copy.current = true;
   p.weights_own.set_data_handle(copy.copy.get_data_handle());
 }
 

@@ -223,8 +223,60 @@ void run(const SumRows& a, Stream& stream) {
   for (int c = 0; c < a.channels; ++c)
     sums[c] = float(total[c] + (a.sums.acc == Acc::add ? double(sums[c]) : 0.0));
 }
+}  // namespace
+
+// -------------------------------------------------------------------------------------- parts of channels
+
+namespace {
+GAN_TARGET_CLONES
+void put_channels_rows(Activation act, Acc acc, int64_t rows, int channels, int y_channels, const float* x,
+                       float* y) {
+  with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
+    with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+      for (int64_t r = 0; r < rows; ++r)
+        for (int c = 0; c < channels; ++c)
+          store<add.value>(y[r * y_channels + c], activate<kind.value>(x[r * channels + c], act.slope));
+    });
+  });
+}
+void run(const PutChannels& a, Stream&) {
+  check(a);
+  const float* x = a.x.as<float>();
+  float* y = a.y.as<float>() + a.first;
+  parallel_ranges(a.rows, a.channels, [&](int64_t begin, int64_t end) {
+    put_channels_rows(a.act, a.y.acc, end - begin, a.channels, a.y_channels, x + begin * a.channels,
+                      y + begin * a.y_channels);
+  });
+}
+
+GAN_TARGET_CLONES
+void take_channels_rows(Activation act, Acc acc, int64_t rows, int channels, int y_channels, const float* y,
+                        const float* dy, float* dx) {
+  with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
+    with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+      for (int64_t r = 0; r < rows; ++r)
+        for (int c = 0; c < channels; ++c) {
+          const int64_t wide = r * y_channels + c;
+          store<add.value>(dx[r * channels + c], activate_backward<kind.value>(y[wide], dy[wide], act.slope));
+        }
+    });
+  });
+}
+void run(const TakeChannels& a, Stream&) {
+  check(a);
+  const float* dy = a.dy.as<float>() + a.first;
+  const float* y = a.act.kind == Act::none ? dy : a.y.as<float>() + a.first;
+  float* dx = a.dx.as<float>();
+  parallel_ranges(a.rows, a.channels, [&](int64_t begin, int64_t end) {
+    take_channels_rows(a.act, a.dx.acc, end - begin, a.channels, a.y_channels, y + begin * a.y_channels,
+                       dy + begin * a.y_channels, dx + begin * a.channels);
+  });
+}
+}  // namespace
 
 // ----------------------------------------------------------------------------------------- the variants
+
+namespace {
 
 const Variant<ActivationFwd> activation_fwd_variants[] = {
     {"loops", "f32", "any size", [](const ActivationFwd& a) { return f32_only(a.x, a.y); }, run}};
@@ -239,10 +291,15 @@ const Variant<Sum> sum_variants[] = {
     {"loops", "f32", "any size", [](const Sum& a) { return f32_only(a.x, a.sum); }, run}};
 const Variant<SumRows> sum_rows_variants[] = {
     {"loops", "f32", "any size", [](const SumRows& a) { return f32_only(a.x, a.sums); }, run}};
+const Variant<PutChannels> put_channels_variants[] = {
+    {"loops", "f32", "any size", [](const PutChannels& a) { return f32_only(a.x, a.y); }, run}};
+const Variant<TakeChannels> take_channels_variants[] = {
+    {"loops", "f32", "any size", [](const TakeChannels& a) { return f32_only(a.y, a.dy, a.dx); }, run}};
 }  // namespace
 
-const PointwiseTable pointwise = {{activation_fwd_variants}, {activation_bwd_variants}, {binary_variants},
-                                  {affine_variants},         {broadcast_variants},      {sum_variants},
-                                  {sum_rows_variants}};
+const PointwiseTable pointwise = {
+    {activation_fwd_variants}, {activation_bwd_variants}, {binary_variants},
+    {affine_variants},         {broadcast_variants},      {sum_variants},
+    {sum_rows_variants},       {put_channels_variants},   {take_channels_variants}};
 
 }  // namespace gan::cpu

@@ -1,5 +1,5 @@
 // Random numbers on the cpu: kernels/philox.h in a loop over its blocks of four. The instruction set changes
-// no bit: every product that is added to something is an explicit fma.
+// no bit: every product that is added to something is an explicit fma. Dropout draws its mask the same way.
 #include "kernels/cpu/loops.h"
 #include "kernels/philox.h"
 
@@ -76,12 +76,39 @@ void run(const RandomUniform& a, Stream&) {
   });
 }
 
+GAN_TARGET_CLONES
+void dropout_range(Source s, uint64_t first, float p, float scale, int64_t begin, int64_t end, Acc acc,
+                   const float* x, float* y) {
+  with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+    uint64_t at = first + uint64_t(begin);  // of the random numbers
+    for (int64_t i = begin; i < end;) {
+      float numbers[4 * batch];
+      batch_of_uniforms(s, at / 4, numbers);
+      const int64_t skip = int64_t(at % 4), n = std::min<int64_t>(4 * batch - skip, end - i);
+      for (int64_t j = 0; j < n; ++j)
+        store<add.value>(y[i + j], numbers[skip + j] >= p ? scale * x[i + j] : 0.0f);
+      i += n, at += uint64_t(n);
+    }
+  });
+}
+void run(const Dropout& a, Stream&) {
+  check(a);
+  const float* x = a.x.as<float>();
+  float* y = a.y.as<float>();
+  parallel_elements(a.count, [&](int64_t begin, int64_t end) {
+    dropout_range({a.seed, a.stream, a.step}, a.first, float(a.p), float(1 / (1 - a.p)), begin, end, a.y.acc,
+                  x, y);
+  });
+}
+
 const Variant<RandomNormal> normal_variants[] = {
     {"loops", "f32", "any size", [](const RandomNormal& a) { return f32_only(a.y); }, run}};
 const Variant<RandomUniform> uniform_variants[] = {
     {"loops", "f32", "any size", [](const RandomUniform& a) { return f32_only(a.y); }, run}};
+const Variant<Dropout> dropout_variants[] = {
+    {"loops", "f32", "any size", [](const Dropout& a) { return f32_only(a.x, a.y); }, run}};
 }  // namespace
 
-const RngTable rng = {{normal_variants}, {uniform_variants}};
+const RngTable rng = {{normal_variants}, {uniform_variants}, {dropout_variants}};
 
 }  // namespace gan::cpu

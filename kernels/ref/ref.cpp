@@ -40,9 +40,10 @@ void synchronize(Stream&) {}
 
 }  // namespace
 
-constexpr PointwiseTable pointwise{with_loops<ActivationFwd>, with_loops<ActivationBwd>, with_loops<Binary>,
-                                   with_loops<Affine>,        with_loops<Broadcast>,     with_loops<Sum>,
-                                   with_loops<SumRows>};
+constexpr PointwiseTable pointwise{
+    with_loops<ActivationFwd>, with_loops<ActivationBwd>, with_loops<Binary>,
+    with_loops<Affine>,        with_loops<Broadcast>,     with_loops<Sum>,
+    with_loops<SumRows>,       with_loops<PutChannels>,   with_loops<TakeChannels>};
 constexpr GemmTable gemm{with_loops<Gemm>};
 constexpr ConvTable conv{with_loops<ConvFwd>, with_loops<ConvBwdData>, with_loops<ConvBwdWeight>};
 constexpr NormTable norm{with_loops<NormFwd>, with_loops<NormInfer>, with_loops<NormBwd>,
@@ -53,8 +54,8 @@ constexpr OptimTable optim{with_loops<Adam>, with_loops<Sgd>, with_loops<MovingA
                            with_loops<GradNorm>};
 constexpr ResampleTable resample{with_loops<ResampleFwd>, with_loops<ResampleBwd>, with_loops<MaxPoolFwd>,
                                  with_loops<MaxPoolBwd>, with_loops<PixelShuffle>};
-constexpr ImageTable image{with_loops<ImageBatch>};
-constexpr RngTable rng{with_loops<RandomNormal>, with_loops<RandomUniform>};
+constexpr ImageTable image{with_loops<ImageBatch>, with_loops<RgbToLab>, with_loops<LabToRgb>};
+constexpr RngTable rng{with_loops<RandomNormal>, with_loops<RandomUniform>, with_loops<Dropout>};
 constexpr Memory memory{allocate, release, copy, copy, copy, zero, synchronize, true};
 
 }  // namespace gan::ref

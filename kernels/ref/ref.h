@@ -11,6 +11,7 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/colour.h"
 #include "kernels/kernels.h"
 #include "kernels/philox.h"
 
@@ -152,6 +153,30 @@ void compute(const SumRows& a) {
     for (int64_t r = 0; r < a.rows; ++r) sum += x[r * a.channels + c];
     store(a.sums, c, sum);
   }
+}
+
+template <class T>
+void compute(const PutChannels& a) {
+  check(a.act);
+  gan::check(a);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int c = 0; c < a.channels; ++c)
+      store(a.y, r * a.y_channels + a.first + c, activate(a.act, x[r * a.channels + c]));
+}
+
+template <class T>
+void compute(const TakeChannels& a) {
+  check(a.act);
+  gan::check(a);
+  const T* dy = given<T>(a.dy);
+  wanted<T>(a.dx);
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int c = 0; c < a.channels; ++c) {
+      const int64_t wide = r * a.y_channels + a.first + c;
+      store(a.dx, r * a.channels + c, dy[wide] * activation_slope(a.act, read_or(a.y, wide, T(0))));
+    }
 }
 
 // ----------------------------------------------------------------------------------------------------- gemm
@@ -752,6 +777,31 @@ void compute(const ImageBatch& a) {
   }
 }
 
+template <class T>
+void compute(const RgbToLab& a) {
+  const T* rgb = given<T>(a.rgb);
+  wanted<T>(a.l), wanted<T>(a.ab);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const auto lab =
+        srgb_to_lab<T>({(rgb[3 * i] + 1) / 2, (rgb[3 * i + 1] + 1) / 2, (rgb[3 * i + 2] + 1) / 2});
+    store(a.l, i, lab.x / 50 - 1);
+    store(a.ab, 2 * i, lab.y / 110);
+    store(a.ab, 2 * i + 1, lab.z / 110);
+  }
+}
+
+template <class T>
+void compute(const LabToRgb& a) {
+  const T *l = given<T>(a.l), *ab = given<T>(a.ab);
+  wanted<T>(a.rgb);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const auto rgb = lab_to_srgb<T>({(l[i] + 1) * 50, ab[2 * i] * 110, ab[2 * i + 1] * 110});
+    store(a.rgb, 3 * i, 2 * rgb.x - 1);
+    store(a.rgb, 3 * i + 1, 2 * rgb.y - 1);
+    store(a.rgb, 3 * i + 2, 2 * rgb.z - 1);
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ rng
 
 // Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
@@ -765,6 +815,17 @@ template <class T>
 void compute(const RandomUniform& a) {
   wanted<T>(a.y);
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
+}
+
+template <class T>
+void compute(const Dropout& a) {
+  gan::check(a);
+  const T* x = given<T>(a.x);
+  wanted<T>(a.y);
+  for (int64_t i = 0; i < a.count; ++i) {
+    const bool stays = random_uniform(a.seed, a.stream, a.step, a.first + uint64_t(i)) >= float(a.p);
+    store(a.y, i, stays ? x[i] / T(1 - a.p) : T(0));
+  }
 }
 
 }  // namespace gan::ref

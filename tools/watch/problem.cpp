@@ -173,6 +173,32 @@ void set_up(SumRows& a, Problem& p) {
   a.sums = p.out_f32("sums", a.channels);
 }
 
+namespace {
+template <class Args>
+void concatenation(Args& a, Problem& p) {
+  a.rows = p.size("rows", 64), a.channels = p.size("channels", 32);
+  a.first = p.size("first", 32, 0);
+  a.y_channels = p.size("y_channels", a.first + a.channels);
+  a.act = p.activation();
+  p.finish_sizes();
+  if (a.first + a.channels > a.y_channels)
+    fail(Exit::usage, "--shape {}: first + channels is more than y_channels", p.sizes_text());
+}
+}  // namespace
+
+template <>
+void set_up(PutChannels& a, Problem& p) {
+  concatenation(a, p);
+  a.x = p.in("x", a.rows * a.channels);
+  a.y = p.out("y", a.rows * a.y_channels);
+}
+template <>
+void set_up(TakeChannels& a, Problem& p) {
+  concatenation(a, p);
+  a.y = p.in("y", a.rows * a.y_channels), a.dy = p.in("dy", a.rows * a.y_channels);
+  a.dx = p.out("dx", a.rows * a.channels);
+}
+
 // -------------------------------------------------------------------------------------- gemm and convolution
 
 template <>
@@ -516,6 +542,20 @@ void set_up(ImageBatch& a, Problem& p) {
   a.batch = p.out("batch", int64_t(a.count) * a.height * a.width * a.channels);
 }
 template <>
+void set_up(RgbToLab& a, Problem& p) {
+  a.count = p.size("count", 1024);
+  p.finish_sizes();
+  a.rgb = p.in("rgb", 3 * a.count);
+  a.l = p.out("l", a.count), a.ab = p.out("ab", 2 * a.count);
+}
+template <>
+void set_up(LabToRgb& a, Problem& p) {
+  a.count = p.size("count", 1024);
+  p.finish_sizes();
+  a.l = p.in("l", a.count), a.ab = p.in("ab", 2 * a.count);
+  a.rgb = p.out("rgb", 3 * a.count);
+}
+template <>
 void set_up(RandomNormal& a, Problem& p) {
   a.count = p.size("count", 1024);
   p.finish_sizes();
@@ -525,6 +565,14 @@ template <>
 void set_up(RandomUniform& a, Problem& p) {
   a.count = p.size("count", 1024);
   p.finish_sizes();
+  a.y = p.out("y", a.count);
+}
+
+template <>
+void set_up(Dropout& a, Problem& p) {
+  a.count = p.size("count", 1024);
+  p.finish_sizes();
+  a.x = p.in("x", a.count);
   a.y = p.out("y", a.count);
 }
 

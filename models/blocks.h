@@ -1,0 +1,84 @@
+// What convolutional networks are built of: a convolution with its norm and activation, several ways to
+// double a picture's side, and what a forward pass has to know.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/nn.h"
+
+namespace gan {
+
+// Told of every layer of a forward pass, for `gan inspect`.
+struct LayerRecord {
+  std::string name;  // "main.0"
+  std::string kind;  // "conv_transpose2d 4x4 stride 2 + batch norm + relu"
+  Shape output;
+  int64_t parameters;
+  double flop;
+};
+using LayerObserver = std::function<void(const LayerRecord&)>;
+
+// How a forward pass is made.
+struct Pass {
+  Statistics statistics = Statistics::batch;
+  bool dropout = false;     // layers that have dropout use it
+  uint64_t seed = 0;        // of the masks
+  uint32_t step = 0;        // another mask in each
+  LayerObserver tell = {};  // may be empty
+};
+
+inline constexpr Activation kNoAct{Act::none}, kRelu{Act::relu}, kTanh{Act::tanh},
+    kLeaky{Act::leaky_relu, 0.2};
+
+// Convolution, norm, activation, dropout, in this order; each of the last three may be missing.
+struct ConvBlock {
+  // conv, transposed: as in ops.h. The other two double the side without a transposed convolution's
+  // checkerboard (Odena et al. 2016): resize is nearest neighbours, then a 3x3 convolution; shuffle is a 3x3
+  // convolution to four times the channels, which pixel_shuffle makes pixels, and whose four copies of each
+  // channel start equal (ICNR, Aitken et al. 2017).
+  enum class Kind { conv, transposed, resize, shuffle };
+  struct Options {
+    Kind kind = Kind::conv;
+    ConvOptions conv;  // resize and shuffle: not used
+    bool bias = false;
+    NormKind norm = NormKind::none;
+    std::string norm_name;  // where there is a norm
+    Activation act;
+    double dropout = 0;          // probability
+    uint32_t dropout_layer = 0;  // a number of its own among the network's layers
+  };
+
+  std::string name;
+  Options options;
+  ConvLayer conv;
+  NormLayer norm;
+
+  // Declares "<name>.weight", perhaps "<name>.bias", and the norm's parameters.
+  static ConvBlock make(Parameters& p, const std::string& name, int in, int out, const Options& options);
+  // (N,H,W,in) -> (N,OH,OW,out)
+  Tensor operator()(const Parameters& p, const Tensor& x, const Pass& pass) const;
+};
+
+// Settings by name; Exit::usage for an unknown one.
+NormKind norm_kind_of(const std::string& name);
+ConvBlock::Kind up_kind_of(const std::string& name);  // convt, resize, shuffle
+GanLoss gan_loss_of(const std::string& name);
+
+// Pictures to pictures: (N,H,W,in) -> (N,H,W,out) in [-1,1].
+class Generator {
+ public:
+  virtual ~Generator() = default;
+  virtual Tensor operator()(const Parameters& p, const Tensor& x, const Pass& pass) const = 0;
+  // Height and width of what it takes are multiples of this.
+  virtual int side_multiple() const = 0;
+};
+
+// Pictures to logits: (N,H,W,in) -> one (N,h,w,1) for each scale it looks at.
+class Discriminator {
+ public:
+  virtual ~Discriminator() = default;
+  virtual std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass) const = 0;
+};
+
+}  // namespace gan
