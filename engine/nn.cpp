@@ -1,9 +1,8 @@
 // Flat parameter buffers, file layouts, layers.
 #include "engine/nn.h"
 
+#include <algorithm>
 #include <cmath>
-
-#include "kernels/philox.h"
 
 namespace gan {
 
@@ -74,25 +73,15 @@ int Parameters::declare(ParameterInfo info) {
 }
 
 namespace {
-// random_normal(seed, stream, 0, index), which makes four numbers at once, with the last four kept.
-class Normals {
- public:
-  Normals(uint64_t seed, uint32_t stream) : seed_(seed), stream_(stream) {}
-  float operator[](uint64_t index) {
-    if (const uint64_t block = index / 4; block != block_) {
-      block_ = block;
-      const Philox4 r = random_bits(seed_, stream_, 0, block);
-      normals_from_bits(r.v[0], r.v[1], four_[0], four_[1]);
-      normals_from_bits(r.v[2], r.v[3], four_[2], four_[3]);
-    }
-    return four_[index % 4];
-  }
-
- private:
-  uint64_t seed_, block_ = UINT64_MAX;
-  uint32_t stream_;
-  float four_[4];
-};
+// random_normal(seed, stream, 0, i) for i in [0, count), by the cpu device, which draws many at once.
+std::vector<float> normal_numbers(int64_t count, uint64_t seed, uint32_t stream) {
+  std::vector<float> numbers(static_cast<size_t>(count));
+  if (count == 0) return numbers;
+  Stream host;
+  const Op<RandomNormal>& draw = find_backend(Device::cpu)->rng.normal;
+  draw({.count = count, .seed = seed, .stream = stream, .step = 0, .y = {numbers.data()}}, host);
+  return numbers;
+}
 }  // namespace
 
 void Parameters::lay_out(DeviceContext& context) {
@@ -121,20 +110,28 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
   gradients_.zero();
 
   std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
-  Normals normals(seed, stream);
-  uint64_t drawn =
-      0;  // the padding draws nothing, so that devices with other padding start from the same weights
+  int64_t to_draw = 0;
+  for (const auto& info : infos_)
+    if (info.deviation != 0 && !context.planning()) to_draw += info.shape.count();
+  const std::vector<float> normals = normal_numbers(to_draw, seed, stream);
+  // The padding draws nothing, so that devices with other padding start from the same weights.
+  const float* drawn = normals.data();
   for (const auto& info : infos_) {
     float* values = (info.buffer ? flat_statistics : flat).data() + info.offset;
     const int64_t n = info.shape.count();
     if (context.planning()) continue;
-    const int64_t row = info.shape.rank > 0 ? n / info.shape[0] : 1;
-    for (int64_t i = 0; i < n; ++i) {
-      const uint64_t from = drawn + uint64_t(i / row / info.repeat * info.repeat * row + i % row);
-      values[i] = info.deviation == 0 ? float(info.mean)
-                                      : std::fma(float(info.deviation), normals[from], float(info.mean));
+    const float mean = float(info.mean), deviation = float(info.deviation);
+    if (deviation == 0) {
+      std::fill_n(values, n, mean);
+      continue;
     }
-    if (info.deviation != 0) drawn += n;
+    const int64_t row = n / info.shape[0];
+    for (int64_t first = 0; first < n; first += row) {
+      const float* from = drawn + first / row / info.repeat * info.repeat * row;
+      for (int64_t i = 0; i < row; ++i)
+        values[first + i] = mean == 0 ? deviation * from[i] : std::fma(deviation, from[i], mean);
+    }
+    drawn += n;
   }
   weights_.upload(std::span<const float>(flat));
   statistics_.upload(std::span<const float>(flat_statistics));

@@ -152,6 +152,14 @@ TEST_CASE("gan train pix2pix: pairs, validation, the best checkpoint, resuming b
   for (const auto& entry : a.tensors()) CHECK(a.read(entry) == b.read(*b.find(entry.name)));
   CHECK(text_of(shell.folder / "parts/checkpoints/best") == text_of(shell.folder / "again/checkpoints/best"));
 
+  // What gets worse after a resume is not the best.
+  const std::string best = text_of(shell.folder / "parts/checkpoints/best");
+  const auto worse = shell.gan({"train", "--resume", "parts", "--steps", "6", "--lr", "0.1"});
+  REQUIRE(worse.code == 0);
+  const auto longer = lines_of(shell.folder / "parts/metrics.jsonl");
+  REQUIRE(longer.back()["val_psnr"].get<double>() < longer[longer.size() - 3]["val_psnr"].get<double>());
+  CHECK(text_of(shell.folder / "parts/checkpoints/best") == best);
+
   const auto evaluated = shell.gan({"eval", "whole", "pairs", "--json"});
   CAPTURE(evaluated.err);
   REQUIRE(evaluated.code == 0);  // what validation said at the last step
