@@ -150,10 +150,8 @@ void flush_folder(const WriteJob& job) {
 
 }  // namespace
 
-void write_file_atomically(const fs::path& path, std::span<const Bytes> parts) {
-  uint64_t needed = 0;
-  for (const Bytes& part : parts) needed += part.size();
-
+void write_file_atomically(const fs::path& path, uint64_t needed,
+                           const std::function<void(const ByteSink&)>& produce) {
   std::error_code unresolvable;
   fs::path target = path;
   if (fs::is_symlink(fs::symlink_status(path, unresolvable))) {
@@ -168,18 +166,26 @@ void write_file_atomically(const fs::path& path, std::span<const Bytes> parts) {
   if (exists && !S_ISREG(old.st_mode)) {
     const Descriptor device(::open(target.c_str(), O_WRONLY | O_CLOEXEC));
     if (device.get() < 0) write_failed(job, "open", errno);
-    for (const Bytes& part : parts) write_all(job, device.get(), part);
+    produce([&](Bytes part) { write_all(job, device.get(), part); });
     return;
   }
 
   TemporaryFile file(job, 0666);
-  for (const Bytes& part : parts) write_all(job, file.descriptor(), part);
+  produce([&](Bytes part) { write_all(job, file.descriptor(), part); });
   if (exists && ::fchmod(file.descriptor(), old.st_mode & 07777) != 0)
     write_failed(job, "keep the file's mode", errno);
   flush_to_disk(job, file.descriptor());
   file.rename_to(target);
   job.renamed = true;
   flush_folder(job);
+}
+
+void write_file_atomically(const fs::path& path, std::span<const Bytes> parts) {
+  uint64_t needed = 0;
+  for (const Bytes& part : parts) needed += part.size();
+  write_file_atomically(path, needed, [&](const ByteSink& sink) {
+    for (const Bytes& part : parts) sink(part);
+  });
 }
 
 void write_file_atomically(const fs::path& path, Bytes content) {

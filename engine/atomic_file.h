@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,11 @@ namespace gan {
 void write_file_atomically(const std::filesystem::path& path,
                            std::span<const std::span<const std::byte>> parts);
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::byte> content);
+// The same with `bytes` bytes that `produce` hands to its argument, piece by piece: what is large need not be
+// in memory at once.
+using ByteSink = std::function<void(std::span<const std::byte>)>;
+void write_file_atomically(const std::filesystem::path& path, uint64_t bytes,
+                           const std::function<void(const ByteSink&)>& produce);
 
 // An open, readable, regular file. Opening never waits: a pipe or a folder is refused instead.
 class InputFile {

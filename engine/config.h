@@ -26,12 +26,13 @@ struct Config {
   int64_t steps = 0, epochs = 0;
   double minutes = 0;
   int batch = 64;
-  int64_t log_every = 50, sample_every = 500, save_every = 1000;
+  int64_t log_every = 50, sample_every = 500, save_every = 1000, eval_every = 500;
   int keep = 2;
   std::string resume, init, replay;
   // data
   int size = 64, load_size = 0, channels = 3;
   bool no_augment = false, no_shuffle = false;
+  std::string direction = "AtoB", make_input;
   std::vector<double> split;
   std::string matte = "white";
   double max_bad = 0.01;
@@ -40,6 +41,7 @@ struct Config {
   std::string netG = "unet", netD = "patch", norm = "batch", up = "convt";
   int n_layers_d = 3, discriminators = 1;
   bool dropout = false;
+  std::string norm_mode = "running";
   // learning
   std::string gan_loss = "vanilla";
   int n_critic = 1;
@@ -56,9 +58,9 @@ struct Field {
   const char* group;   // a heading of --help
   const char* help;    // what it is, with its unit; says what 0 or an empty text means
   const char* values;  // "a|b|c" choices, or "min..max" for numbers (either end may be missing), or ""
-  // Letters. Which commands take it: t train, s sample, i inspect. And: x is about one call of the program
-  // and is not written to config.toml; p changes the pace only, never a result, and is not written to
-  // checkpoints.
+  // Letters. Which commands take it: t train, s sample, r translate, e eval, i inspect. And: x is about one
+  // call of the program and is not written to config.toml; p changes the pace only, never a result, and is
+  // not written to checkpoints.
   const char* where;
 };
 
@@ -69,18 +71,18 @@ void for_each_field(C& c, F&& f) {
   f(Field{"model", "what", "network to train: see `gan help train`", "", ""}, c.model);
   f(Field{"data", "what", "folder of pictures, or builtin:comics", "", ""}, c.data);
 
-  f(Field{"out", "run", "folder of the run, or the file to write; empty: runs/NNNNN-MODEL-DATA", "", "tsx"}, c.out);
-  f(Field{"device", "run", "auto, cpu, cuda, cuda:N, simt or ref", "", "ts"}, c.device);
-  f(Field{"seed", "run", "of all random numbers", "0..", "ts"}, c.seed);
+  f(Field{"out", "run", "folder of the run, or the file to write; empty: runs/NNNNN-MODEL-DATA", "", "tsrx"}, c.out);
+  f(Field{"device", "run", "auto, cpu, cuda, cuda:N, simt or ref", "", "tsre"}, c.device);
+  f(Field{"seed", "run", "of all random numbers", "0..", "tsre"}, c.seed);
   f(Field{"precision", "run", "of the arithmetic", "fp32", "t"}, c.precision);
   f(Field{"deterministic", "run", "no autotuned choices: results depend on the build and the device model alone", "", "t"}, c.deterministic);
   f(Field{"workers", "run", "threads that decode pictures; 0: one per core", "0..256", "tp"}, c.workers);
   f(Field{"cache-gb", "run", "memory for decoded pictures; a larger set streams from its files", "0..", "tp"}, c.cache_gb);
   f(Field{"dry-run", "run", "print settings, parameters, predicted memory and work per step, then stop", "", "tx"}, c.dry_run);
-  f(Field{"force", "run", "clear an earlier run's files in --out", "", "tsx"}, c.force);
-  f(Field{"quiet", "run", "errors only", "", "tsx"}, c.quiet);
-  f(Field{"verbose", "run", "more detail on stderr", "", "tsx"}, c.verbose);
-  f(Field{"json", "run", "machine-readable output on stdout", "", "tsx"}, c.json);
+  f(Field{"force", "run", "clear an earlier run's files in --out", "", "tsrx"}, c.force);
+  f(Field{"quiet", "run", "errors only", "", "tsrex"}, c.quiet);
+  f(Field{"verbose", "run", "more detail on stderr", "", "tsrex"}, c.verbose);
+  f(Field{"json", "run", "machine-readable output on stdout", "", "tsrex"}, c.json);
 
   f(Field{"steps", "length and output", "stop after this many steps; 0: by epochs or minutes", "0..", "t"}, c.steps);
   f(Field{"epochs", "length and output", "stop after this many passes over the data; 0: by steps or minutes", "0..", "t"}, c.epochs);
@@ -89,6 +91,7 @@ void for_each_field(C& c, F&& f) {
   f(Field{"log-every", "length and output", "steps between lines of metrics.jsonl; 0: never", "0..", "t"}, c.log_every);
   f(Field{"sample-every", "length and output", "steps between sample grids; 0: never", "0..", "t"}, c.sample_every);
   f(Field{"save-every", "length and output", "steps between checkpoints; 0: the last step only", "0..", "t"}, c.save_every);
+  f(Field{"eval-every", "length and output", "steps between validations of models that learn from pairs; 0: never", "0..", "t"}, c.eval_every);
   f(Field{"keep", "length and output", "checkpoints kept besides the latest; 0: all", "0..", "t"}, c.keep);
   f(Field{"resume", "length and output", "go on with the run in this folder", "", "tx"}, c.resume);
   f(Field{"init", "length and output", "start from the weights of this checkpoint", "", "t"}, c.init);
@@ -99,8 +102,10 @@ void for_each_field(C& c, F&& f) {
   f(Field{"channels", "data", "3 colour, 1 grey", "1|3", "ti"}, c.channels);
   f(Field{"no-augment", "data", "no random crops and flips", "", "t"}, c.no_augment);
   f(Field{"no-shuffle", "data", "pictures in the order of their names", "", "t"}, c.no_shuffle);
-  f(Field{"split", "data", "parts of the set for training and validation, as 0.9,0.1; empty: all for training", "0..1", "t"}, c.split);
-  f(Field{"matte", "data", "colour behind transparent pictures: white, black or RRGGBB", "", "t"}, c.matte);
+  f(Field{"direction", "data", "of aligned pairs: which picture becomes which", "AtoB|BtoA", "te"}, c.direction);
+  f(Field{"make-input", "data", "make pairs from single pictures: sketch, grey, noise, blur, lowres or mask is the input; empty: aligned pairs", "", "te"}, c.make_input);
+  f(Field{"split", "data", "parts of the set for training and validation, as 0.9,0.1; empty: all for training, of pairs 1 in 20 for validation", "0..1", "t"}, c.split);
+  f(Field{"matte", "data", "colour behind transparent pictures: white, black or RRGGBB", "", "tre"}, c.matte);
   f(Field{"max-bad", "data", "part of the files that may be unreadable", "0..1", "t"}, c.max_bad);
 
   f(Field{"nz", "networks", "noise values per picture", "1..65536", "ti"}, c.nz);
@@ -113,6 +118,7 @@ void for_each_field(C& c, F&& f) {
   f(Field{"up", "networks", "how pix2pix and colorize double a side: transposed convolution, nearest + convolution, pixel shuffle", "convt|resize|shuffle", "ti"}, c.up);
   f(Field{"dropout", "networks", "dropout in the generator of pix2pix and colorize", "", "ti"}, c.dropout);
   f(Field{"norm", "networks", "normalisation between layers", "batch|instance|none", "ti"}, c.norm);
+  f(Field{"norm-mode", "networks", "batch norm of a trained pix2pix or colorize: by running statistics, or by those of each picture", "running|batch", "tre"}, c.norm_mode);
 
   f(Field{"gan-loss", "learning", "vanilla is the non-saturating form", "vanilla|minimax|lsgan|hinge", "t"}, c.gan_loss);
   f(Field{"n-critic", "learning", "discriminator updates per step", "1..1000", "t"}, c.n_critic);

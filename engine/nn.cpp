@@ -84,7 +84,7 @@ std::vector<float> normal_numbers(int64_t count, uint64_t seed, uint32_t stream)
 }
 }  // namespace
 
-void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+void Parameters::lay_out(DeviceContext& context) {
   const int64_t unit = 128 / int64_t(size_of(context.real()));
   int64_t learnt = 0, statistics = 0;
   for (auto& info : infos_) {
@@ -93,11 +93,23 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
     end += (info.shape.count() + unit - 1) / unit * unit;
   }
   weights_ = Tensor(context, {learnt});
-  gradients_ = Tensor(context, {learnt});
   statistics_ = Tensor(context, {statistics});
+}
+
+void Parameters::build_for_use(DeviceContext& context) {
+  lay_out(context);
+  weights_.zero();
+  statistics_.zero();
+  slots_.resize(infos_.size());
+  frozen_ = true;
+}
+
+void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
+  lay_out(context);
+  gradients_ = Tensor(context, weights_.shape());
   gradients_.zero();
 
-  std::vector<float> flat(learnt), flat_statistics(statistics);
+  std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
   int64_t to_draw = 0;
   for (const auto& info : infos_)
     if (info.deviation != 0 && !context.planning()) to_draw += info.shape.count();

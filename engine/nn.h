@@ -45,6 +45,8 @@ class Parameters {
 
   // Allocates and initialises: element i of a parameter is element i + offset of the random stream.
   void build(DeviceContext& context, uint64_t seed, uint32_t stream);
+  // The same without gradients and initial values: for a trained network that is only used.
+  void build_for_use(DeviceContext& context);
   bool built() const { return bool(weights_); }
 
   // For use in a forward pass. Knows the tape unless the network is frozen.
@@ -77,6 +79,7 @@ class Parameters {
   friend class Freeze;
   friend class UseAverage;
   friend class KeepStatistics;
+  void lay_out(DeviceContext& context);
   std::vector<ParameterInfo> infos_;
   std::vector<std::shared_ptr<Gradient>> slots_;  // one per info; null for running statistics
   Tensor weights_, gradients_, statistics_, average_;

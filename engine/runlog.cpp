@@ -214,6 +214,11 @@ void RunFolder::set_latest(int64_t step) const {
                         bytes_of(checkpoint_path(step).filename().string() + "\n"));
 }
 
+void RunFolder::set_best(int64_t step) const {
+  write_file_atomically(path_ / "checkpoints" / "best",
+                        bytes_of(checkpoint_path(step).filename().string() + "\n"));
+}
+
 void RunFolder::prune_checkpoints(int keep) const {
   if (keep <= 0) return;
   std::error_code error;
@@ -239,7 +244,11 @@ fs::path find_checkpoint(const std::string& run_or_checkpoint) {
   std::error_code error;
   const fs::path path = run_or_checkpoint;
   if (!fs::exists(path, error)) fail(Exit::bad_data, "{}: no such run folder or checkpoint", path.string());
-  return fs::is_directory(path, error) ? RunFolder::open(path).latest_checkpoint() : path;
+  if (fs::is_directory(path, error)) return RunFolder::open(path).latest_checkpoint();
+  for (const char* which : {"latest", "best"})
+    if (path.filename() == which && path.parent_path().filename() == "checkpoints")
+      return named_checkpoint(path.parent_path().parent_path(), which);
+  return path;
 }
 
 // --------------------------------------------------------------------------------- metrics.jsonl

@@ -30,7 +30,9 @@ class RunFolder {
   std::filesystem::path checkpoint_path(int64_t step) const;  // checkpoints/step-00000500.safetensors
   std::filesystem::path latest_checkpoint() const;            // throws Exit::bad_data when there is none
   void set_latest(int64_t step) const;                        // checkpoints/latest, atomically
-  // Removes checkpoints older than the newest `keep` besides the latest; keep 0 removes none.
+  void set_best(int64_t step) const;                          // checkpoints/best, atomically
+  // Removes checkpoints older than the newest `keep` besides the latest and the best; keep 0 removes
+  // none.
   void prune_checkpoints(int keep) const;
   void write_sample(int64_t step, const Image& grid) const;  // samples/step-00000100.png
 
@@ -38,7 +40,8 @@ class RunFolder {
   std::filesystem::path path_;
 };
 
-// RUN or CKPT of the command line: a run folder stands for its latest checkpoint.
+// RUN or CKPT of the command line: a run folder stands for its latest checkpoint, checkpoints/best and
+// checkpoints/latest in it for the ones they name.
 std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint);
 
 using Metrics = std::vector<std::pair<std::string, double>>;  // in the order they are written

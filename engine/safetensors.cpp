@@ -585,15 +585,21 @@ std::string json_text(std::string_view text) {
 
 }  // namespace
 
-void SafetensorsWriter::add(const std::string& name, FileType type, std::vector<int64_t> shape, Bytes data) {
+void SafetensorsWriter::insert(Pending pending) {
+  const std::string& name = pending.entry.name;
   GAN_CHECK(name.size() <= kMaxNameBytes && name != kMetadataKey && name != "header" &&
                 name.find('\0') == std::string::npos,
             "\"{}\" cannot be the name of a tensor", name);
-  GAN_CHECK(shape.size() <= kMaxRank && checked_bytes(shape, type) == data.size(),
-            "tensor \"{}\" of type {} and shape [{}] with {} bytes", name, name_of(type),
-            fmt::join(shape, ", "), data.size());
-  Pending pending{{name, type, std::move(shape), 0, 0}, data};
-  GAN_CHECK(tensors_.emplace(name, std::move(pending)).second, "tensor \"{}\" is added twice", name);
+  GAN_CHECK(pending.entry.shape.size() <= kMaxRank &&
+                checked_bytes(pending.entry.shape, pending.entry.type) == pending.bytes,
+            "tensor \"{}\" of type {} and shape [{}] with {} bytes", name, name_of(pending.entry.type),
+            fmt::join(pending.entry.shape, ", "), pending.bytes);
+  GAN_CHECK(!tensors_.count(name), "tensor \"{}\" is added twice", name);
+  tensors_[name] = std::move(pending);
+}
+
+void SafetensorsWriter::add(const std::string& name, FileType type, std::vector<int64_t> shape, Bytes data) {
+  insert({{name, type, std::move(shape), 0, 0}, data.size(), data, {}});
 }
 
 void SafetensorsWriter::add(const std::string& name, std::vector<int64_t> shape,
@@ -604,6 +610,19 @@ void SafetensorsWriter::add(const std::string& name, std::vector<int64_t> shape,
 void SafetensorsWriter::add(const std::string& name, std::vector<int64_t> shape,
                             std::span<const int64_t> data) {
   add(name, FileType::i64, std::move(shape), std::as_bytes(data));
+}
+
+void SafetensorsWriter::add(const std::string& name, std::vector<int64_t> shape,
+                            std::function<std::vector<float>()> make) {
+  const uint64_t bytes = checked_bytes(shape, FileType::f32).value_or(UINT64_MAX);
+  insert({{name, FileType::f32, std::move(shape), 0, 0}, bytes, {}, std::move(make)});
+}
+
+void SafetensorsWriter::Pending::with_data(const std::function<void(Bytes)>& f) const {
+  if (!make) return f(data);
+  const std::vector<float> values = make();
+  GAN_CHECK(values.size() * sizeof(float) == bytes, "tensor \"{}\" has {} values", entry.name, values.size());
+  f(std::as_bytes(std::span(values)));
 }
 
 void SafetensorsWriter::save(const fs::path& path) const {
@@ -621,8 +640,10 @@ void SafetensorsWriter::save(const fs::path& path) const {
   for (const Pending* pending : order) {
     entries.push_back(pending->entry);
     entries.back().begin = at;
-    entries.back().end = at += pending->data.size();
-    all_metadata[std::string(kHashPrefix) + pending->entry.name] = to_hex(xxh64(pending->data));
+    entries.back().end = at += pending->bytes;
+    pending->with_data([&](Bytes data) {
+      all_metadata[std::string(kHashPrefix) + pending->entry.name] = to_hex(xxh64(data));
+    });
   }
   all_metadata[std::string(kHeaderHash)] = header_hash(all_metadata, entries);
 
@@ -640,9 +661,11 @@ void SafetensorsWriter::save(const fs::path& path) const {
   GAN_CHECK(header.size() <= SafetensorsFile::kUsualHeaderLimit, "a header of {} bytes", header.size());
 
   const uint64_t header_bytes = header.size();
-  std::vector<Bytes> parts{std::as_bytes(std::span(&header_bytes, 1)), std::as_bytes(std::span(header))};
-  for (const Pending* pending : order) parts.push_back(pending->data);
-  write_file_atomically(path, parts);
+  write_file_atomically(path, sizeof header_bytes + header_bytes + at, [&](const ByteSink& sink) {
+    sink(std::as_bytes(std::span(&header_bytes, 1)));
+    sink(std::as_bytes(std::span(header)));
+    for (const Pending* pending : order) pending->with_data(sink);
+  });
 }
 
 }  // namespace gan

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -109,6 +110,10 @@ class SafetensorsWriter {
   void add(const std::string& name, std::vector<int64_t> shape, std::span<const float> data);
   void add(const std::string& name, std::vector<int64_t> shape, std::span<const int64_t> data);
 
+  // float32 values that `make` returns when they are wanted: twice, for the hash and for the file. The same
+  // both times, as many as the shape says.
+  void add(const std::string& name, std::vector<int64_t> shape, std::function<std::vector<float>()> make);
+
   // Tensors in the format's own order (type, then name), header padded to 8 bytes, written atomically.
   // Exit::io if it cannot be written.
   void save(const std::filesystem::path& path) const;
@@ -116,8 +121,12 @@ class SafetensorsWriter {
  private:
   struct Pending {
     TensorEntry entry;
+    uint64_t bytes = 0;
     std::span<const std::byte> data;
+    std::function<std::vector<float>()> make;  // instead of data
+    void with_data(const std::function<void(std::span<const std::byte>)>& f) const;
   };
+  void insert(Pending pending);
   std::map<std::string, Pending> tensors_;
 };
 

@@ -30,6 +30,7 @@ enum class RandomStream : uint32_t {
   pictures = 7,  // embedded pictures
   dropout = 8,
   pool = 9,  // which earlier pictures the discriminator sees again
+  make_input = 10,  // noise and holes of inputs that are made from their targets
 };
 
 struct Philox4 {

@@ -26,6 +26,7 @@ template <class F>
 void for_each_tensor(Model& model, bool optimiser, F f) {
   for (auto& player : model.players) {
     const Parameters& p = player->parameters;
+    if (!p.built()) continue;  // a model that is only used has its generator alone
     for (int i = 0; i < int(p.infos().size()); ++i) {
       const auto& info = p.infos()[i];
       const std::string name = player->name + "." + info.name;
@@ -43,10 +44,9 @@ void for_each_tensor(Model& model, bool optimiser, F f) {
 
 void save_checkpoint(const std::filesystem::path& path, Model& model, const TrainState& state) {
   SafetensorsWriter writer;
-  std::deque<std::vector<float>> values;  // views of these are in the writer until it has saved
   for_each_tensor(model, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
-    values.push_back(p.export_values(i, flat));
-    writer.add(key, dims_of(p.infos()[i].file_shape()), std::span<const float>(values.back()));
+    // Made one by one when they are written: a copy of everything would double a large network's memory.
+    writer.add(key, dims_of(p.infos()[i].file_shape()), [&p, i, flat] { return p.export_values(i, flat); });
   });
   std::deque<std::vector<int64_t>> numbers;
   auto add_number = [&](const std::string& key, int64_t value) {
@@ -56,10 +56,10 @@ void save_checkpoint(const std::filesystem::path& path, Model& model, const Trai
   add_number("state.step", state.step);
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
+  if (state.best > 0) writer.add("state.best", {1}, std::span<const float>(&state.best, 1));
   for (auto& player : model.players) add_number("state.adam." + player->name + ".steps", player->adam.steps);
   for (const auto& [name, tensor] : model.state()) {
-    values.push_back(tensor.host_f32());
-    writer.add("state." + name, dims_of(tensor.shape()), std::span<const float>(values.back()));
+    writer.add("state." + name, dims_of(tensor.shape()), [tensor = tensor] { return tensor.host_f32(); });
   }
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
@@ -116,6 +116,7 @@ void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* stat
     state->step = number("state.step");
     state->draw = number("state.draw");
     state->images = number("state.images");
+    if (file.find("state.best")) state->best = file.read_f32("state.best").at(0);
   }
 }
 

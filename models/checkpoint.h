@@ -18,12 +18,13 @@ struct TrainState {
   int64_t step = 0;    // steps done
   int64_t draw = 0;    // batches drawn from the data
   int64_t images = 0;  // real pictures D has been shown
+  float best = 0;      // validation PSNR of the best checkpoint; 0: no validation yet
 };
 
 void save_checkpoint(const std::filesystem::path& path, Model& model, const TrainState& state);
 
 // Into a built model. Keys and shapes must be the model's: the first that is not is named, with both shapes
-// (Exit::bad_data). `optimiser` false: weights only (sampling, --init).
+// (Exit::bad_data). `optimiser` false: weights only (sampling, --init), of the players that are built.
 void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* state, bool optimiser);
 
 // The settings a checkpoint was made with. Exit::bad_data when the file is no checkpoint of ours.

@@ -47,6 +47,13 @@ StepInput Model::planned_input(DeviceContext& context, int batch) const {
   return in;
 }
 
+void Model::build_for_use(DeviceContext& context, const Config& settings) {
+  config = settings;
+  declare();
+  players[0]->parameters.build_for_use(context);
+  if (config.ema > 0) players[0]->parameters.keep_average();
+}
+
 void Model::build(DeviceContext& context, const Config& settings) {
   config = settings;
   declare();

@@ -54,6 +54,8 @@ class Model {
 
   // Declares the layers, lays the parameters out on the device and makes the optimisers. Call once.
   void build(DeviceContext& context, const Config& config);
+  // Only what making pictures needs: the first player's weights, no gradients, moments or other players.
+  void build_for_use(DeviceContext& context, const Config& config);
 
   // One training step: every discriminator update, then the generator's; the model's file tells the order.
   virtual StepResult step(const StepInput& input) = 0;

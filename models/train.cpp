@@ -11,9 +11,12 @@
 #include <optional>
 
 #include "engine/data.h"
+#include "engine/metrics.h"
 #include "kernels/philox.h"
 #include "models/checkpoint.h"
+#include "models/health.h"
 #include "models/replay.h"
+#include "models/translate.h"
 
 namespace gan {
 
@@ -49,14 +52,6 @@ class StopOnSignal {
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config) {
-  const ZooEntry& entry = find_model(config.model);
-  entry.check(config);
-  auto model = entry.make();
-  model->build(context, config);
-  return model;
 }
 
 }  // namespace
@@ -155,21 +150,21 @@ LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& 
   LoadedModel loaded;
   loaded.config = read_checkpoint_config(file);
   loaded.context = std::make_unique<DeviceContext>(choose_device(device).device);
-  loaded.model = build_model(*loaded.context, loaded.config);
+  loaded.model = build_model_for_use(*loaded.context, loaded.config);
   load_checkpoint(file, *loaded.model, nullptr, false);
   loaded.step = file.read_i64("state.step").at(0);
   return loaded;
 }
 
-// ----------------------------------------------------------------------------------------------------- loop
-
-namespace {
-
-constexpr int kGridPictures = 64;
-
 DataOptions data_options(const Config& c) {
   DataOptions o;
   o.source = c.data;
+  o.examples = find_model(c.model).examples;
+  o.make_input = parse_input_kind(c.make_input);
+  o.b_to_a = c.direction == "BtoA";
+  if (o.make_input != InputKind::none && o.examples != Examples::pairs)
+    fail(Exit::usage, "--make-input {}: only models that learn from pairs take an input, {} does not",
+         c.make_input, c.model);
   o.size = c.size;
   o.load_size = c.load_size;
   o.channels = c.channels;
@@ -183,6 +178,12 @@ DataOptions data_options(const Config& c) {
   o.seed = uint64_t(c.seed);
   return o;
 }
+
+// ----------------------------------------------------------------------------------------------------- loop
+
+namespace {
+
+constexpr int kGridPictures = 64, kGridPairs = 8, kValidationPictures = 32;
 
 // The first tensor that holds a number that is not finite, in words.
 std::string first_bad_tensor(Model& model) {
@@ -262,9 +263,14 @@ class Trainer {
                              chosen.why.empty() ? "" : " (" + chosen.why + ")", plan.parameters_g,
                              plan.parameters_d, plan.flop / 1e9, double(plan.memory_bytes()) / (1 << 20)));
 
+    if (pictures_ && pictures_->grey_count() > 0)
+      progress.say(fmt::format("{} pictures left out: grey or nearly so, no colour to learn",
+                               pictures_->grey_count()));
+
     context_ = std::make_unique<DeviceContext>(chosen.device);
     model_ = build_model(*context_, config_);
     load_weights();
+    if (learns_pairs() && !replay_) prepare_validation();
     if (!folder_) folder_ = RunFolder::create(config_.out, config_.model, config_.data, config_.force);
     folder_->write_config(config_);
     const int code = loop();
@@ -285,7 +291,7 @@ class Trainer {
       c.replay = config_.replay;
       c.seed = config_.seed, c.deterministic = config_.deterministic;
       c.data = config_.replay;
-      c.log_every = 1, c.sample_every = 0, c.save_every = 0;
+      c.log_every = 1, c.sample_every = 0, c.save_every = 0, c.eval_every = 0;
       config_ = c;
       return;
     }
@@ -342,8 +348,11 @@ class Trainer {
     StepInput in;
     if (replay_) {
       in = replay_->input(*context_, state_.step);
+      in.step = state_.step;
     } else {
-      for (int i = 0; i < config_.n_critic; ++i, ++state_.draw) {
+      in.step = state_.step;
+      if (learns_pairs()) next_pair(in);
+      for (int i = 0; i < config_.n_critic && !learns_pairs(); ++i, ++state_.draw) {
         in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch));
         in.z.push_back(random_normal(*context_, {config_.batch, config_.nz}, uint64_t(config_.seed),
                                      uint32_t(RandomStream::noise), uint32_t(state_.draw)));
@@ -355,6 +364,71 @@ class Trainer {
     in.log = log;
     in.step = state_.step;
     return in;
+  }
+
+  bool learns_pairs() const { return model_->paired().a > 0; }
+
+  void next_pair(StepInput& in) {
+    if (find_model(config_.model).examples == Examples::colour) {
+      const auto lab = rgb_to_lab(pictures_->batch(*context_, state_.draw, config_.batch));
+      in.a = lab.l, in.b = lab.ab;
+    } else {
+      const auto pairs = pictures_->pair_batch(*context_, state_.draw, config_.batch);
+      in.a = pairs.input, in.b = pairs.target;
+    }
+    ++state_.draw;
+  }
+
+  // ---- validation: the same held-out pictures each time, one at a time
+
+  // Reads them, and says what the easiest answers would be worth: the input itself (of colorize, grey), and
+  // the mean of the training targets. Nothing learnt is worth less.
+  void prepare_validation() {
+    const int count = int(std::min<int64_t>(pictures_->validation_count(), kValidationPictures));
+    for (int i = 0; i < count; ++i) {
+      validation_.push_back(pictures_->pair(i, true));
+      PicturePair& pair = validation_.back();
+      shown_inputs_.push_back(seen_by(*model_, *context_, pair.input));
+    }
+    if (count == 0) {
+      progress_->say("no pictures for validation: val/, or --split 0.9,0.1, gives some");
+      return;
+    }
+    std::vector<Image> targets(size_t(std::min<int64_t>(pictures_->train_count(), 256)));
+    parallel_for(int64_t(targets.size()), config_.workers,
+                 [&](int64_t i) { targets[size_t(i)] = pictures_->pair(i, false).target; });
+    const uint32_t means = uint32_t(targets.size());
+    std::vector<uint32_t> sums(validation_[0].target.pixels.size());
+    for (const Image& target : targets)
+      for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];
+    Image mean = validation_[0].target;
+    for (size_t k = 0; k < sums.size(); ++k) mean.pixels[k] = uint8_t((sums[k] + means / 2) / means);
+    double of_input = 0, of_mean = 0;
+    for (int i = 0; i < count; ++i) {
+      of_input += psnr(shown_inputs_[i], validation_[i].target) / count;
+      of_mean += psnr(mean, validation_[i].target) / count;
+    }
+    trivial_ = std::max(of_input, of_mean);
+    progress_->say(fmt::format(
+        "validation on {} pictures; easiest answers: {} {:.2f} dB, the mean target {:.2f} dB", count,
+        find_model(config_.model).examples == Examples::colour ? "no colour" : "the input itself", of_input,
+        of_mean));
+  }
+
+  Image output_of(const Image& input) {
+    const TranslateOptions options{.statistics = config_.norm_mode == "batch" ? Statistics::batch
+                                                                              : Statistics::running};
+    return translate_picture(translator_of(*model_, *context_, options), input,
+                             {.tile = config_.size, .overlap = 0});
+  }
+
+  // Mean PSNR and SSIM over the validation pictures.
+  Metrics validate() {
+    std::vector<Measures> all;
+    for (const auto& pair : validation_)
+      all.push_back(measure(output_of(pair.input), pair.target, {"psnr", "ssim"}));
+    const Measures mean = mean_of(all);
+    return {{"val_psnr", mean[0].second}, {"val_ssim", mean[1].second}, {"val_psnr_trivial", trivial_}};
   }
 
   int loop() {
@@ -380,13 +454,27 @@ class Trainer {
       if (log || shared_memory) shown = check_finite(result);
       seconds_ = seconds_before + (now() - start);
       done = step == last_step_ || stop_signal || (config_.minutes > 0 && seconds_ >= config_.minutes * 60);
+      const bool evaluate =
+          !validation_.empty() && config_.eval_every > 0 && (done || step % config_.eval_every == 0);
+      Metrics line;
       if (due || (done && config_.log_every > 0)) {
-        Metrics line{{"lr", input.learning_rate_g}};
+        line = {{"lr", input.learning_rate_g}};
         line.insert(line.end(), shown.begin(), shown.end());
-        metrics.write(step, state_.images, seconds_, line);
+        health_.see(step, config_.gan_loss, shown);
       }
+      bool best = false;
+      if (evaluate) {
+        const Metrics measured = validate();
+        line.insert(line.end(), measured.begin(), measured.end());
+        best = measured[0].second > state_.best;
+        progress_->say(
+            fmt::format("step {}: validation PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f}{}", step,
+                        measured[0].second, trivial_, measured[1].second, best ? ", the best so far" : ""));
+        if (best) state_.best = float(measured[0].second);
+      }
+      if (!line.empty()) metrics.write(step, state_.images, seconds_, line);
       if (config_.sample_every > 0 && (done || step % config_.sample_every == 0)) write_grid();
-      if (done || (config_.save_every > 0 && step % config_.save_every == 0)) save();
+      if (done || best || (config_.save_every > 0 && step % config_.save_every == 0)) save(best);
       const double elapsed = now() - start;
       const double rate = double(state_.images - images_before) / std::max(elapsed, 1e-9);
       progress_->show({step, last_step_ == INT64_MAX ? 0 : last_step_, rate,
@@ -424,14 +512,34 @@ class Trainer {
     return values;
   }
 
-  void write_grid() {
-    const auto noise = sample_noise(kGridPictures, config_.nz, uint64_t(config_.seed));
-    folder_->write_sample(state_.step, make_grid(pictures_from(*model_, *context_, noise), 8, 2, 255));
+  // Paired models: input, output and target side by side, two pairs in a row.
+  void write_pairs_grid() {
+    std::vector<Image> cells, outputs;
+    const bool held_out = !validation_.empty();
+    const int64_t count = held_out ? int64_t(validation_.size()) : pictures_->train_count();
+    for (int64_t i = 0; i < std::min<int64_t>(count, kGridPairs); ++i) {
+      const PicturePair pair = held_out ? validation_[size_t(i)] : pictures_->pair(i, false);
+      outputs.push_back(output_of(pair.input));
+      cells.push_back(held_out ? shown_inputs_[size_t(i)] : seen_by(*model_, *context_, pair.input));
+      cells.push_back(outputs.back());
+      cells.push_back(pair.target);
+    }
+    folder_->write_sample(state_.step, make_grid(cells, cells.size() > 3 ? 6 : 3, 2, 255));
+    health_.look(state_.step, outputs);
   }
 
-  void save() {
+  void write_grid() {
+    if (learns_pairs()) return write_pairs_grid();
+    const auto noise = sample_noise(kGridPictures, config_.nz, uint64_t(config_.seed));
+    const auto pictures = pictures_from(*model_, *context_, noise);
+    folder_->write_sample(state_.step, make_grid(pictures, 8, 2, 255));
+    health_.look(state_.step, pictures);
+  }
+
+  void save(bool best) {
     save_checkpoint(folder_->checkpoint_path(state_.step), *model_, state_);
     folder_->set_latest(state_.step);
+    if (best) folder_->set_best(state_.step);
     folder_->prune_checkpoints(config_.keep);
   }
 
@@ -443,6 +551,10 @@ class Trainer {
   std::unique_ptr<PictureSet> pictures_;
   std::optional<RunFolder> folder_;
   Progress* progress_ = nullptr;
+  Health health_{[this](const std::string& text) { progress_->say(text); }};
+  std::vector<PicturePair> validation_;
+  std::vector<Image> shown_inputs_;  // of validation_, as the model sees them
+  double trivial_ = 0;               // PSNR of the easiest answer
   TrainState state_;
   double seconds_ = 0;  // of training, since step 1
   int64_t last_step_ = 0, steps_per_epoch_ = 1, epochs_ = 1;

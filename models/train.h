@@ -34,6 +34,9 @@ struct LoadedModel {
 };
 LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& device);
 
+// The data that these settings name.
+DataOptions data_options(const Config& config);
+
 // `count` pictures of the noise stream `seed`, in batches; picture i is the same for every count.
 std::vector<Image> sample_pictures(LoadedModel& loaded, int count, uint64_t seed);
 // `count` pictures on a walk through noise space: through `stops` random points, by spherical interpolation.

@@ -5,6 +5,7 @@
 #include <span>
 #include <string>
 
+#include "engine/data.h"
 #include "models/model.h"
 
 namespace gan {
@@ -15,10 +16,16 @@ struct ZooEntry {
   void (*preset)(Config&);       // the paper's values
   void (*check)(const Config&);  // refuses what the model cannot be, Exit::usage with the nearest that works
   std::unique_ptr<Model> (*make)();
+  Examples examples;  // what it learns from
 };
 
 std::span<const ZooEntry> zoo();
 // Throws Exit::usage naming the models there are, and the nearest.
 const ZooEntry& find_model(const std::string& name);
+
+// The model of `config.model`, checked and built.
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config);
+// Only to make pictures with (Model::build_for_use).
+std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config);
 
 }  // namespace gan

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <set>
 #include <string>
 
@@ -61,6 +62,17 @@ void record_skip(const std::string& reason) {
   if (counts().skipped.insert(counts().running).second)
     fmt::print("skipped: {}: {}\n", counts().running, reason);
   std::fflush(stdout);
+}
+
+std::filesystem::path shared_folder(const std::string& name) {
+  const char* given = std::getenv("GAN_SHARED");
+  const auto folder =
+      (given ? std::filesystem::path(given) : std::filesystem::path(GAN_SOURCE_DIR) / "../shared") / "data" /
+      name;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(folder, ignored)) return folder;
+  record_skip("no folder " + name + " (GAN_SHARED names the folder above data/)");
+  return {};
 }
 
 }  // namespace gan::tests

@@ -6,12 +6,17 @@
 // GAN_SKIP prints "skipped: <test>: <reason>" once and returns from the test; tests/main.cpp counts the
 // skipped tests apart from the passed ones.
 #pragma once
+#include <filesystem>
 #include <string>
 
 namespace gan::tests {
 
 // Notes that the running test is skipped. Called through GAN_SKIP only.
 void record_skip(const std::string& reason);
+
+// data/`name` of the folder of shared test material that lies beside the project or that GAN_SHARED names.
+// Empty where there is none: the test is then noted as skipped and has to return.
+std::filesystem::path shared_folder(const std::string& name);
 
 }  // namespace gan::tests
 

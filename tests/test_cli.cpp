@@ -1,10 +1,7 @@
 // The program as a user has it: every test starts the built `gan` in a folder of its own and looks at what
 // comes out on stdout and stderr, at the exit code and at the files.
 #include <doctest/doctest.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,78 +17,13 @@
 #include "engine/image.h"
 #include "engine/safetensors.h"
 #include "kernels/kernels.h"
-
-extern char** environ;
+#include "tests/shell.h"
 
 namespace gan::tests {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-struct Result {
-  int code = -1;  // 128 + n when a signal ended it
-  std::string out, err;
-};
-
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
-int lines_in(const std::string& text) { return int(std::count(text.begin(), text.end(), '\n')); }
-
-// A folder of the test's own with a shell's view of the program.
-class Shell {
- public:
-  Shell() {
-    std::string name = fs::temp_directory_path() / "gan-cli-XXXXXX";
-    folder = mkdtemp(name.data());
-  }
-  ~Shell() { fs::remove_all(folder); }
-
-  // Starts `program arguments...` in the folder; `variables` are added to an environment without GAN_ names.
-  pid_t start(const std::string& program, const std::vector<std::string>& arguments,
-              const std::vector<std::string>& variables = {}) {
-    std::vector<std::string> texts = {program};
-    texts.insert(texts.end(), arguments.begin(), arguments.end());
-    std::vector<std::string> environment = variables;
-    for (char** entry = environ; *entry; ++entry)
-      if (std::strncmp(*entry, "GAN_", 4) != 0) environment.push_back(*entry);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 1, out_to.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    posix_spawn_file_actions_addopen(&actions, 2, ".stderr", O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    pid_t child = -1;
-    const int failed = posix_spawnp(&child, program.c_str(), &actions, nullptr, pointers(texts).data(),
-                                    pointers(environment).data());
-    posix_spawn_file_actions_destroy(&actions);
-    REQUIRE(failed == 0);
-    return child;
-  }
-  Result wait(pid_t child) {
-    int status = 0;
-    waitpid(child, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(folder / ".stdout"),
-            text_of(folder / ".stderr")};
-  }
-  Result gan(const std::vector<std::string>& arguments, const std::vector<std::string>& variables = {}) {
-    return wait(start(GAN_BINARY, arguments, variables));
-  }
-
-  fs::path folder;
-  std::string out_to = ".stdout";
-
- private:
-  static std::vector<char*> pointers(std::vector<std::string>& texts) {
-    std::vector<char*> result;
-    for (auto& text : texts) result.push_back(text.data());
-    result.push_back(nullptr);
-    return result;
-  }
-};
 
 // A training that takes about a second on one core.
 std::vector<std::string> small_training(const std::vector<std::string>& more) {
@@ -100,16 +32,6 @@ std::vector<std::string> small_training(const std::vector<std::string>& more) {
       "--batch", "4",     "--device",       "cpu",    "--log-every", "1"};
   arguments.insert(arguments.end(), more.begin(), more.end());
   return arguments;
-}
-
-// One line on stderr that begins as every failure does.
-void check_refused(const Result& result, int code, const std::string& part) {
-  CAPTURE(result.err);
-  CHECK(result.code == code);
-  CHECK(result.out == "");
-  CHECK(result.err.starts_with("gan: error: "));
-  CHECK(lines_in(result.err) == 1);
-  CHECK(contains(result.err, part));
 }
 
 // The tensors that differ.
@@ -144,8 +66,8 @@ TEST_CASE("cli: help of every command, at most 100 columns, on stdout") {
   const auto general = shell.gan({"help"});
   CHECK(general.code == 0);
   CHECK(general.out == shell.gan({"--help"}).out);
-  for (const char* command :
-       {"train", "sample", "inspect", "kernels", "data", "doctor", "completion", "help"}) {
+  for (const char* command : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
+                              "doctor", "completion", "help"}) {
     CAPTURE(std::string(command));
     CHECK(contains(general.out, std::string("\n  ") + command));
     const auto help = shell.gan({"help", command});
@@ -267,9 +189,9 @@ TEST_CASE("cli: completion scripts are valid and know commands, options, choices
                                               "ask gan tr\nask gan train dc\nask gan train --nor\n"
                                               "ask gan train --norm b\nask gan data st\n";
   CHECK(shell.wait(shell.start("bash", {"ask.bash"})).out ==
-        "train\n"
+        "train translate\n"
         "dcgan\n"
-        "--norm\n"
+        "--norm --norm-mode\n"
         "batch\n"
         "stats\n");
   for (const char* name : {"zsh", "fish"}) {

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -115,20 +114,6 @@ Image read_png(const Bytes& file, int channels = 3, std::array<uint8_t, 3> matte
   return decode_image(file, "a PNG", {channels, matte});
 }
 using Pixels = std::vector<uint8_t>;
-
-// The folder of shared test material, or an empty path.
-fs::path shared_folder(const std::string& name) {
-  fs::path root;
-  if (const char* given = std::getenv("GAN_SHARED")) root = given;
-#ifdef GAN_SOURCE_DIR
-  if (root.empty()) root = fs::path(GAN_SOURCE_DIR) / "../shared";
-#endif
-  const fs::path folder = root / "data" / name;
-  std::error_code ignored;
-  if (!root.empty() && fs::is_directory(folder, ignored)) return folder;
-  tests::record_skip("no folder " + name + " (GAN_SHARED names the folder above data/)");
-  return {};
-}
 
 }  // namespace
 
@@ -459,7 +444,7 @@ TEST_CASE("cutting, mirroring, shorter side, grid") {
 // ---- real files ----
 
 TEST_CASE("odd images: EXIF orientation") {
-  const fs::path folder = shared_folder("odd-images/exif-orientation");
+  const fs::path folder = tests::shared_folder("odd-images/exif-orientation");
   if (folder.empty()) return;
   std::map<int, Image> upright;
   for (const auto& entry : fs::directory_iterator(folder)) {
@@ -482,7 +467,7 @@ TEST_CASE("odd images: EXIF orientation") {
 }
 
 TEST_CASE("odd images: every file is read or refused, quickly, in little memory") {
-  const fs::path folder = shared_folder("odd-images");
+  const fs::path folder = tests::shared_folder("odd-images");
   if (folder.empty()) return;
   size_t read = 0, refused_files = 0;
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
@@ -535,7 +520,7 @@ TEST_CASE("odd images: every file is read or refused, quickly, in little memory"
 }
 
 TEST_CASE("odd images: PNG equals the expected BMP, JPEG comes close to the expected PNG") {
-  const fs::path folder = shared_folder("odd-images");
+  const fs::path folder = tests::shared_folder("odd-images");
   if (folder.empty()) return;
   int compared = 0;
   for (const auto& entry : fs::directory_iterator(folder / "pngsuite/png")) {
@@ -572,7 +557,7 @@ TEST_CASE("odd images: PNG equals the expected BMP, JPEG comes close to the expe
 }
 
 TEST_CASE("jpeg: every cut is refused, also one that is closed with an end marker in restart intervals") {
-  const fs::path folder = shared_folder("odd-images");
+  const fs::path folder = tests::shared_folder("odd-images");
   if (folder.empty()) return;
   for (const char* name :
        {"jpeg-variants/restarts.jpg", "jpeg-variants/jpg-progressive.jpg", "made-here/upper-case.JPG"}) {

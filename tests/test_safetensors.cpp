@@ -118,6 +118,22 @@ TEST_CASE("xxh64: known answers and pieces") {
     }
 }
 
+TEST_CASE("safetensors: values made when they are wanted give the same file") {
+  const TemporaryFolder folder;
+  const std::vector<float> values{1, 2, 3, 4};
+  SafetensorsWriter held, made, wrong;
+  held.add("a", {2, 2}, values), held.add("b", {4}, values);
+  int calls = 0;
+  made.add("a", {2, 2}, [&] { return ++calls, values; });
+  made.add("b", {4}, values);
+  held.save(folder / "held"), made.save(folder / "made");
+  CHECK(calls == 2);
+  CHECK(read_file(folder / "held", 4096) == read_file(folder / "made", 4096));
+  wrong.add("a", {5}, [&] { return values; });
+  CHECK_THROWS_WITH_AS(wrong.save(folder / "wrong"), doctest::Contains("has 4 values"), Error);
+  CHECK_FALSE(fs::exists(folder / "wrong"));
+}
+
 TEST_CASE("half-precision numbers convert exactly") {
   CHECK(float_from_f16(0x3C00) == 1.0f);
   CHECK(float_from_f16(0xC000) == -2.0f);

@@ -30,6 +30,17 @@ int64_t Arguments::number(const std::string& name, int64_t fallback, int64_t low
   return value;
 }
 
+double Arguments::real(const std::string& name, double fallback, double low, double high) const {
+  const auto found = options.find(name);
+  if (found == options.end()) return fallback;
+  const std::string& text = found->second;
+  double value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || stop != text.data() + text.size() || !(value >= low && value <= high))
+    fail(Exit::usage, "--{} must be a number from {} to {}, not \"{}\"", name, low, high, text);
+  return value;
+}
+
 std::vector<Option> options_of_settings(char letter) {
   std::vector<Option> options;
   Config defaults;
@@ -115,11 +126,12 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
   if (arguments.words.size() < required)
     fail(Exit::usage, "gan {}: {} is missing{}", command.name, command.words[arguments.words.size()].name,
          hint);
-  if (arguments.words.size() > command.words.size())
+  const bool repeats = !command.words.empty() && command.words.back().repeats;
+  if (arguments.words.size() > command.words.size() && !repeats)
     fail(Exit::usage, "gan {}: one word too many: \"{}\"{}", command.name,
          arguments.words[command.words.size()], hint);
   for (size_t i = 0; i < arguments.words.size(); ++i) {
-    const Word& word = command.words[i];
+    const Word& word = command.words[std::min(i, command.words.size() - 1)];
     if (word.kind != Word::Kind::choice) continue;
     const std::string& given = arguments.words[i];
     if (std::find(word.choices.begin(), word.choices.end(), given) != word.choices.end()) continue;

@@ -29,6 +29,7 @@ struct Word {
   Kind kind;
   bool required;
   std::vector<std::string> choices;  // of Kind::choice
+  bool repeats = false;              // the last word only: any number of them
 };
 
 // What the user wrote.
@@ -41,6 +42,7 @@ struct Arguments {
   std::string text(const std::string& name, const std::string& fallback) const;
   // Throws Exit::usage unless it is a whole number from `low` to `high`.
   int64_t number(const std::string& name, int64_t fallback, int64_t low, int64_t high) const;
+  double real(const std::string& name, double fallback, double low, double high) const;
   std::string word(size_t i) const { return i < words.size() ? words[i] : ""; }
 };
 
@@ -60,6 +62,9 @@ const Command& find_command(const std::string& name);
 
 Command describe_train();
 Command describe_sample();
+Command describe_translate();
+Command describe_eval();
+Command describe_compare();
 Command describe_inspect();
 Command describe_kernels();
 Command describe_data();

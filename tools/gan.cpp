@@ -15,8 +15,9 @@
 namespace gan::tools {
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {describe_train(),      describe_sample(), describe_inspect(),
-                                           describe_kernels(),    describe_data(),   describe_doctor(),
+  static const std::vector<Command> all = {describe_train(),      describe_sample(),  describe_translate(),
+                                           describe_eval(),       describe_compare(), describe_inspect(),
+                                           describe_kernels(),    describe_data(),    describe_doctor(),
                                            describe_completion(), describe_help()};
   return all;
 }

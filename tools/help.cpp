@@ -65,7 +65,7 @@ std::string version_text() {
 
 std::string general_help() {
   std::string text =
-      "gan: train, sample and inspect generative adversarial networks\n\n"
+      "gan: train, use and inspect generative adversarial networks\n\n"
       "Usage: gan COMMAND [words] [options]\n\nCommands:\n";
   for (const auto& command : commands()) text += entry(command.name, command.summary);
   text += "\nModels:\n";
@@ -74,6 +74,8 @@ std::string general_help() {
       "\nExamples:\n"
       "  gan train dcgan builtin:comics --minutes 2 --size 32\n"
       "  gan sample runs/00000-dcgan-comics --n 64 --seed 7 --out grid.png\n"
+      "  gan train pix2pix photos/ --make-input noise --size 128 --out runs/denoise\n"
+      "  gan translate runs/denoise old/*.jpg --out clean\n"
       "  gan help train\n\n"
       "`gan COMMAND --help` tells a command's options; `gan --version` the version and devices.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad file or data, 4 no GPU, 5 out of GPU memory,\n"
@@ -131,7 +133,8 @@ Command describe_help() {
   command.name = "help";
   command.summary = "explain a command";
   command.words = {{"COMMAND", "which one", Word::Kind::choice, false, {}}};
-  for (const char* name : {"train", "sample", "inspect", "kernels", "data", "doctor", "completion", "help"})
+  for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
+                           "doctor", "completion", "help"})
     command.words[0].choices.push_back(name);
   command.options = common_options();
   command.examples = {"gan help", "gan help train", "gan sample --help"};

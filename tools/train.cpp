@@ -11,7 +11,9 @@ namespace gan::tools {
 namespace {
 
 // Settings that say what the networks are: a run goes on with the ones it was begun with.
-constexpr const char* kArchitecture[] = {"model", "size", "channels", "nz", "ngf", "ndf", "norm"};
+constexpr const char* kArchitecture[] = {
+    "model", "size",       "channels",       "nz", "ngf",    "ndf", "norm", "netG",
+    "netD",  "n-layers-d", "discriminators", "up", "dropout"};
 constexpr const char* kLengths[] = {"steps", "epochs", "minutes"};
 
 // Notes every setting that differs from `before` as coming from `origin`.
@@ -67,6 +69,8 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   const bool load_size_given = origins.count("load-size") && origins["load-size"] != "preset";
   if (preset.load_size > 0 && !load_size_given)
     config.load_size = int(std::lround(double(preset.load_size) * config.size / preset.size));
+  if (config.data == "builtin:comics" && !load_size_given && config.load_size > 256 && config.size <= 256)
+    config.load_size = 256;  // faces are drawn no larger
   if (config.data.empty())
     fail(Exit::usage, "gan train {}: DATA is missing: a folder of pictures, or builtin:comics", model);
   return config;
@@ -132,7 +136,8 @@ Command describe_train() {
   command.words = {
       {"MODEL", "one of " + models + "; with --resume it may be left out", Word::Kind::model, false, {}},
       {"DATA",
-       "folder of pictures (sub-folders welcome), or builtin:comics, drawn faces that need no files",
+       "folder of pictures (sub-folders welcome), of pairs for pix2pix (train/ with A and B side by side, or "
+       "A/ and B/), or builtin:comics, drawn faces that need no files",
        Word::Kind::file,
        false,
        {}}};
@@ -146,6 +151,9 @@ Command describe_train() {
   command.options.push_back(common_options()[0]);
   command.examples = {"gan train dcgan builtin:comics --size 32 --minutes 2",
                       "gan train dcgan photos/ --batch 32 --epochs 25 --out runs/faces",
+                      "gan train pix2pix facades/ --direction BtoA",
+                      "gan train pix2pix drawings/ --make-input sketch --size 128",
+                      "gan train colorize photos/ --size 128 --batch 4",
                       "gan train --resume runs/faces --epochs 50"};
   command.notes =
       "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment "

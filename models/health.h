@@ -1,0 +1,30 @@
+// Is the training well? What the numbers and pictures of a run say, in words, with what usually helps.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/image.h"
+#include "engine/runlog.h"
+
+namespace gan {
+
+class Health {
+ public:
+  explicit Health(std::function<void(const std::string&)> say) : say_(std::move(say)) {}
+
+  // A logged step's D_real and D_fake. The discriminator wins outright when it has been nearly certain about
+  // both for kPatience logged steps in a row: what it teaches the generator is then next to nothing.
+  void see(int64_t step, const std::string& gan_loss, const Metrics& values);
+  // Pictures made from different inputs. They have collapsed when they hardly differ from each other, or are
+  // all of one colour.
+  void look(int64_t step, const std::vector<Image>& pictures);
+
+ private:
+  static constexpr int kPatience = 5;
+  std::function<void(const std::string&)> say_;
+  int certain_ = 0;
+  bool collapsed_ = false;
+};
+
+}  // namespace gan

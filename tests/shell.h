@@ -1,0 +1,100 @@
+// The built program `gan` as a test has it: started in a folder of its own, with what comes out on stdout and
+// stderr, and the exit code.
+#pragma once
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <vector>
+
+extern char** environ;
+
+namespace gan::tests {
+
+namespace fs = std::filesystem;
+
+struct Result {
+  int code = -1;  // 128 + n when a signal ended it
+  std::string out, err;
+};
+
+inline std::string text_of(const fs::path& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+inline bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != text.npos;
+}
+inline int lines_in(const std::string& text) { return int(std::count(text.begin(), text.end(), '\n')); }
+
+// A folder of the test's own with a shell's view of the program.
+class Shell {
+ public:
+  Shell() {
+    std::string name = fs::temp_directory_path() / "gan-cli-XXXXXX";
+    folder = mkdtemp(name.data());
+  }
+  ~Shell() { fs::remove_all(folder); }
+
+  // Starts `program arguments...` in the folder; `variables` are added to an environment without GAN_ names.
+  pid_t start(const std::string& program, const std::vector<std::string>& arguments,
+              const std::vector<std::string>& variables = {}) {
+    std::vector<std::string> texts = {program};
+    texts.insert(texts.end(), arguments.begin(), arguments.end());
+    std::vector<std::string> environment = variables;
+    for (char** entry = environ; *entry; ++entry)
+      if (std::strncmp(*entry, "GAN_", 4) != 0) environment.push_back(*entry);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, folder.c_str());
+    posix_spawn_file_actions_addopen(&actions, 0, in_from.c_str(), O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 1, out_to.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    posix_spawn_file_actions_addopen(&actions, 2, ".stderr", O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    pid_t child = -1;
+    const int failed = posix_spawnp(&child, program.c_str(), &actions, nullptr, pointers(texts).data(),
+                                    pointers(environment).data());
+    posix_spawn_file_actions_destroy(&actions);
+    REQUIRE(failed == 0);
+    return child;
+  }
+  Result wait(pid_t child) {
+    int status = 0;
+    waitpid(child, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(folder / ".stdout"),
+            text_of(folder / ".stderr")};
+  }
+  Result gan(const std::vector<std::string>& arguments, const std::vector<std::string>& variables = {}) {
+    return wait(start(GAN_BINARY, arguments, variables));
+  }
+
+  fs::path folder;
+  std::string in_from = "/dev/null", out_to = ".stdout";
+
+ private:
+  static std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> result;
+    for (auto& text : texts) result.push_back(text.data());
+    result.push_back(nullptr);
+    return result;
+  }
+};
+
+// One line on stderr that begins as every failure does.
+inline void check_refused(const Result& result, int code, const std::string& part) {
+  CAPTURE(result.err);
+  CHECK(result.code == code);
+  CHECK(result.out == "");
+  CHECK(result.err.starts_with("gan: error: "));
+  CHECK(lines_in(result.err) == 1);
+  CHECK(contains(result.err, part));
+}
+
+}  // namespace gan::tests

@@ -1,0 +1,112 @@
+// `gan eval`: a trained model against pictures that it has not learnt from.
+#include <algorithm>
+
+#include "engine/data.h"
+#include "tools/scores.h"
+#include "tools/use_model.h"
+
+namespace gan::tools {
+namespace {
+
+// Faces of builtin:comics from here on are in no training set.
+constexpr int64_t kFirstUnseenFace = 1'000'000;
+
+int run(const Arguments& arguments) {
+  const UseSettings settings = read_use_settings(arguments);
+  const auto metrics = parse_metrics(arguments.text("metrics", ""));
+  const int rows = int(arguments.number("rows", 4, 1, 100));
+  const int64_t limit = arguments.number("n", 0, 0, 1'000'000'000);
+  const bool full_size = arguments.is_on("full-size");
+  const std::string& data = arguments.words[1];
+
+  LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
+  Model& model = *loaded.model;
+  DeviceContext& context = *loaded.context;
+  const Translator translator = translator_of(model, context, translate_options(settings, loaded.config));
+  TileChooser tiles(settings, loaded);
+
+  // The pairs that the run learnt from, unless the call says otherwise.
+  Config config = loaded.config;
+  config.data = data;
+  config.matte = settings.call.matte;
+  if (arguments.has("direction")) config.direction = settings.call.direction;
+  if (arguments.has("make-input")) config.make_input = settings.call.make_input;
+  const DataOptions options = data_options(config);
+  const bool faces = data == "builtin:comics";
+  std::vector<PictureFile> files;
+  if (faces && full_size) fail(Exit::usage, "builtin:comics has no size of its own: leave out --full-size");
+  if (faces) {
+    for (int64_t i = 0; i < (limit ? limit : 64); ++i)
+      files.push_back({fmt::format("face-{}", kFirstUnseenFace + i), {}, {}, {}});
+  } else {
+    const bool aligned = options.examples == Examples::pairs && options.make_input == InputKind::none;
+    files = (aligned ? list_pairs(data) : list_singles(data)).part(arguments.text("part", ""), data);
+    if (limit > 0 && int64_t(files.size()) > limit) files.resize(size_t(limit));
+  }
+  const auto example = [&](size_t i) {
+    const InputSeed seed{uint64_t(settings.call.seed), 0, i};
+    return faces ? comics_example(kFirstUnseenFace + int64_t(i), options, seed)
+                 : read_example(files[i], options, full_size ? 0 : options.size, seed);
+  };
+  const auto translated = [&](const Image& input) {
+    return translate_picture(translator, input, tiles.choose(input.height, input.width, true));
+  };
+  std::vector<Score> scores;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const PicturePair pair = example(i);
+    scores.push_back({files[i].name, measure(translated(pair.input), pair.target, metrics)});
+  }
+  if (const std::string sheet = arguments.text("sheet", ""); !sheet.empty())
+    write_sheet(sheet, scores, rows, [&](size_t i) {
+      const PicturePair pair = example(i);
+      return std::vector<Image>{seen_by(model, context, pair.input), translated(pair.input), pair.target};
+    });
+  print_scores(scores, settings.call.json);
+  return int(Exit::ok);
+}
+
+}  // namespace
+
+Command describe_eval() {
+  Command command;
+  command.name = "eval";
+  command.summary = "measure a trained model on held-out pictures";
+  command.words = {{"RUN|CKPT",
+                    "folder of a run (its latest checkpoint), RUN/checkpoints/best, or a checkpoint file",
+                    Word::Kind::file,
+                    true,
+                    {}},
+                   {"DATA",
+                    "folder as for training, or builtin:comics (faces that no training saw)",
+                    Word::Kind::file,
+                    true,
+                    {}}};
+  command.options = {
+      {"part", "pictures", "which part of DATA; empty: test if there is one, else val, else all",
+       "train|val|test", "", false},
+      {"n", "pictures", "only the first so many; 0: all (of builtin:comics 64)", "0..", "0", false},
+      {"full-size", "pictures", "pictures at their own size instead of the training size", "", "", true}};
+  for (auto& option : options_of_scores())
+    if (option.name != "json" && option.name != "workers") command.options.push_back(option);
+  for (auto& option : options_of_use()) command.options.push_back(option);
+  for (auto& option : options_of_settings('e')) {
+    if (option.name == "direction" || option.name == "make-input" || option.name == "norm-mode")
+      option.fallback = "the run's";
+    command.options.push_back(option);
+  }
+  command.options.push_back(common_options()[0]);
+  command.examples = {
+      "gan eval runs/00003-pix2pix-facades facades/",
+      "gan eval runs/old-photos photos/val --sheet sheet.png --metrics psnr,ssim,colourfulness",
+      "gan eval runs/denoise photos/ --make-input noise --full-size --json"};
+  command.notes =
+      "Pictures are scaled to the training size and cut square, as validation during training does it; "
+      "--full-size leaves them as they are. The measures are those of `gan compare`, of the output against "
+      "the "
+      "target. The sheet shows input, output and target, the best by the first measure on top, then the "
+      "worst.";
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

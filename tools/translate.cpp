@@ -1,0 +1,249 @@
+// `gan translate`: pictures through a trained network, of any size and from anywhere.
+#include "models/translate.h"
+
+#include <glob.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "engine/atomic_file.h"
+#include "engine/data.h"
+#include "models/train.h"
+#include "tools/commands.h"
+#include "tools/use_model.h"
+
+namespace gan::tools {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Input {
+  fs::path file;     // empty: standard input
+  std::string name;  // of the output, without extension
+};
+
+constexpr size_t kLargestStream = size_t{1} << 29;  // bytes
+
+// The words of the command line as files: pictures, folders (with sub-folders), patterns, and - for standard
+// input. A picture named twice is taken once.
+std::vector<Input> inputs_of(std::span<const std::string> words) {
+  std::vector<Input> inputs;
+  std::set<fs::path> seen;
+  std::error_code ignored;
+  const auto add_file = [&](const fs::path& file, const std::string& name) {
+    if (seen.insert(fs::weakly_canonical(file, ignored)).second) inputs.push_back({file, name});
+  };
+  const auto add = [&](const fs::path& path) {
+    if (!fs::is_directory(path, ignored)) return add_file(path, path.stem().string());
+    for (const auto& file : list_pictures(path))
+      add_file(file, file.lexically_relative(path).replace_extension().string());
+  };
+  for (const auto& word : words) {
+    if (word == "-") {
+      inputs.push_back({{}, "stdin"});
+    } else if (fs::exists(word, ignored)) {
+      add(word);
+    } else {
+      glob_t found{};
+      if (word.find_first_of("*?[") == word.npos || glob(word.c_str(), 0, nullptr, &found) != 0) {
+        globfree(&found);
+        fail(Exit::bad_data, "{}: no such picture or folder", word);
+      }
+      for (size_t i = 0; i < found.gl_pathc; ++i) add(found.gl_pathv[i]);
+      globfree(&found);
+    }
+  }
+  return inputs;
+}
+
+Image read_input(const Input& input, const DecodeOptions& decode) {
+  if (!input.file.empty()) return read_image(input.file, decode);
+  std::vector<std::byte> bytes;
+  for (size_t got = 1; got > 0;) {
+    const size_t before = bytes.size();
+    if (before > kLargestStream) fail(Exit::bad_data, "standard input: more than {} bytes", kLargestStream);
+    bytes.resize(before + 65536);
+    got = std::fread(bytes.data() + before, 1, 65536, stdin);
+    bytes.resize(before + got);
+  }
+  return decode_image(bytes, "standard input", decode);
+}
+
+// Where the results go: a folder, one file, or standard output.
+struct Output {
+  std::string out;
+  bool stream = false, single_file = false;
+
+  fs::path path_of(const Input& input) const {
+    return single_file ? fs::path(out) : fs::path(out) / (input.name + ".png");
+  }
+};
+
+Output output_of(const std::vector<Input>& inputs, const std::string& out, bool force) {
+  Output output{.out = out};
+  const bool only_stream = inputs.size() == 1 && inputs[0].file.empty();
+  if (out.empty()) output.out = only_stream ? "-" : "translated";
+  output.stream = output.out == "-";
+  if (output.stream && inputs.size() > 1)
+    fail(Exit::usage, "--out - takes one picture, not {}; name a folder", inputs.size());
+  if (output.stream) return output;
+  std::error_code ignored;
+  const bool folder = fs::is_directory(output.out, ignored);
+  output.single_file = inputs.size() == 1 && !folder && fs::path(output.out).extension() == ".png";
+  if (!output.single_file && fs::exists(output.out, ignored) && !folder)
+    fail(Exit::usage, "--out {}: there is a file of this name; the pictures need a folder", output.out);
+  std::map<fs::path, fs::path> owners;
+  for (const auto& input : inputs) {
+    const fs::path path = output.path_of(input);
+    if (const auto [other, added] = owners.emplace(path, input.file); !added)
+      fail(Exit::usage, "{} and {} would both become {}; translate them to different folders",
+           other->second.string(), input.file.string(), path.string());
+    if (!force && fs::exists(path, ignored))
+      fail(Exit::usage, "{} exists already; choose another --out, or --force to overwrite it", path.string());
+  }
+  return output;
+}
+
+void write_output(const Output& output, const Input& input, const Image& picture) {
+  if (output.stream) {
+    const auto bytes = encode_png(picture);
+    if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
+      fail(Exit::io, "the picture cannot be written to standard output");
+    return;
+  }
+  const fs::path path = output.path_of(input);
+  std::error_code error;
+  if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), error);
+  if (error) fail(Exit::io, "folder {} cannot be made: {}", path.parent_path().string(), error.message());
+  write_png(path, picture);
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+int run(const Arguments& arguments) {
+  const UseSettings settings = read_use_settings(arguments);
+  const InputKind make = parse_input_kind(arguments.text("make-input", ""));
+  const int enlarge = int(arguments.number("enlarge", 1, 1, 16));
+  const auto inputs = inputs_of(std::span(arguments.words).subspan(1));
+  const Output output = output_of(inputs, settings.call.out, settings.call.force);
+  if (inputs.empty()) fail(Exit::bad_data, "no pictures to translate");
+
+  LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
+  const Translator translator =
+      translator_of(*loaded.model, *loaded.context, translate_options(settings, loaded.config));
+  TileChooser tiles(settings, loaded);
+  const DecodeOptions decode{.channels = translator.channels, .matte = parse_colour(settings.call.matte)};
+
+  const bool quiet = settings.call.quiet;
+  int64_t done = 0, failed = 0, pixels = 0;
+  double network = 0, first = 0;
+  size_t memory = 0;
+  const auto start = std::chrono::steady_clock::now();
+  for (const auto& input : inputs) {
+    try {
+      Image picture = read_input(input, decode);
+      if (enlarge > 1)
+        picture = resize(picture, picture.height * enlarge, picture.width * enlarge, Filter::bicubic);
+      picture =
+          make_input(picture, make, {uint64_t(settings.call.seed), 0, uint64_t(done)}, loaded.config.size);
+      const TileOptions options = tiles.choose(picture.height, picture.width, quiet);
+      memory = std::max(memory, tiles.bytes());
+      const auto before = std::chrono::steady_clock::now();
+      const Image result = translate_picture(translator, picture, options);
+      const double took = seconds_since(before);
+      write_output(output, input, result);
+      if (done++ == 0) first = took;
+      network += took;
+      pixels += int64_t(picture.height) * picture.width;
+    } catch (const Error& error) {
+      if (error.code() != Exit::bad_data || inputs.size() == 1) throw;
+      ++failed;
+      fmt::print(stderr, "left out: {}\n", error.what());
+    }
+  }
+  const double all = seconds_since(start), later = done > 1 ? (network - first) / double(done - 1) : first;
+  if (settings.call.json && !output.stream) {
+    const nlohmann::ordered_json line = {
+        {"out", output.out},
+        {"pictures", done},
+        {"failed", failed},
+        {"seconds", all},
+        {"seconds_first", first},
+        {"seconds_each", later},
+        {"megapixels_per_second", double(pixels) / 1e6 / std::max(network, 1e-9)},
+        {"memory_bytes", memory},
+        {"model", loaded.config.model},
+        {"step", loaded.step},
+        {"device", name_of(loaded.context->device())}};
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  } else if (!quiet) {
+    fmt::print(stderr,
+               "{} picture{} in {:.2f} s, {:.1f} with reading and writing; {:.3f} s each{}, {:.2f} "
+               "megapixels/s; {}\n",
+               done, done == 1 ? "" : "s", network, all, later,
+               done > 1 ? fmt::format(" after {:.3f} for the first", first) : "",
+               double(pixels) / 1e6 / std::max(network, 1e-9),
+               output.stream ? "standard output" : output.out);
+  }
+  if (failed) fmt::print(stderr, "{} of {} pictures could not be read\n", failed, inputs.size());
+  return int(failed ? Exit::bad_data : Exit::ok);
+}
+
+}  // namespace
+
+Command describe_translate() {
+  Command command;
+  command.name = "translate";
+  command.summary = "turn pictures into others with a trained model";
+  command.words = {{"RUN|CKPT",
+                    "folder of a run (its latest checkpoint), RUN/checkpoints/best, or a checkpoint file",
+                    Word::Kind::file,
+                    true,
+                    {}},
+                   {"INPUT...",
+                    "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
+                    Word::Kind::file,
+                    true,
+                    {}}};
+  command.words[1].repeats = true;
+  command.options = {
+      {"make-input", "pictures", "first make the input that this kind of training makes",
+       "sketch|grey|noise|blur|lowres|mask", "", false},
+      {"enlarge", "pictures", "first enlarge so many times (bicubic), for a model that learnt from lowres",
+       "1..16", "1", false}};
+  for (auto& option : options_of_use()) command.options.push_back(option);
+  for (auto& option : options_of_settings('r')) {
+    if (option.name == "out")
+      option.help =
+          "folder to write NAME.png to, a .png file for one picture, or - for standard output [translated]";
+    if (option.name == "force") option.help = "overwrite pictures that are there";
+    if (option.name == "norm-mode") option.fallback = "the run's";
+    command.options.push_back(option);
+  }
+  command.options.push_back(common_options()[0]);
+  command.examples = {"gan translate runs/00003-pix2pix-facades photos/ --out outputs",
+                      "gan translate runs/old-photos scan.tif.png \"album/*.jpg\" --out coloured",
+                      "cat grey.jpg | gan translate runs/old-photos - > colour.png",
+                      "gan translate runs/super small/ --enlarge 4"};
+  command.notes =
+      "Any height and width: a picture is mirrored at its border up to the multiple that the network needs "
+      "and "
+      "cut back. What does not fit --memory-gb goes through in overlapping tiles that are blended. Grey, "
+      "16-bit, "
+      "palette and transparent pictures are read as 8-bit colour (transparency on --matte). With --norm-mode "
+      "running, pictures do not depend on their size, tiles or neighbours; batch normalises each tile by its "
+      "own "
+      "statistics, as while learning with --batch 1. An unreadable picture is named and left out, and the "
+      "exit "
+      "code is 3.";
+  command.run = run;
+  return command;
+}
+
+}  // namespace gan::tools

@@ -1,0 +1,72 @@
+// Options of a trained model's use.
+#include "tools/use_model.h"
+
+#include <cmath>
+
+namespace gan::tools {
+
+std::vector<Option> options_of_use() {
+  return {
+      {"tile", "pictures", "side of the tiles of large pictures; 0: as large as --memory-gb allows",
+       "0..16384", "0", false},
+      {"overlap", "pictures", "pixels that neighbouring tiles share; at most a quarter of a tile", "0..4096",
+       "64", false},
+      {"memory-gb", "pictures", "memory that a picture's way through the network may take", "0.1..1024", "1",
+       false},
+      {"dropout", "pictures",
+       "use dropout as while learning, with masks by --seed: other results for other seeds", "", "", true}};
+}
+
+UseSettings read_use_settings(const Arguments& arguments) {
+  UseSettings settings;
+  Origins origins;
+  read_environment(settings.call, origins);
+  apply_options(arguments, settings.call, origins);
+  settings.norm_mode_given = origins.count("norm-mode") != 0;
+  settings.dropout = arguments.is_on("dropout");
+  settings.tile = int(arguments.number("tile", 0, 0, 16384));
+  settings.overlap = int(arguments.number("overlap", 64, 0, 4096));
+  settings.memory_gb = arguments.real("memory-gb", 1, 0.1, 1024);
+  return settings;
+}
+
+TranslateOptions translate_options(const UseSettings& settings, const Config& run) {
+  const std::string& mode = settings.norm_mode_given ? settings.call.norm_mode : run.norm_mode;
+  return {.statistics = mode == "batch" ? Statistics::batch : Statistics::running,
+          .dropout = settings.dropout,
+          .seed = uint64_t(settings.call.seed)};
+}
+
+TileChooser::TileChooser(const UseSettings& settings, const LoadedModel& loaded)
+    : settings_(settings), loaded_(loaded) {
+  const int multiple = loaded.model->side_multiple(), tile = settings.tile;
+  if (tile % multiple != 0)
+    fail(Exit::usage, "--tile {}: this network takes multiples of {}; the nearest is {}", tile, multiple,
+         std::max(1, (tile + multiple / 2) / multiple) * multiple);
+  if (tile > 0 && settings.overlap > tile / 4)
+    fail(Exit::usage, "--overlap {} is more than a quarter of --tile {}; use at most {}", settings.overlap,
+         tile, tile / 4);
+}
+
+TileOptions TileChooser::choose(int height, int width, bool quiet) {
+  const auto found = known_.find({height, width});
+  if (found != known_.end()) {
+    bytes_ = found->second.second;
+    return found->second.first;
+  }
+  const Device device = loaded_.context->device();
+  TileOptions options{settings_.tile, settings_.overlap};
+  if (settings_.tile == 0)
+    options = fit_tiles(loaded_.config, device, height, width, settings_.overlap,
+                        size_t(settings_.memory_gb * double(1 << 30)));
+  bytes_ = translation_bytes(loaded_.config, device, height, width, options);
+  known_[{height, width}] = {options, bytes_};
+  const size_t rows = tile_axis(height, loaded_.model->side_multiple(), options).starts.size();
+  const size_t columns = tile_axis(width, loaded_.model->side_multiple(), options).starts.size();
+  if (!quiet && rows * columns > 1)
+    fmt::print(stderr, "{} x {} pixels in {} x {} tiles of {} with an overlap of {}, about {}\n", width,
+               height, columns, rows, options.tile, options.overlap, bytes_text(double(bytes_)));
+  return options;
+}
+
+}  // namespace gan::tools

@@ -1,0 +1,40 @@
+// What `gan translate` and `gan eval` share: the options of how a trained model is used.
+#pragma once
+#include <map>
+
+#include "models/train.h"
+#include "models/translate.h"
+#include "tools/commands.h"
+
+namespace gan::tools {
+
+// --tile, --overlap, --memory-gb and --dropout.
+std::vector<Option> options_of_use();
+
+struct UseSettings {
+  Config call;  // of this call, with the environment
+  bool norm_mode_given = false;
+  bool dropout = false;        // use it
+  int tile = 0, overlap = 64;  // tile 0: as large as the memory allows
+  double memory_gb = 1;
+};
+UseSettings read_use_settings(const Arguments& arguments);
+
+// The run's --norm-mode unless the call gives one.
+TranslateOptions translate_options(const UseSettings& settings, const Config& run);
+
+// Tiles for each size of picture, found once. Says so when a picture goes through in tiles.
+class TileChooser {
+ public:
+  TileChooser(const UseSettings& settings, const LoadedModel& loaded);
+  TileOptions choose(int height, int width, bool quiet);
+  size_t bytes() const { return bytes_; }  // predicted for the last choice
+
+ private:
+  const UseSettings& settings_;
+  const LoadedModel& loaded_;
+  std::map<std::pair<int, int>, std::pair<TileOptions, size_t>> known_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace gan::tools
