@@ -163,15 +163,12 @@ for net in "${nets_needed[@]}"; do
   ninja -C "build/${preset_of[$net]}" -t commands bin/gan_tests >"$work/commands-$net"
 done
 
-build_round() {  # BUILD ROUND [all]: into COPY/gan_tests; compiles what differs from the tree, or everything
+build_round() {  # BUILD ROUND: into COPY/gan_tests; compiles what differs from the tree
   local build=$1 copy link object sources objects=()
   copy=$(copy_of "$1" "$2")
-  if [[ ${3:-} == all ]]; then sources=$(cut -d ' ' -f 1 <<<"${objects_of[$build]}" | sort -u)
-  else
-    sources=$(cd "$copy" && find kernels -type f | while read -r file; do
-      cmp -s "$file" "$root/$file" || grep -F " $file" <<<"${objects_of[$build]}" | cut -d ' ' -f 1
-    done | sort -u)
-  fi
+  sources=$(cd "$copy" && find kernels -type f | while read -r file; do
+    cmp -s "$file" "$root/$file" || grep -F " $file" <<<"${objects_of[$build]}" | cut -d ' ' -f 1
+  done | sort -u)
   for object in $sources; do
     local to=$copy/$(basename "$object") line
     line=$(grep -F -- " -o $object -c " "$work/commands-$build") || die "no command compiles $object"
@@ -200,7 +197,7 @@ orders=(reverse)
 for ((seed = 1; seed <= seeds; ++seed)); do orders+=("random,seed=$seed"); done
 
 passes() {  # PROGRAM RUNG ORDER LOG: the cases of one variant, the threads in one order
-  echo "$PWD/$1 $2 $3" >"$4"
+  echo "$1 $2 $3" >"$4"
   GAN_KERNEL=$2 GAN_SIMT=schedule=$3,threads=1 GAN_TEST_QUICK=1 UBSAN_OPTIONS=print_stacktrace=1 \
     timeout "$limit" "$1" -tc="kernels on simt" -sc="${2%%=*}" --abort-after=1 >>"$4" 2>&1 &&
     grep -q '^gan tests: 1 test cases passed, 0 failed' "$4"
@@ -253,14 +250,11 @@ for name in "${applying[@]}"; do
     done
   done
 done
-fresh_copy "$(copy_of plain clean)"
-build_round plain clean all || die "the kernels as they are do not build"
 declare -A clean_log
 clean=0
 for key in "${!asked[@]}"; do
   read -r build rung order <<<"$key"
-  program=$([[ $build == plain ]] && echo "$(copy_of plain clean)/gan_tests" ||
-    echo "$root/build/${preset_of[$build]}/bin/gan_tests")
+  program=$root/build/${preset_of[$build]}/bin/gan_tests
   clean_log[$key]=$work/logs/clean-$((clean++))
   at_most_cores
   { passes "$program" "$rung" "$order" "${clean_log[$key]}" && touch "${clean_log[$key]}.passed"; } &
