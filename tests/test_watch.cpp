@@ -518,7 +518,7 @@ TEST_CASE("watch: gan kernels --watch counts what can be counted by hand") {
     CHECK(r["bytes"] == counts[0] * 128);
     CHECK(r["partial"] == 0);
     const bool inner = r["what"] == "load";
-    CHECK(r["file"] == (inner ? "kernels/gemm.cu" : "kernels/family.cuh"));
+    CHECK(r["file"] == (inner ? "kernels/gemm/1_naive.cu" : "kernels/family.cuh"));
     CHECK(r["code"].get<std::string>().find(inner ? "sum +=" : "to[i] =") == 0);
   }
 }

@@ -39,6 +39,7 @@ template <class Args>
 void run_variant(const Variant<Args>& variant, Problem& problem) {
   Args args;
   set_up(args, problem);
+  force_variants(fmt::format("{}={}", Args::op, variant.name));  // some fit only when they are asked for
   if (const char* why = variant.fits(args))
     fail(Exit::usage, "--watch {}={} with {}: {}", Args::op, variant.name, problem.sizes_text(), why);
   Stream stream;
