@@ -89,12 +89,9 @@ std::string allowed(const Field& field) {
 template <class T>
 [[noreturn]] void refuse(const Field& field, const std::string& text, const std::string& source) {
   std::string hint;
-  if (*field.values && !is_range(field.values)) {
-    int best = 3;
-    for (const auto& choice : choices_of(field.values))
-      if (const int distance = edit_distance(choice, text); distance < best)
-        best = distance, hint = fmt::format("; did you mean \"{}\"?", choice);
-  }
+  if (*field.values && !is_range(field.values))
+    if (const std::string nearest = nearest_word(choices_of(field.values), text, 2); !nearest.empty())
+      hint = fmt::format("; did you mean \"{}\"?", nearest);
   fail(Exit::usage, "{}: {} must be {}, not \"{}\"{}", source, field.name, allowed<T>(field), text, hint);
 }
 

@@ -170,5 +170,14 @@ std::string to_json(const Config& config);
 
 // Edit distance (insert, delete, replace), for "did you mean".
 int edit_distance(std::string_view a, std::string_view b);
+// The first of the nearest words that are at most `furthest` from the text; empty: none is.
+template <class Words>
+std::string nearest_word(const Words& words, std::string_view text, int furthest) {
+  std::string nearest;
+  for (const auto& word : words)
+    if (const int distance = edit_distance(word, text); distance <= furthest)
+      nearest = word, furthest = distance - 1;
+  return nearest;
+}
 
 }  // namespace gan

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "engine/comics.h"
+#include "engine/metrics.h"
 #include "engine/ops.h"
 #include "kernels/philox.h"
 
@@ -117,7 +118,7 @@ Image face(int64_t number, ComicsStyle style, int side, int channels) {
   Image grey(side, side, 1);
   for (size_t i = 0; i < grey.pixels.size(); ++i) {
     const uint8_t* p = &face.pixels[3 * i];
-    grey.pixels[i] = uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 32768u) >> 16);
+    grey.pixels[i] = luma(p[0], p[1], p[2]);
   }
   return grey;
 }
@@ -467,16 +468,7 @@ PicturePair PictureSet::pair(int64_t i, bool validation) {
 }
 
 bool is_nearly_grey(const Image& picture) {
-  if (picture.channels == 1) return true;
-  const double count = double(picture.pixels.size() / 3);
-  double rg_sum = 0, yb_sum = 0, squares = 0;
-  for (size_t i = 0; i < picture.pixels.size(); i += 3) {
-    const uint8_t* p = &picture.pixels[i];
-    const double rg = double(p[0]) - p[1], yb = 0.5 * (double(p[0]) + p[1]) - p[2];
-    rg_sum += rg, yb_sum += yb, squares += rg * rg + yb * yb;
-  }
-  const double rg = rg_sum / count, yb = yb_sum / count;
-  return squares / count - rg * rg - yb * yb < 3 * 3;
+  return picture.channels == 1 || opponent_colours(picture).variance < 3 * 3;
 }
 
 Image fit_square(const Image& image, int side, Filter filter) {

@@ -3,7 +3,9 @@
 // the reason; there is no half-decoded picture. Nothing larger than the file's own bytes can justify is ever
 // allocated.
 #pragma once
+#include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -28,13 +30,23 @@ struct Image {
   size_t index(int y, int x, int channel) const { return (size_t(y) * width + x) * channels + channel; }
 };
 
+// Rec. 601 luma of a colour, as in Pillow's "L".
+constexpr uint8_t luma(uint32_t red, uint32_t green, uint32_t blue) {
+  return static_cast<uint8_t>((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
+}
+
+// The 8-bit sample nearest to a network's value: [-1,1] to 0..255, what lies outside is clipped.
+inline uint8_t byte_of(float value) {
+  return uint8_t(std::lround(std::clamp((value + 1) * 127.5f, 0.0f, 255.0f)));
+}
+
 // ---- reading: JPEG (baseline, progressive), PNG (every kind), BMP (every common kind), PBM/PGM/PPM ----
 //
 // The content decides the format, not the file name. What becomes of the unusual kinds:
 //   16-bit samples    rounded to v/257
 //   transparency      composited on the matte: round((colour * alpha + matte * (255 - alpha)) / 255)
 //   grey -> colour    three equal channels
-//   colour -> grey    Rec. 601 luma as in Pillow's "L": (19595 R + 38470 G + 7471 B + 32768) >> 16
+//   colour -> grey    luma()
 //   CMYK JPEG         converted to RGB
 //   EXIF orientation  of a JPEG is applied: the picture comes out upright
 //   gamma, ICC        ignored, as in other training pipelines

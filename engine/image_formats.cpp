@@ -64,10 +64,6 @@ class Source {
   int64_t max_pixels_;
 };
 
-uint8_t luma(uint32_t red, uint32_t green, uint32_t blue) {
-  return static_cast<uint8_t>((19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16);
-}
-
 // Rounds a sample of 0..maximum to 0..255.
 uint8_t to_8_bit(uint64_t sample, uint64_t maximum) {
   return static_cast<uint8_t>((sample * 255 + maximum / 2) / maximum);

@@ -166,7 +166,7 @@ Image grey(const Image& target) {
   if (target.channels == 3)
     for (size_t i = 0; i < result.pixels.size(); i += 3) {
       uint8_t* p = &result.pixels[i];
-      p[0] = p[1] = p[2] = uint8_t((19595u * p[0] + 38470u * p[1] + 7471u * p[2] + 0x8000u) >> 16);
+      p[0] = p[1] = p[2] = luma(p[0], p[1], p[2]);
     }
   return result;
 }
@@ -215,13 +215,9 @@ Image masked(const Image& target, const InputSeed& s) {
 InputKind parse_input_kind(const std::string& name) {
   if (name.empty()) return InputKind::none;
   static constexpr std::array names = {"sketch", "grey", "noise", "blur", "lowres", "mask"};
-  std::string nearest;
-  int best = 3;
-  for (size_t i = 0; i < names.size(); ++i) {
+  for (size_t i = 0; i < names.size(); ++i)
     if (name == names[i]) return InputKind(i + 1);
-    if (const int distance = edit_distance(name, names[i]); distance < best)
-      nearest = names[i], best = distance;
-  }
+  const std::string nearest = nearest_word(names, name, 2);
   fail(Exit::usage, "--make-input: there is no input \"{}\"; {}", name,
        nearest.empty() ? fmt::format("choose from {}", fmt::join(names, ", "))
                        : fmt::format("did you mean {}?", nearest));

@@ -109,8 +109,8 @@ double ssim_256(const Image& a, const Image& b) {
                  [&](int y, int x, int c) { return std::pair(average(a, y, x, c), average(b, y, x, c)); });
 }
 
-double colourfulness(const Image& image) {
-  if (image.channels == 1) return 0;
+OpponentColours opponent_colours(const Image& image) {
+  GAN_CHECK(image.channels == 3 && !image.pixels.empty(), "opponent colours of {} channels", image.channels);
   const size_t count = image.pixels.size() / 3;
   double rg_sum = 0, rg_squares = 0, yb_sum = 0, yb_squares = 0;
   for (size_t i = 0; i < count; ++i) {
@@ -119,7 +119,12 @@ double colourfulness(const Image& image) {
     rg_sum += rg, rg_squares += rg * rg, yb_sum += yb, yb_squares += yb * yb;
   }
   const double n = double(count), rg = rg_sum / n, yb = yb_sum / n;
-  const double variance = std::max(0.0, rg_squares / n - rg * rg) + std::max(0.0, yb_squares / n - yb * yb);
+  return {rg, yb, std::max(0.0, rg_squares / n - rg * rg) + std::max(0.0, yb_squares / n - yb * yb)};
+}
+
+double colourfulness(const Image& image) {
+  if (image.channels == 1) return 0;
+  const auto [rg, yb, variance] = opponent_colours(image);
   return std::sqrt(variance) + 0.3 * std::sqrt(rg * rg + yb * yb);
 }
 
@@ -132,11 +137,7 @@ std::vector<std::string> parse_metrics(const std::string& list) {
     const std::string name = list.substr(at, comma - at);
     at = comma + 1;
     if (std::find(known.begin(), known.end(), name) == known.end()) {
-      std::string nearest;
-      int best = 4;
-      for (const auto& candidate : known)
-        if (const int distance = edit_distance(name, candidate); distance < best)
-          nearest = candidate, best = distance;
+      const std::string nearest = nearest_word(known, name, 3);
       fail(Exit::usage, "--metrics: there is no metric \"{}\"; {}", name,
            nearest.empty() || name.empty() ? fmt::format("choose from {}", fmt::join(known, ", "))
                                            : fmt::format("did you mean {}?", nearest));

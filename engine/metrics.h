@@ -26,6 +26,13 @@ double ssim(const Image& a, const Image& b);
 // program ssim.m and the package piq print. Equal to ssim() where the shorter side has less than 384 pixels.
 double ssim_256(const Image& a, const Image& b);
 
+// How the colours of a picture of 3 channels lie around grey: means of rg = R - G and yb = (R + G)/2 - B, and
+// the sum of their variances.
+struct OpponentColours {
+  double rg, yb, variance;
+};
+OpponentColours opponent_colours(const Image& image);
+
 // Hasler & Suesstrunk 2003, eq. 3: sqrt(s_rg^2 + s_yb^2) + 0.3 sqrt(m_rg^2 + m_yb^2) with means m and
 // deviations s of rg = R - G and yb = (R + G)/2 - B. 0 for grey pictures, about 30 for an averagely colourful
 // photo, above 80 for an extremely colourful one.

@@ -21,8 +21,7 @@
 #include "kernels/check.h"
 #include "kernels/variant.h"
 
-// ---- 1 Which world
-// ---------------------------------------------------------------------------------------------
+// ---- 1 Which world ------------------------------------------------------------------------------------
 
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
@@ -37,8 +36,7 @@ using StreamHandle = cudaStream_t;
 
 #include "kernels/ptx.cuh"
 
-// ---- 2 Shared memory
-// -------------------------------------------------------------------------------------------
+// ---- 2 Shared memory ----------------------------------------------------------------------------------
 // SHARED_ARRAY(float, tile, [16][33]);   one array per block, size known at compile time; <= 48 KB together.
 // DYNAMIC_SHARED(float, buffer);         a pointer to the bytes asked for in launch(), aligned to 1024 bytes.
 // Neither is initialised (the emulation fills both with NaN). Every array is aligned for float4.
@@ -52,8 +50,7 @@ using StreamHandle = cudaStream_t;
 
 namespace gan::GAN_GPU {
 
-// ---- 3 Launch
-// --------------------------------------------------------------------------------------------------
+// ---- 3 Launch -----------------------------------------------------------------------------------------
 
 // The most shared memory that a block can have on any GPU we build for (compute capability 9.0).
 inline constexpr size_t max_shared_bytes = 227 * 1024;
@@ -125,8 +122,7 @@ void launch(void (*kernel)(Parameters...), GridAt at, dim3 block, size_t dynamic
 #endif
 }
 
-// ---- 4 Helpers for kernels
-// -------------------------------------------------------------------------------------
+// ---- 4 Helpers for kernels ----------------------------------------------------------------------------
 
 // The queue to launch into, from the engine's untyped one.
 inline StreamHandle handle_of(const Stream& stream) { return static_cast<StreamHandle>(stream.handle); }

@@ -318,42 +318,28 @@ template <class Args>
 ChannelPart part_of(const Args& o) {
   return {o.channels, o.y_channels, o.first};
 }
-void run_put_channels_naive(const PutChannels& o, Stream& stream) {
+template <bool vec4>
+void run_put_channels(const PutChannels& o, Stream& stream) {
+  if (vec4 && !aligned_for_four({o.x.data, o.y.data})) return run_put_channels<false>(o, stream);
   check(o);
   check_activation(o.act);
   const int64_t count = o.rows * o.channels;
   with_type(o.x.dtype, [&]<class T>(T) {
-    launch(put_channels_naive<T>, grid_for(count), block_threads, 0, handle_of(stream), count, part_of(o),
-           o.act, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
+    launch(vec4 ? put_channels_vec4<T> : put_channels_naive<T>, grid_for(vec4 ? count / 4 : count),
+           block_threads, 0, handle_of(stream), count, part_of(o), o.act, o.x.as<T>(), o.y.as<T>(),
+           o.y.acc == Acc::add);
   });
 }
-void run_put_channels_vec4(const PutChannels& o, Stream& stream) {
-  if (!aligned_for_four({o.x.data, o.y.data})) return run_put_channels_naive(o, stream);
-  check(o);
-  check_activation(o.act);
-  const int64_t count = o.rows * o.channels;
-  with_type(o.x.dtype, [&]<class T>(T) {
-    launch(put_channels_vec4<T>, grid_for(count / 4), block_threads, 0, handle_of(stream), count, part_of(o),
-           o.act, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
-  });
-}
-void run_take_channels_naive(const TakeChannels& o, Stream& stream) {
+template <bool vec4>
+void run_take_channels(const TakeChannels& o, Stream& stream) {
+  if (vec4 && !aligned_for_four({o.y.data, o.dy.data, o.dx.data})) return run_take_channels<false>(o, stream);
   check(o);
   check_activation(o.act);
   const int64_t count = o.rows * o.channels;
   with_type(o.dy.dtype, [&]<class T>(T) {
-    launch(take_channels_naive<T>, grid_for(count), block_threads, 0, handle_of(stream), count, part_of(o),
-           o.act, o.y.as<T>(), o.dy.as<T>(), o.dx.as<T>(), o.dx.acc == Acc::add);
-  });
-}
-void run_take_channels_vec4(const TakeChannels& o, Stream& stream) {
-  if (!aligned_for_four({o.y.data, o.dy.data, o.dx.data})) return run_take_channels_naive(o, stream);
-  check(o);
-  check_activation(o.act);
-  const int64_t count = o.rows * o.channels;
-  with_type(o.dy.dtype, [&]<class T>(T) {
-    launch(take_channels_vec4<T>, grid_for(count / 4), block_threads, 0, handle_of(stream), count, part_of(o),
-           o.act, o.y.as<T>(), o.dy.as<T>(), o.dx.as<T>(), o.dx.acc == Acc::add);
+    launch(vec4 ? take_channels_vec4<T> : take_channels_naive<T>, grid_for(vec4 ? count / 4 : count),
+           block_threads, 0, handle_of(stream), count, part_of(o), o.act, o.y.as<T>(), o.dy.as<T>(),
+           o.dx.as<T>(), o.dx.acc == Acc::add);
   });
 }
 
@@ -392,14 +378,14 @@ const char* fits_fours(const Args& o) {
              : "channels, y_channels and first must be multiples of 4";
 }
 const Variant<PutChannels> put_channels[] = {
-    naive(run_put_channels_naive),
+    naive(run_put_channels<false>),
     {"vec4", "f32 bf16", "channels in fours; parts of buffers that do not start at 16 bytes run as naive",
-     fits_fours<PutChannels>, run_put_channels_vec4},
+     fits_fours<PutChannels>, run_put_channels<true>},
 };
 const Variant<TakeChannels> take_channels[] = {
-    naive(run_take_channels_naive),
+    naive(run_take_channels<false>),
     {"vec4", "f32 bf16", "channels in fours; parts of buffers that do not start at 16 bytes run as naive",
-     fits_fours<TakeChannels>, run_take_channels_vec4},
+     fits_fours<TakeChannels>, run_take_channels<true>},
 };
 
 }  // namespace

@@ -28,8 +28,7 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
 }
 #endif
 
-// ---- 1 Asynchronous copies (PTX: cp.async)
-// ---------------------------------------------------------------------
+// ---- 1 Asynchronous copies (PTX: cp.async) ------------------------------------------------------------
 // A copy from global to shared memory that runs on while the thread does other work. It may land any time
 // between cp_async() and the cp_async_wait() that covers its group; before that wait nobody may read or write
 // the destination, nor change the source. A wait is for the calling thread's own copies: other threads see
@@ -76,8 +75,7 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
-// ---- 2 Fragments
-// -----------------------------------------------------------------------------------------------
+// ---- 2 Fragments --------------------------------------------------------------------------------------
 // What one lane holds of the operands of a tensor-core product D = A B + D over the whole warp. A is (16,K),
 // B is (K,8), D is (16,8), with K = 16 for bf16 and K = 8 for tf32. With g = lane / 4 and q = lane % 4:
 //
@@ -116,8 +114,7 @@ __device__ __forceinline__ tf32 to_tf32(float value) {
 #endif
 }
 
-// ---- 3 Matrix loads (PTX: ldmatrix)
-// ----------------------------------------------------------------------------
+// ---- 3 Matrix loads (PTX: ldmatrix) -------------------------------------------------------------------
 // The whole warp loads `count` (1, 2 or 4) matrices of 8 rows of 16 bytes (8 bf16) from shared memory. Lane
 // 8m + r gives the address of row r of matrix m, a multiple of 16; the other lanes' addresses are not used.
 // With g = lane / 4 and q = lane % 4, word[m] receives of matrix m
@@ -174,8 +171,7 @@ __device__ __forceinline__ void ldmatrix_transposed(uint32_t (&word)[count], con
 #endif
 }
 
-// ---- 4 Tensor-core products (PTX: mma)
-// -------------------------------------------------------------------------
+// ---- 4 Tensor-core products (PTX: mma) ----------------------------------------------------------------
 // d += a b with products and sums in float32. All 32 lanes take part. The order of the sum and the rounding
 // inside one product are the hardware's own: compare with tolerance. tf32 operands count with 10 mantissa
 // bits whatever stands in the lower 13 (they are cut off, so round with to_tf32() first).
@@ -223,8 +219,7 @@ __device__ __forceinline__ void mma_tile(FragmentD (&d)[2][4], const FragmentA<T
 #endif
 }
 
-// ---- 5 Named barriers (PTX: bar.sync, bar.arrive)
-// --------------------------------------------------------------
+// ---- 5 Named barriers (PTX: bar.sync, bar.arrive) -----------------------------------------------------
 // A barrier for some warps of a block. id: 1 to 15 (0 is __syncthreads). threads: how many have to come, a
 // multiple of 32, the same in every call of a round; whole warps come. Memory accesses before a sync or an
 // arrive are seen by those who pass the sync.
@@ -247,8 +242,7 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads GAN_AND
 #endif
 }
 
-// ---- 6 mbarrier, tensor memory accelerator, wgmma
-// --------------------------------------------------------------
+// ---- 6 mbarrier, tensor memory accelerator, wgmma -----------------------------------------------------
 // Compute capability 9.0: its wrappers belong here once a kernel uses them.
 
 // Lets the asynchronous units (tensor memory accelerator, wgmma) see the ordinary writes to shared memory

@@ -174,6 +174,17 @@ class TileLoader {
   Four held_[Share::vectors] = {};
 };
 
+// A Product (see work_of_block()) of two sources that fills a dense matrix of rows x columns.
+template <class SourceA, class SourceB>
+struct MatrixProduct {
+  SourceA a;
+  SourceB b;
+  int rows, columns, depth;
+
+  __device__ void choose_part(int) {}
+  __device__ int64_t row_start(int row) const { return int64_t{row} * columns; }
+};
+
 // ---- the product of one tile --------------------------------------------------------------------------
 
 // The place in its tile of a thread's i-th row (or column): groups of 4 neighbours, the groups of all `peers`

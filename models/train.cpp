@@ -90,9 +90,7 @@ std::vector<Image> to_images(const Tensor& pictures) {
   for (int i = 0; i < n; ++i) {
     images[i].height = h, images[i].width = w, images[i].channels = c;
     images[i].pixels.resize(each);
-    for (size_t k = 0; k < each; ++k)
-      images[i].pixels[k] =
-          uint8_t(std::lround(std::clamp((values[i * each + k] + 1) * 127.5f, 0.0f, 255.0f)));
+    for (size_t k = 0; k < each; ++k) images[i].pixels[k] = byte_of(values[i * each + k]);
   }
   return images;
 }

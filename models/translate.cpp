@@ -19,6 +19,8 @@ int mirrored(int i, int length) {
   return within < length ? within : period - within;
 }
 
+int rounded_up(int length, int multiple) { return (length + multiple - 1) / multiple * multiple; }
+
 }  // namespace
 
 float TileAxis::weight(int i, int at) const {
@@ -37,7 +39,7 @@ TileAxis tile_axis(int length, int multiple, const TileOptions& options) {
             "tiles of {} with an overlap of {} for {} pixels and a network of multiple {}", options.tile,
             options.overlap, length, multiple);
   TileAxis axis{.length = length, .size = 0, .starts = {}, .ramp = options.overlap / 2};
-  const int rounded = (length + multiple - 1) / multiple * multiple;
+  const int rounded = rounded_up(length, multiple);
   if (rounded <= options.tile) {
     axis.size = rounded;
     axis.starts = {-((rounded - length) / 2)};
@@ -99,8 +101,7 @@ Image translate_picture(const Translator& translator, const Image& picture, cons
     const int next = i + 1 < int(rows.starts.size()) ? rows.starts[size_t(i) + 1] : picture.height;
     for (int y = std::max(0, top); y < next; ++y)
       for (size_t k = 0; k < row; ++k)
-        result.pixels[size_t(y) * row + k] =
-            uint8_t(std::lround(std::clamp((band[size_t(y - top) * row + k] + 1) * 127.5f, 0.0f, 255.0f)));
+        result.pixels[size_t(y) * row + k] = byte_of(band[size_t(y - top) * row + k]);
     if (next == picture.height) break;
     const auto finished = std::ptrdiff_t(size_t(next - top) * row);
     std::copy(band.begin() + finished, band.end(), band.begin());
@@ -119,8 +120,6 @@ Examples examples_of(const Model& model) { return find_model(model.config.model)
 Tensor input_of(const Model& model, const Tensor& pictures) {
   return examples_of(model) == Examples::colour ? rgb_to_lab(pictures).l : pictures;
 }
-
-int rounded_up(int length, int multiple) { return (length + multiple - 1) / multiple * multiple; }
 
 }  // namespace
 

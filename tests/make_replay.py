@@ -194,16 +194,20 @@ def generator_loss(kind, fake):
     return F.binary_cross_entropy_with_logits(fake, torch.ones_like(fake))
 
 
+def players(config, initial, dtype):
+    """G and D as they start, and the optimisers of both."""
+    networks = build_networks(config)
+    optimizers = []
+    for network, prefix in zip(networks, ("G.", "D.")):
+        load_strictly(network, initial, prefix)
+        network.to(dtype).train()
+        optimizers.append(torch.optim.Adam(network.parameters(), lr=config["lr"], betas=(config["beta1"], 0.999), eps=1e-8))
+    return *networks, *optimizers
+
+
 def train(config, initial, inputs, dtype):
     """One run. Returns the losses of each step and the final tensors {G.name, D.name: array}."""
-    generator, discriminator = build_networks(config)
-    load_strictly(generator, initial, "G.")
-    load_strictly(discriminator, initial, "D.")
-    generator.to(dtype).train()
-    discriminator.to(dtype).train()
-    betas = (config["beta1"], 0.999)
-    optimizer_g = torch.optim.Adam(generator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    generator, discriminator, optimizer_g, optimizer_d = players(config, initial, dtype)
     kind = config["gan_loss"]
     steps = []
     for z, real in zip(inputs["input.z"], inputs["input.real"]):
@@ -239,14 +243,7 @@ def train(config, initial, inputs, dtype):
 
 def train_paired(config, initial, inputs, dtype):
     """The same for pix2pix and colorize. Every scale of a discriminator counts alike."""
-    generator, discriminator = build_networks(config)
-    load_strictly(generator, initial, "G.")
-    load_strictly(discriminator, initial, "D.")
-    generator.to(dtype).train()
-    discriminator.to(dtype).train()
-    betas = (config["beta1"], 0.999)
-    optimizer_g = torch.optim.Adam(generator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
-    optimizer_d = torch.optim.Adam(discriminator.parameters(), lr=config["lr"], betas=betas, eps=1e-8)
+    generator, discriminator, optimizer_g, optimizer_d = players(config, initial, dtype)
     kind = config["gan_loss"]
     mean = lambda values: sum(values) / len(values)
     steps = []

@@ -192,7 +192,7 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   return report;
 }
 
-// NVIDIA's libraries need not be installed, and cuDNN, a rival, runs only when GAN_KERNEL names it.
+// NVIDIA's libraries need not be installed.
 bool may_fit_nothing(const std::string& variant) { return variant == "cublas" || variant == "cudnn"; }
 
 template <class Args>

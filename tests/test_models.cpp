@@ -15,25 +15,14 @@
 #include "models/checkpoint.h"
 #include "models/replay.h"
 #include "models/zoo.h"
+#include "tests/preset.h"
 #include "tests/run_case.h"
 #include "tests/skip.h"
 
 using namespace gan;
+using gan::tests::preset;
 
 namespace {
-
-Config preset(const std::string& model) {
-  Config c;
-  find_model(model).preset(c);
-  c.model = model;
-  return c;
-}
-
-std::unique_ptr<Model> build(DeviceContext& context, const Config& config) {
-  auto model = find_model(config.model).make();
-  model->build(context, config);
-  return model;
-}
 
 std::map<std::string, Shape> file_shapes(Model& model, const std::string& player) {
   std::map<std::string, Shape> shapes;
@@ -109,7 +98,7 @@ void check_replay(const std::string& name, Device device, int64_t steps = INT64_
   REQUIRE(int64_t(expected["steps"].size()) == replay.steps());
 
   DeviceContext context(device);
-  auto model = build(context, replay.config());
+  auto model = build_model(context, replay.config());
   replay.set_initial_weights(*model);
   const bool exact = device == Device::ref;
   double gap = 0;
@@ -178,7 +167,7 @@ constexpr const char* kReplays[] = {
 
 TEST_CASE("DCGAN has PyTorch's parameters: counts, names, shapes") {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  auto model = build(plan, preset("dcgan"));
+  auto model = build_model(plan, preset("dcgan"));
   CHECK(model->player("G").parameters.learnt_count() == 3'576'704);
   CHECK(model->player("D").parameters.learnt_count() == 2'765'568);
 
@@ -205,7 +194,7 @@ TEST_CASE("DCGAN has PyTorch's parameters: counts, names, shapes") {
 
 TEST_CASE("the MLP GAN of the article: counts and names") {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  auto model = build(plan, preset("mlpgan"));
+  auto model = build_model(plan, preset("mlpgan"));
   CHECK(model->player("G").parameters.learnt_count() == 1'486'352);
   CHECK(model->player("D").parameters.learnt_count() == 1'460'225);
   CHECK(file_shapes(*model, "G").at("main.6.weight") == Shape{784, 1024});
@@ -219,7 +208,7 @@ TEST_CASE("DCGAN for every size ends in the right picture and in one logit") {
       Config c = preset("dcgan");
       c.size = size, c.channels = channels, c.ngf = 8, c.ndf = 4, c.batch = 2;
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-      auto model = build(plan, c);
+      auto model = build_model(plan, c);
       Shape last;
       model->describe(plan, 2, "G", [&](const LayerRecord& layer) { last = layer.output; });
       CHECK(last == Shape{2, size, size, channels});
@@ -294,7 +283,7 @@ TEST_CASE("the loss's gradient by the whole net against finite differences") {
   Config c = preset("dcgan");
   c.size = 32, c.ngf = 2, c.ndf = 2, c.nz = 3, c.batch = 3;
   DeviceContext context(Device::ref);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
   StepInput in;
   in.real.push_back(random_normal(context, {3, 32, 32, 3}, 5, 100, 0));
@@ -342,7 +331,7 @@ TEST_CASE("a step gives its memory back and asks for the same the next time") {
   Config c = preset("dcgan");
   c.size = 32, c.ngf = 4, c.ndf = 4, c.batch = 4;
   DeviceContext context(Device::cpu);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   StepInput in;
   in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
   in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
@@ -358,7 +347,7 @@ TEST_CASE("a step gives its memory back and asks for the same the next time") {
 
   // A plan predicts exactly what the step took.
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  auto planned = build(plan, c);
+  auto planned = build_model(plan, c);
   StepInput planned_in;
   planned_in.real.emplace_back(plan, Shape{4, 32, 32, 3});
   planned_in.z.emplace_back(plan, Shape{4, 100});
@@ -378,7 +367,7 @@ TEST_CASE("simt: a step of the full DCGAN, batch of 4") {
   std::vector<std::vector<double>> weights;  // the second device starts from the first one's
   auto run = [&](Device device) {
     DeviceContext context(device);
-    auto model = build(context, c);
+    auto model = build_model(context, c);
     StepInput in;
     in.real.push_back(random_normal(context, {4, 64, 64, 3}, 1, 100, 0));
     in.z.push_back(random_normal(context, {4, 100}, 1, 101, 0));
@@ -421,7 +410,7 @@ TEST_CASE("several discriminator updates, averaged weights and frozen players") 
   Config c = preset("dcgan");
   c.size = 32, c.ngf = 4, c.ndf = 4, c.batch = 4, c.n_critic = 3, c.ema = 0.5;
   DeviceContext context(Device::cpu);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   StepInput in;
   for (uint32_t i = 0; i < 3; ++i) {
     in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, i));
@@ -453,7 +442,7 @@ TEST_CASE("one picture at a time gives the same picture") {
   Config c = preset("dcgan");
   c.size = 32, c.ngf = 4, c.ndf = 4, c.batch = 4;
   DeviceContext context(Device::ref);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   const Tensor z = random_normal(context, {5, 100}, 3, 3, 0);
   const auto all = model->sample(z).host();
   const size_t each = all.size() / 5;
@@ -471,7 +460,7 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
   Config c = preset("dcgan");
   c.size = 32, c.ngf = 4, c.ndf = 4, c.batch = 4, c.ema = 0.9;
   DeviceContext context(Device::cpu);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   StepInput in;
   in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
   in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
@@ -481,7 +470,7 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
 
   Config other_seed = c;
   other_seed.seed = 77;
-  auto copy = build(context, other_seed);
+  auto copy = build_model(context, other_seed);
   TrainState state;
   const auto file = SafetensorsFile::open(path);
   load_checkpoint(file, *copy, &state, true);
@@ -497,14 +486,14 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
 
   Config wider = c;
   wider.ngf = 8;
-  auto wide = build(context, wider);
+  auto wide = build_model(context, wider);
   const auto untouched = wide->player("G").parameters.weights().host();
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *wide, &state, true),
                        doctest::Contains("`G.main.0.weight` is (100,16,4,4), this model wants (100,32,4,4)"),
                        Error);
   CHECK(wide->player("G").parameters.weights().host() == untouched);
   Config mlp = preset("mlpgan");
-  auto perceptron = build(context, mlp);
+  auto perceptron = build_model(context, mlp);
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *perceptron, &state, true), doctest::Contains("main.0"), Error);
   std::filesystem::remove_all(folder);
 }

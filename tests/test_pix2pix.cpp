@@ -13,25 +13,12 @@
 #include "models/checkpoint.h"
 #include "models/image_pool.h"
 #include "models/zoo.h"
+#include "tests/preset.h"
 
 using namespace gan;
+using gan::tests::preset;
 
 namespace {
-
-Config preset(const std::string& model) {
-  Config c;
-  find_model(model).preset(c);
-  c.model = model;
-  return c;
-}
-
-std::unique_ptr<Model> build(DeviceContext& context, const Config& config) {
-  const ZooEntry& entry = find_model(config.model);
-  entry.check(config);
-  auto model = entry.make();
-  model->build(context, config);
-  return model;
-}
 
 // What a row of the table below says of one network.
 struct Network {
@@ -240,7 +227,7 @@ TEST_CASE("networks of pix2pix and colorize have PyTorch's parameters: counts, n
     Config c = preset("pix2pix");
     row.set(c);
     DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-    auto model = build(plan, c);
+    auto model = build_model(plan, c);
     const Parameters& p = model->player(row.player).parameters;
     if (row.parameters) CHECK(p.learnt_count() == row.parameters);
     std::map<std::string, Shape> shapes;
@@ -266,7 +253,7 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
         Config c = preset("pix2pix");
         c.netG = net, c.up = up, c.norm = norm, c.size = 64, c.ngf = c.ndf = 2;
         DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-        auto model = build(plan, c);
+        auto model = build_model(plan, c);
         CAPTURE(net);
         CAPTURE(up);
         CHECK(last_output(*model, plan, "G") == Shape{1, 64, 64, 3});
@@ -275,7 +262,7 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
   Config c = preset("pix2pix");
   c.size = 96, c.ngf = c.ndf = 2;
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  auto model = build(plan, c);
+  auto model = build_model(plan, c);
   CHECK(model->side_multiple() == 32);
   CHECK(last_output(*model, plan, "G", 3) == Shape{3, 96, 96, 3});
 
@@ -284,12 +271,12 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
   for (int layers = 1; layers <= 5; ++layers) {
     c = preset("pix2pix");
     c.ngf = c.ndf = 2, c.n_layers_d = layers;
-    CHECK(last_output(*build(plan, c), plan, "D") == Shape{1, sides[layers], sides[layers], 1});
+    CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, sides[layers], sides[layers], 1});
   }
   c.netD = "pixel";
-  CHECK(last_output(*build(plan, c), plan, "D") == Shape{1, 256, 256, 1});
+  CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, 256, 256, 1});
   c.netD = "patch", c.n_layers_d = 3, c.discriminators = 3;
-  CHECK(last_output(*build(plan, c), plan, "D") == Shape{1, 6, 6, 1});  // 64 pixels at the third scale
+  CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, 6, 6, 1});  // 64 pixels at the third scale
 }
 
 TEST_CASE("useful multiply-adds of one picture, as published") {
@@ -298,7 +285,7 @@ TEST_CASE("useful multiply-adds of one picture, as published") {
     Config c = preset("pix2pix");
     set(c);
     DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-    auto model = build(plan, c);
+    auto model = build_model(plan, c);
     const double before = plan.flop();
     model->describe(plan, 1, player, [](const LayerRecord&) {});
     return (plan.flop() - before) / 2e9;
@@ -351,7 +338,7 @@ TEST_CASE("the smallest picture of a patch discriminator gives one logit, one pi
         } catch (const Error&) {}
       }
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-      CHECK(last_output(*build(plan, c), plan, "D").count() >= 1);
+      CHECK(last_output(*build_model(plan, c), plan, "D").count() >= 1);
       if (c.size == 8) continue;
       c.size -= 4;
       auto model = find_model("pix2pix").make();
@@ -365,7 +352,7 @@ TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against fini
   c.size = 64, c.ngf = 1, c.ndf = 1, c.n_layers_d = 1, c.lambda_l1 = 3, c.discriminators = 2;
   c.netG = "unet_64";  // one level has dropout
   DeviceContext context(Device::ref);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
   StepInput in = random_pairs(context, *model, 1, 0);
   in.learning_rate_g = in.learning_rate_d = 0;
@@ -442,7 +429,7 @@ TEST_CASE("dropout changes from step to step and not when a step is repeated") {
   auto loss = [&](bool dropout, int64_t step, int64_t seed) {
     Config with = c;
     with.dropout = dropout;
-    auto model = build(context, with);
+    auto model = build_model(context, with);
     model->config.seed = seed;  // of the masks alone
     StepInput in = random_pairs(context, *model, 1, 0);
     in.step = step;
@@ -494,7 +481,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   Config c = preset("pix2pix");
   c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 2, c.pool = 3, c.ema = 0.9;
   DeviceContext context(Device::cpu);
-  auto whole = build(context, c), first = build(context, c);
+  auto whole = build_model(context, c), first = build_model(context, c);
   auto step = [&](Model& model, uint32_t number) {
     return model.step(random_pairs(context, model, 2, number)).read();
   };
@@ -503,7 +490,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   save_checkpoint(path, *first, {.step = 2, .draw = 2, .images = 4});
   const auto file = SafetensorsFile::open(path);
   CHECK(file.get("state.pool").shape == std::vector<int64_t>{3, 64, 64, 6});
-  auto second = build(context, c);
+  auto second = build_model(context, c);
   TrainState state;
   load_checkpoint(file, *second, &state, true);
   Metrics last;
@@ -515,7 +502,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
 
   Config other = c;
   other.pool = 4;
-  auto wider = build(context, other);
+  auto wider = build_model(context, other);
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *wider, &state, true),
                        doctest::Contains("`state.pool` is (3,64,64,6), this model wants (4,64,64,6)"), Error);
   std::filesystem::remove_all(folder);
@@ -525,7 +512,7 @@ TEST_CASE("translating: running statistics make pictures independent, batch stat
   Config c = preset("pix2pix");
   c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 3;
   DeviceContext context(Device::ref);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   for (uint32_t i = 0; i < 2; ++i) model->step(random_pairs(context, *model, 3, i));
   const Tensor a = random_normal(context, {3, 64, 64, 3}, 9, 9, 0);
   const auto all = model->translate(a, {}).host();
@@ -548,7 +535,7 @@ TEST_CASE("translating: running statistics make pictures independent, batch stat
   CHECK(model->translate(a, {}).host() == all);  // no running statistic has moved
 
   CHECK_THROWS_WITH_AS(model->sample(a), doctest::Contains("gan translate"), Error);
-  auto noise = build(context, preset("mlpgan"));
+  auto noise = build_model(context, preset("mlpgan"));
   CHECK_THROWS_WITH_AS(noise->translate(a, {}), doctest::Contains("gan sample"), Error);
 }
 
@@ -556,7 +543,7 @@ TEST_CASE("a step of pix2pix takes what the plan says, and the same each time") 
   Config c = preset("pix2pix");
   c.size = 64, c.ngf = 4, c.ndf = 4, c.pool = 2;
   DeviceContext context(Device::cpu), plan(Device::cpu, DeviceContext::Mode::plan);
-  auto model = build(context, c), planned = build(plan, c);
+  auto model = build_model(context, c), planned = build_model(plan, c);
   const StepInput in = random_pairs(context, *model, 1, 0);
   const size_t before = context.pool().live_bytes();
   for (int i = 0; i < 3; ++i) {
@@ -609,7 +596,7 @@ TEST_CASE("colorize shows its input grey and its output in colour") {
   Config c = preset("colorize");
   c.size = 32, c.ngf = c.ndf = 2;
   DeviceContext context(Device::ref);
-  auto model = build(context, c);
+  auto model = build_model(context, c);
   CHECK(model->paired().a == 1);
   CHECK(model->paired().b == 2);
   const Tensor rgb = activation(random_normal(context, {1, 32, 32, 3}, 4, 4, 0), {Act::tanh});

@@ -42,8 +42,7 @@ enum class Mistake {
   never_written,        // shared memory is read that nobody wrote
 };
 
-// ---- Kernels
-// ----------------------------------------------------------------------------------------------------
+// ---- Kernels ------------------------------------------------------------------------------------------
 
 // out[i] = x[i] - mean of the block's 256 numbers, scaled to a deviation of 1.
 __global__ void norm_kernel(const float* x, float* out, Mistake mistake) {
@@ -159,8 +158,7 @@ __global__ void small_kernel(float* global, Mistake mistake) {
   }
 }
 
-// ---- Nets
-// ------------------------------------------------------------------------------------------------------
+// ---- Nets ---------------------------------------------------------------------------------------------
 
 struct KeepConfig {
   Config saved = config();

@@ -24,8 +24,7 @@
 namespace gan::simt {
 namespace {
 
-// ---- Kernels that are right
-// -----------------------------------------------------------------------------------
+// ---- Kernels that are right ---------------------------------------------------------------------------
 
 enum class Shuffle { any, exclusive_or, up, down };
 
@@ -121,8 +120,7 @@ __global__ void atomics_kernel(int* i, unsigned* u, float* f) {
   atomicAdd(f, 0.5f);
 }
 
-// ---- Kernels with a mistake
-// -----------------------------------------------------------------------------------
+// ---- Kernels with a mistake ---------------------------------------------------------------------------
 
 std::atomic<int> line_a, line_b;  // of the two calls that an error message has to name
 
@@ -215,8 +213,7 @@ __global__ void nested_launch_kernel() {
   launch(width_kernel, 1, 1, 0, nullptr);
 }
 
-// ---- Helpers
-// --------------------------------------------------------------------------------------------------
+// ---- Helpers ------------------------------------------------------------------------------------------
 
 struct KeepConfig {  // a test changes config() as it likes
   Config saved = config();
@@ -259,8 +256,7 @@ using namespace gan::simt;
 
 TEST_SUITE_BEGIN("simt");
 
-// ---- Known answers
-// --------------------------------------------------------------------------------------------
+// ---- Known answers ------------------------------------------------------------------------------------
 
 TEST_CASE("simt: shuffles read the lane that CUDA's guide says") {
   KeepConfig keep;
@@ -414,8 +410,7 @@ TEST_CASE("simt: bfloat16 rounds to nearest even and keeps NaN and infinity") {
   }
 }
 
-// ---- Grids and shared memory
-// ----------------------------------------------------------------------------------
+// ---- Grids and shared memory --------------------------------------------------------------------------
 
 TEST_CASE("simt: every thread of every block runs exactly once, in 1, 2 and 3 dimensions") {
   KeepConfig keep;
@@ -476,8 +471,7 @@ TEST_CASE("simt: barriers do not wait for threads that have exited") {
   }
 }
 
-// ---- Errors
-// ---------------------------------------------------------------------------------------------------
+// ---- Errors -------------------------------------------------------------------------------------------
 
 TEST_CASE("simt: a divergent barrier is reported with both lines, and the block, thread and replay setting") {
   KeepConfig keep;
@@ -633,8 +627,7 @@ TEST_CASE("simt: the setting GAN_SIMT") {
   }
 }
 
-// ---- Missing barriers
-// -----------------------------------------------------------------------------------------
+// ---- Missing barriers ---------------------------------------------------------------------------------
 
 namespace {
 // The output of 6 blocks of 256 threads under the current schedule.
@@ -680,8 +673,7 @@ TEST_CASE("simt: a missing barrier between read and the next write is caught and
   expect_missing_barrier_is_caught(two_sums_kernel, std::vector<int>(6 * 256, 256 + 512 * 1000));
 }
 
-// ---- Out of bounds
-// --------------------------------------------------------------------------------------------
+// ---- Out of bounds ------------------------------------------------------------------------------------
 
 #if defined(GAN_SIMT_ASAN)
 namespace {

@@ -18,8 +18,7 @@
 namespace gan::simt {
 namespace {
 
-// ---- Kernels
-// ---------------------------------------------------------------------------------------------------
+// ---- Kernels ------------------------------------------------------------------------------------------
 
 // Each thread copies its own element by one asynchronous copy and reads it back.
 template <class T>
@@ -154,8 +153,7 @@ __global__ void named_barrier_kernel(int id, int first_half, int second_half) {
   }
 }
 
-// ---- Helpers
-// ---------------------------------------------------------------------------------------------------
+// ---- Helpers ------------------------------------------------------------------------------------------
 
 struct KeepConfig {
   Config saved = config();
@@ -181,8 +179,7 @@ bool refused(const std::string& part, const std::function<void()>& action) {
 
 float random_number(uint64_t index) { return 2 * random_uniform(7, 0, 0, index) - 1; }
 
-// ---- The tables of the PTX documentation, written down as it has them
-// ------------------------------------------
+// ---- The tables of the PTX documentation, written down as it has them ---------------------------------
 // "Matrix Fragments for mma.m16n8k16" (bf16) and "mma.m16n8k8" (tf32): groupID = lane >> 2,
 // threadID_in_group = lane % 4.
 

@@ -23,8 +23,7 @@
 namespace gan::simt {
 namespace {
 
-// ---- Global memory
-// ---------------------------------------------------------------------------------------------
+// ---- Global memory ------------------------------------------------------------------------------------
 
 // (32,32), one block of 32 x 32 threads: warp y reads row y and writes column y.
 __global__ void transpose_kernel(const float* in, float* out) {
@@ -58,8 +57,7 @@ __global__ void private_kernel(const int* table, float* out) {
   out[threadIdx.x] = mine[table[threadIdx.x] % 4];
 }
 
-// ---- Shared memory
-// ---------------------------------------------------------------------------------------------
+// ---- Shared memory ------------------------------------------------------------------------------------
 
 template <int pad>
 __global__ void tiled_transpose_kernel(const float* in, float* out) {
@@ -79,8 +77,7 @@ __global__ void shared_kernel(T* out, int stride) {
   out[threadIdx.x] = buffer[static_cast<int>(threadIdx.x) * stride];
 }
 
-// ---- Divergence
-// ------------------------------------------------------------------------------------------------
+// ---- Divergence ---------------------------------------------------------------------------------------
 
 __global__ void halves_kernel(float* low, float* high, float* all) {
   const int lane = static_cast<int>(threadIdx.x);
@@ -123,8 +120,7 @@ __global__ void tail_kernel(float* out, int count) {
   if (i < count) out[i] = 1;
 }
 
-// ---- Barriers and special units
-// --------------------------------------------------------------------------------
+// ---- Barriers and special units -----------------------------------------------------------------------
 
 __global__ void barriers_kernel() {
   for (int i = 0; i < 3; ++i) __syncthreads();
@@ -158,8 +154,7 @@ __global__ void tensor_kernel(float* out, int pitch) {
   out[threadIdx.x] = d[0][0].value[0];
 }
 
-// ---- Helpers
-// ---------------------------------------------------------------------------------------------------
+// ---- Helpers ------------------------------------------------------------------------------------------
 
 // A buffer of device simt that the watcher knows.
 template <class T>
@@ -217,8 +212,7 @@ using Passes = std::pair<uint64_t, uint64_t>;
 
 }  // namespace
 
-// ---- Known answers
-// ---------------------------------------------------------------------------------------------
+// ---- Known answers ------------------------------------------------------------------------------------
 
 TEST_CASE("watch: a naive transpose writes 32 sectors with each request") {
   const Watched<float> in("in", 1024), out("out", 1024);
@@ -469,8 +463,7 @@ TEST_CASE("watch: launches are kept apart") {
   CHECK(take_watched(GAN_SOURCE_DIR).empty());
 }
 
-// ---- The command
-// -----------------------------------------------------------------------------------------------
+// ---- The command --------------------------------------------------------------------------------------
 
 namespace {
 

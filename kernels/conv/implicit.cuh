@@ -80,27 +80,19 @@ struct Patches {
   __device__ void next(Line&, Position& tap) const { advance(tap, 1); }
 };
 
-template <class T>
-struct ForwardProduct {
-  Patches<T> a;
-  MatrixAlongK<T> b;  // weights (k, kh*kw*c)
-  int rows, columns, depth;
-
-  __device__ void choose_part(int) {}
-  __device__ int64_t row_start(int row) const { return int64_t{row} * columns; }
-};
-
 template <class Rung>
 void fwd_by(const ConvFwd& args, Stream& stream) {
   using T = typename Rung::Element;
   const Conv2d& g = args.size;
   const T *x = args.x.as<T>(), *w = args.w.as<T>();
   const int pixels = g.n * g.oh * g.ow, depth = g.kh * g.kw * g.c;
-  const ForwardProduct<T> product{{x, g, aligned_rows(x, g.c, Rung::neighbours)},
-                                  {w, g.k, depth, aligned_rows(w, depth, Rung::neighbours)},
-                                  pixels,
-                                  g.k,
-                                  depth};
+  // Rows are pixels of y, columns its channels; the weights lie as (k, kh*kw*c).
+  const MatrixProduct<Patches<T>, MatrixAlongK<T>> product{
+      {x, g, aligned_rows(x, g.c, Rung::neighbours)},
+      {w, g.k, depth, aligned_rows(w, depth, Rung::neighbours)},
+      pixels,
+      g.k,
+      depth};
   run_product<Rung>(plan_tiles<Rung>(pixels, g.k, depth, 1, g.y_count()), product,
                     make_epilogue<T>(args.y, args.bias, args.act, g.k), g.y_count(), stream);
 }
@@ -298,27 +290,19 @@ struct PatchColumns {
   __device__ void next(Line& tap, Position&) const { advance_tap(tap, 1, g.kw, g.c); }
 };
 
-template <class T>
-struct BackwardWeightProduct {
-  MatrixAlongLines<T> a;  // dy (n*oh*ow, k)
-  PatchColumns<T> b;
-  int rows, columns, depth;
-
-  __device__ void choose_part(int) {}
-  __device__ int64_t row_start(int row) const { return int64_t{row} * columns; }
-};
-
 template <class Rung>
 void bwd_weight_by(const ConvBwdWeight& args, Stream& stream) {
   using T = typename Rung::Element;
   const Conv2d& g = args.size;
   const T *x = args.x.as<T>(), *dy = args.dy.as<T>();
   const int pixels = g.n * g.oh * g.ow, columns = g.kh * g.kw * g.c;
-  const BackwardWeightProduct<T> product{{dy, g.k, pixels, aligned_rows(dy, g.k, Rung::neighbours)},
-                                         {x, g, aligned_rows(x, g.c, Rung::neighbours)},
-                                         g.k,
-                                         columns,
-                                         pixels};
+  // dy lies as (n*oh*ow, k).
+  const MatrixProduct<MatrixAlongLines<T>, PatchColumns<T>> product{
+      {dy, g.k, pixels, aligned_rows(dy, g.k, Rung::neighbours)},
+      {x, g, aligned_rows(x, g.c, Rung::neighbours)},
+      g.k,
+      columns,
+      pixels};
   run_product<Rung>(plan_tiles<Rung>(g.k, columns, pixels, 1, g.w_count()), product,
                     make_epilogue<float>(args.dw, {}, {}, columns), g.w_count(), stream);
 }

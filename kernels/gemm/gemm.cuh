@@ -18,16 +18,6 @@ inline void check(const Gemm& args) {
 
 // ---- gemm as a product of tile.cuh --------------------------------------------------------------------
 
-template <class SourceA, class SourceB>
-struct MatrixProduct {
-  SourceA a;
-  SourceB b;
-  int rows, columns, depth;
-
-  __device__ void choose_part(int) {}
-  __device__ int64_t row_start(int row) const { return int64_t{row} * columns; }
-};
-
 template <class Rung, class TOut, class SourceA, class SourceB>
 void gemm_of_sources(const Gemm& args, const SourceA& a, const SourceB& b, Stream& stream) {
   const int64_t count = int64_t{args.m} * args.n;

@@ -50,8 +50,7 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
 
 }  // namespace gan::simt::runtime
 
-// ---- What instrumented code calls
-// ------------------------------------------------------------------------------
+// ---- What instrumented code calls ---------------------------------------------------------------------
 // GCC and clang agree on these names.
 
 using namespace gan::simt::runtime;

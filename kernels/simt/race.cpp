@@ -54,8 +54,7 @@ std::string look_up(uint32_t place) {
 
 }  // namespace
 
-// ---- Life
-// ------------------------------------------------------------------------------------------------------
+// ---- Life ---------------------------------------------------------------------------------------------
 
 void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* shared, size_t shared_bytes) {
   threads_ = static_cast<uint32_t>(threads);
@@ -92,8 +91,7 @@ void RaceDetector::resume(int thread, const Fiber& fiber) {
 
 void RaceDetector::end_block() { active = nullptr; }
 
-// ---- Clocks
-// ----------------------------------------------------------------------------------------------------
+// ---- Clocks -------------------------------------------------------------------------------------------
 
 // Adds what `more` knows to `clock`; an empty clock knows nothing.
 static void join(Clock& clock, const Clock& more) {
@@ -162,8 +160,7 @@ bool RaceDetector::ordered(const Access& before) const {
   return !mine.empty() && before.clock <= mine[before.thread];
 }
 
-// ---- Accesses
-// --------------------------------------------------------------------------------------------------
+// ---- Accesses -----------------------------------------------------------------------------------------
 
 void RaceDetector::read(const void* address, size_t bytes, Site site) {
   const Quiet quiet;
@@ -290,8 +287,7 @@ void RaceDetector::keep_read(Cell& cell, const Access& now) {
   reads[0] = now;
 }
 
-// ---- Reports
-// ---------------------------------------------------------------------------------------------------
+// ---- Reports ------------------------------------------------------------------------------------------
 
 void RaceDetector::found(uintptr_t address, bool shared, const Access& before, const Access& now) {
   found_ = {address, shared, before, now, found_.unfenced};

@@ -40,8 +40,7 @@ __thread dim3 blockDim, gridDim;
 
 namespace gan::simt {
 
-// ---- Configuration
-// ---------------------------------------------------------------------------------------------
+// ---- Configuration ------------------------------------------------------------------------------------
 
 namespace {
 
@@ -111,8 +110,7 @@ std::string replay() { return replay_setting(config()); }
 namespace runtime {
 namespace {
 
-// ---- Engine: the state
-// -----------------------------------------------------------------------------------------
+// ---- Engine: the state --------------------------------------------------------------------------------
 
 constexpr int max_warps = 32;
 
@@ -308,8 +306,7 @@ Engine::~Engine() {
   std::free(arena_);
 }
 
-// ---- Engine: a launch, a block
-// ---------------------------------------------------------------------------------
+// ---- Engine: a launch, a block ------------------------------------------------------------------------
 
 void Engine::begin(const Launch& launch) {
   launch_ = &launch;
@@ -386,8 +383,7 @@ std::string Engine::run_block(uint64_t block) {
       site.line, replay_setting(launch_->config));
 }
 
-// ---- Engine: the schedule
-// --------------------------------------------------------------------------------------
+// ---- Engine: the schedule -----------------------------------------------------------------------------
 
 uint64_t Engine::random() {  // xorshift64
   random_state_ ^= random_state_ << 13;
@@ -464,8 +460,7 @@ int Engine::pick() {
   return warp * 32 + lane;
 }
 
-// ---- Engine: threads and fibers
-// --------------------------------------------------------------------------------
+// ---- Engine: threads and fibers -----------------------------------------------------------------------
 
 void Worker::start(void* self) {
   Worker* const worker = static_cast<Worker*>(self);
@@ -573,8 +568,7 @@ void Engine::fail_with_race() {
   std::abort();
 }
 
-// ---- Engine: barriers
-// ------------------------------------------------------------------------------------------
+// ---- Engine: barriers ---------------------------------------------------------------------------------
 
 int Engine::barrier(const char* operation, Site site, bool predicate) {
   watch_.barrier(operation, site);
@@ -646,8 +640,7 @@ void Engine::named_barrier(const char* operation, int id, int threads, bool wait
   if (wait_for_others) wait(operation, site, 0);
 }
 
-// ---- Engine: warp operations
-// -----------------------------------------------------------------------------------
+// ---- Engine: warp operations --------------------------------------------------------------------------
 
 uint32_t Engine::existing_lanes(int warp) const {
   const int lanes = std::min(32, launch_->threads - warp * 32);
@@ -735,8 +728,7 @@ std::string Engine::deadlock_report() const {
   return report;
 }
 
-// ---- Engine: shared memory
-// -------------------------------------------------------------------------------------
+// ---- Engine: shared memory ----------------------------------------------------------------------------
 
 void* Engine::static_shared(const void* tag, const char* name, size_t bytes, size_t alignment) {
   for (const StaticArray& a : static_arrays_)
@@ -782,8 +774,7 @@ void Engine::async_proxy_read(const char* operation, void* to, const void* share
   std::memcpy(to, shared, bytes);
 }
 
-// ---- Engine: asynchronous copies
-// -------------------------------------------------------------------------------
+// ---- Engine: asynchronous copies ----------------------------------------------------------------------
 // The source is read at once. The bytes arrive in async_wait(), or, for half of the copies of a random
 // schedule, at once too; until they do, the destination holds NaN.
 
@@ -821,8 +812,7 @@ void Engine::async_wait(int groups_left) {
   me.copies.erase(me.copies.begin(), me.copies.begin() + static_cast<ptrdiff_t>(done));
 }
 
-// ---- Pool: deals blocks to engines
-// -----------------------------------------------------------------------------
+// ---- Pool: deals blocks to engines --------------------------------------------------------------------
 
 thread_local Engine* active_engine = nullptr;  // the engine whose kernel runs on this OS thread
 
@@ -960,8 +950,7 @@ void run_vote(void* const lane_data[32], uint32_t mask) {
 
 }  // namespace
 
-// ---- What simt.h declares
-// --------------------------------------------------------------------------------------
+// ---- What simt.h declares -----------------------------------------------------------------------------
 
 const WarpOperation shuffle_any{"__shfl_sync", run_shuffle}, shuffle_xor{"__shfl_xor_sync", run_shuffle},
     shuffle_up{"__shfl_up_sync", run_shuffle}, shuffle_down{"__shfl_down_sync", run_shuffle};

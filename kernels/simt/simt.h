@@ -57,8 +57,7 @@ struct dim3 {
   constexpr dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
 };
 
-// ---- A Interface
-// -----------------------------------------------------------------------------------------------
+// ---- A Interface --------------------------------------------------------------------------------------
 
 namespace gan::simt {
 
@@ -97,8 +96,7 @@ class Error : public gan::Error {
   explicit Error(const std::string& message) : gan::Error(Exit::failure, message) {}
 };
 
-// ---- B Run time (simt.cpp)
-// -------------------------------------------------------------------------------------
+// ---- B Run time (simt.cpp) ----------------------------------------------------------------------------
 
 namespace runtime {
 
@@ -203,8 +201,7 @@ inline VoteLane vote(const WarpOperation& kind, uint32_t mask, bool predicate, S
 }  // namespace runtime
 }  // namespace gan::simt
 
-// ---- C CUDA's names
-// --------------------------------------------------------------------------------------------
+// ---- C CUDA's names -----------------------------------------------------------------------------------
 
 // Real variables, one set per OS thread, which the run time sets whenever another CUDA thread goes on: a
 // debugger can print them and stop on them (break norm.cu:19 if threadIdx.x == 37).

@@ -9,8 +9,7 @@
 namespace gan::simt::runtime {
 namespace {
 
-// ---- Matrix loads
-// ----------------------------------------------------------------------------------------------
+// ---- Matrix loads -------------------------------------------------------------------------------------
 
 struct MatrixLane {
   char row[16];    // what this lane's address points to
@@ -41,8 +40,7 @@ const WarpOperation load_1_transposed{"ldmatrix_transposed", run_load<1, true>},
     load_2_transposed{"ldmatrix_transposed", run_load<2, true>},
     load_4_transposed{"ldmatrix_transposed", run_load<4, true>};
 
-// ---- Products
-// --------------------------------------------------------------------------------------------------
+// ---- Products -----------------------------------------------------------------------------------------
 
 struct ProductLane {
   float* d;

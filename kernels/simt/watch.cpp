@@ -42,8 +42,7 @@ int find_range(const Ranges& ranges, uintptr_t address) {
   return -1;
 }
 
-// ---- Counting one request
-// --------------------------------------------------------------------------------------
+// ---- Counting one request -----------------------------------------------------------------------------
 
 uint64_t sectors_of(const std::vector<uint64_t>& addresses, uint64_t bytes) {
   std::vector<uint64_t> sectors;
@@ -86,8 +85,7 @@ std::string_view kind_of(std::string_view operation) {
 
 }  // namespace
 
-// ---- Names of what threads pass
-// --------------------------------------------------------------------------------
+// ---- Names of what threads pass -----------------------------------------------------------------------
 
 size_t Watcher::StationHash::operator()(const Station& s) const {
   uint64_t x = (uint64_t{s.call} << 32 | s.place) * 0x9e3779b97f4a7c15u;
@@ -149,8 +147,7 @@ void Watcher::rank_stations() {
   for (uint32_t i = 0; i < order.size(); ++i) n.rank[order[i]] = i;
 }
 
-// ---- Life
-// ------------------------------------------------------------------------------------------------------
+// ---- Life ---------------------------------------------------------------------------------------------
 
 void Watcher::begin_launch(const LaunchShape& shape, int threads, const char* shared, size_t shared_bytes) {
   shared_ = reinterpret_cast<uintptr_t>(shared);
@@ -187,8 +184,7 @@ void Watcher::end_block() {
 
 bool Watcher::is_full() const { return events_ >= most_events; }
 
-// ---- Trails
-// ----------------------------------------------------------------------------------------------------
+// ---- Trails -------------------------------------------------------------------------------------------
 
 void Watcher::pass(Kind kind, uint32_t place, uint32_t site, size_t bytes, uint64_t address) {
   Names& n = names();
@@ -261,8 +257,7 @@ void Watcher::async_copy(void* shared, const void* global, int bytes, bool real,
   pass(Kind::async_store, trail_->place, number, size, reinterpret_cast<uintptr_t>(shared));
 }
 
-// ---- The walk of a warp
-// ----------------------------------------------------------------------------------------
+// ---- The walk of a warp -------------------------------------------------------------------------------
 
 void Watcher::walk(uint32_t first_thread, uint32_t threads) {
   const std::vector<uint32_t>& rank = names().rank;
@@ -347,8 +342,7 @@ void Watcher::count(uint32_t number, uint32_t existing, uint32_t lanes, const ui
   }
 }
 
-// ---- From hooks to the running watcher
-// -------------------------------------------------------------------------
+// ---- From hooks to the running watcher ----------------------------------------------------------------
 
 void note_access(const void* address, size_t bytes, bool together, HookKind kind, const void* place) {
   if (!active || kind == HookKind::atomic_read) return;  // the atomic operation that follows is the request
@@ -377,8 +371,7 @@ void note_basic_block(const void* place) {
 
 }  // namespace runtime
 
-// ---- What the watcher has seen
-// ---------------------------------------------------------------------------------
+// ---- What the watcher has seen ------------------------------------------------------------------------
 
 void watch_buffer(const std::string& name, const void* data, size_t bytes) {
   const auto begin = reinterpret_cast<uintptr_t>(data);

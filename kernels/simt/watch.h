@@ -33,8 +33,7 @@
 
 namespace gan::simt {
 
-// ---- What the watcher has seen
-// ---------------------------------------------------------------------------------
+// ---- What the watcher has seen ------------------------------------------------------------------------
 
 // One kind of request of one line. Counts are sums over the launch.
 struct WatchedRow {

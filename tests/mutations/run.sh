@@ -158,8 +158,11 @@ done
 declare -A objects_of  # BUILD -> lines "OBJECT FILE" for every kernel file and every header it includes
 for net in "${nets_needed[@]}"; do
   objects_of[$net]=$(ninja -C "build/${preset_of[$net]}" -t deps |
-    awk '/^[^ ].*: #deps/ { object = $1; sub(/:$/, "", object) }
-         /^    / && object ~ /gan_kernels\.dir\/simt\// && /kernels\// { sub(/.*\.\.\//, ""); print object, $1 }')
+    awk -v root="$root/" '/^[^ ].*: #deps/ { object = $1; sub(/:$/, "", object) }
+         /^    / && object ~ /gan_kernels\.dir\/simt\// {
+           file = $1  # /the/checkout/kernels/x.cuh, or ../../kernels/x.cuh through a compiler cache
+           if (index(file, root) == 1) file = substr(file, length(root) + 1); else sub(/.*\.\.\//, "", file)
+           if (file ~ /^kernels\//) print object, file }')
   ninja -C "build/${preset_of[$net]}" -t commands bin/gan_tests >"$work/commands-$net"
 done
 
@@ -169,6 +172,7 @@ build_round() {  # BUILD ROUND: into COPY/gan_tests; compiles what differs from 
   sources=$(cd "$copy" && find kernels -type f | while read -r file; do
     cmp -s "$file" "$root/$file" || grep -F " $file" <<<"${objects_of[$build]}" | cut -d ' ' -f 1
   done | sort -u)
+  [[ -n $sources ]] || { error "round $build-$2 changes no object:${members[$build $2]}"; return 1; }
   for object in $sources; do
     local to=$copy/$(basename "$object") line
     line=$(grep -F -- " -o $object -c " "$work/commands-$build") || die "no command compiles $object"
