@@ -250,7 +250,7 @@ struct PictureSet::Impl {
     std::string first_few;
     for (int64_t i = 0; i < count; ++i) {
       if (!problems[size_t(i)].empty()) {
-        if (++bad <= 5) first_few += "\n  " + problems[size_t(i)];
+        if (++bad <= 5) first_few += (bad == 1 ? " " : "; ") + problems[size_t(i)];
         continue;
       }
       if (grey[size_t(i)]) {
@@ -276,9 +276,8 @@ struct PictureSet::Impl {
       fail(Exit::bad_data, "{}: none of the {} {} can be read:{}", options.source, count, what, first_few);
     if (double(bad) > options.max_bad * double(count))
       fail(Exit::bad_data,
-           "{}: {} of {} {} cannot be read, more than --max-bad {} allows:{}\n  see `gan data check`; a "
-           "larger "
-           "--max-bad goes on without them",
+           "{}: {} of {} {} cannot be read, more than --max-bad {} allows; a larger --max-bad goes on "
+           "without them, `gan data check` lists them all:{}",
            options.source, bad, count, what, options.max_bad, first_few);
     for (const auto& problem : problems)
       if (!problem.empty()) fmt::print(stderr, "left out: {}\n", problem);

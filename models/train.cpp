@@ -163,6 +163,8 @@ DataOptions data_options(const Config& c) {
   if (o.make_input != InputKind::none && o.examples != Examples::pairs)
     fail(Exit::usage, "--make-input {}: only models that learn from pairs take an input, {} does not",
          c.make_input, c.model);
+  if (o.make_input == InputKind::grey && c.channels == 1)
+    fail(Exit::usage, "--make-input grey with --channels 1: the input would be the target itself");
   o.size = c.size;
   o.load_size = c.load_size;
   o.channels = c.channels;
@@ -401,16 +403,26 @@ class Trainer {
       for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];
     Image mean = validation_[0].target;
     for (size_t k = 0; k < sums.size(); ++k) mean.pixels[k] = uint8_t((sums[k] + means / 2) / means);
-    double of_input = 0, of_mean = 0;
-    for (int i = 0; i < count; ++i) {
-      of_input += psnr(shown_inputs_[i], validation_[i].target) / count;
-      of_mean += psnr(mean, validation_[i].target) / count;
-    }
-    trivial_ = std::max(of_input, of_mean);
+    std::vector<Image> means_shown(size_t(count), mean);
+    const Score of_input = score(shown_inputs_), of_mean = score(means_shown);
+    easiest_ = {std::max(of_input.psnr, of_mean.psnr), std::max(of_input.ssim, of_mean.ssim)};
     progress_->say(fmt::format(
-        "validation on {} pictures; easiest answers: {} {:.2f} dB, the mean target {:.2f} dB", count,
-        find_model(config_.model).examples == Examples::colour ? "no colour" : "the input itself", of_input,
-        of_mean));
+        "validation on {} pictures; easiest answers: {} {:.2f} dB, SSIM {:.4f}; the mean target {:.2f} dB, "
+        "SSIM {:.4f}",
+        count, find_model(config_.model).examples == Examples::colour ? "no colour" : "the input itself",
+        of_input.psnr, of_input.ssim, of_mean.psnr, of_mean.ssim));
+  }
+
+  // Means over the validation pictures, each with the answer given for it.
+  struct Score {
+    double psnr = 0, ssim = 0;
+  };
+  Score score(const std::vector<Image>& answers) const {
+    std::vector<Measures> all;
+    for (size_t i = 0; i < answers.size(); ++i)
+      all.push_back(measure(answers[i], validation_[i].target, {"psnr", "ssim"}));
+    const Measures mean = mean_of(all);
+    return {mean[0].second, mean[1].second};
   }
 
   Image output_of(const Image& input) {
@@ -420,13 +432,10 @@ class Trainer {
                              {.tile = config_.size, .overlap = 0});
   }
 
-  // Mean PSNR and SSIM over the validation pictures.
-  Metrics validate() {
-    std::vector<Measures> all;
-    for (const auto& pair : validation_)
-      all.push_back(measure(output_of(pair.input), pair.target, {"psnr", "ssim"}));
-    const Measures mean = mean_of(all);
-    return {{"val_psnr", mean[0].second}, {"val_ssim", mean[1].second}, {"val_psnr_trivial", trivial_}};
+  Score validate() {
+    std::vector<Image> outputs;
+    for (const auto& pair : validation_) outputs.push_back(output_of(pair.input));
+    return score(outputs);
   }
 
   int loop() {
@@ -462,13 +471,17 @@ class Trainer {
       }
       bool best = false;
       if (evaluate) {
-        const Metrics measured = validate();
+        const Score found = validate();
+        const Metrics measured = {{"val_psnr", found.psnr},
+                                  {"val_ssim", found.ssim},
+                                  {"val_psnr_trivial", easiest_.psnr},
+                                  {"val_ssim_trivial", easiest_.ssim}};
         line.insert(line.end(), measured.begin(), measured.end());
-        best = measured[0].second > state_.best;
-        progress_->say(
-            fmt::format("step {}: validation PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f}{}", step,
-                        measured[0].second, trivial_, measured[1].second, best ? ", the best so far" : ""));
-        if (best) state_.best = float(measured[0].second);
+        best = found.psnr > state_.best;
+        progress_->say(fmt::format(
+            "step {}: validation PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f} ({:.4f}){}", step,
+            found.psnr, easiest_.psnr, found.ssim, easiest_.ssim, best ? ", the best so far" : ""));
+        if (best) state_.best = float(found.psnr);
       }
       if (!line.empty()) metrics.write(step, state_.images, seconds_, line);
       if (config_.sample_every > 0 && (done || step % config_.sample_every == 0)) write_grid();
@@ -552,7 +565,7 @@ class Trainer {
   Health health_{[this](const std::string& text) { progress_->say(text); }};
   std::vector<PicturePair> validation_;
   std::vector<Image> shown_inputs_;  // of validation_, as the model sees them
-  double trivial_ = 0;               // PSNR of the easiest answer
+  Score easiest_;                    // what the easiest answers are worth
   TrainState state_;
   double seconds_ = 0;  // of training, since step 1
   int64_t last_step_ = 0, steps_per_epoch_ = 1, epochs_ = 1;

@@ -129,7 +129,8 @@ TEST_CASE("gan train pix2pix: pairs, validation, the best checkpoint, resuming b
   REQUIRE(lines.size() == 5);
   CHECK(lines[0]["config"]["load_size"] == 36);  // 286/256 of 32
   CHECK_FALSE(lines[1].contains("val_psnr"));
-  for (const char* key : {"loss_G_L1", "loss_G_GAN", "D_real", "val_psnr", "val_ssim", "val_psnr_trivial"})
+  for (const char* key :
+       {"loss_G_L1", "loss_G_GAN", "D_real", "val_psnr", "val_ssim", "val_psnr_trivial", "val_ssim_trivial"})
     CHECK(lines[2].contains(key));
   const Image grid = read_image(shell.folder / "whole/samples/step-00000004.png");
   CHECK(grid.width == 6 * 34 + 2);  // input, output, target of both pairs in one row
@@ -220,6 +221,8 @@ TEST_CASE("gan train: every kind of made input, colorize, and what is refused") 
                 "the nearest is --size 32");
   check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--direction", "BtoC", "--steps", "1"})), 2,
                 "AtoB");
+  check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--make-input", "grey", "--channels", "1"})),
+                2, "the input would be the target itself");
   // Weights of a network with other channels.
   check_refused(shell.gan(small_run("pix2pix", "photos", "x",
                                     {"--make-input", "blur", "--channels", "1", "--init", "blur", "--quiet",
