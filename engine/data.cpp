@@ -271,14 +271,16 @@ struct PictureSet::Impl {
       fail(Exit::bad_data,
            "{}: all of the {} pictures for training are grey or nearly so: no colour to learn",
            options.source, of_train_folder < 0 ? count : of_train_folder);
-    const char* what = paired() && options.make_input == InputKind::none ? "pairs" : "pictures";
+    const bool pairs = paired() && options.make_input == InputKind::none;
+    const char* what = pairs ? "pairs" : "pictures";
     if (kept_for_training == 0)
       fail(Exit::bad_data, "{}: none of the {} {} can be read:{}", options.source, count, what, first_few);
     if (double(bad) > options.max_bad * double(count))
       fail(Exit::bad_data,
            "{}: {} of {} {} cannot be read, more than --max-bad {} allows; a larger --max-bad goes on "
-           "without them, `gan data check` lists them all:{}",
-           options.source, bad, count, what, options.max_bad, first_few);
+           "without them, `gan data check {}{}` lists them all:{}",
+           options.source, bad, count, what, options.max_bad, pairs ? "--pairs " : "", options.source,
+           first_few);
     for (const auto& problem : problems)
       if (!problem.empty()) fmt::print(stderr, "left out: {}\n", problem);
     files.resize(size_t(kept));
@@ -499,15 +501,15 @@ PicturePair comics_example(int64_t number, const DataOptions& options, const Inp
   return faces_example(number, options, options.size, seed);
 }
 
-std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {
-  const auto files = list_pictures(folder);
-  std::vector<PictureReport> reports(files.size());
-  parallel_for(int64_t(files.size()), workers, [&](int64_t i) {
+namespace {
+
+// Runs `look` for every report and keeps what it throws.
+void report_problems(std::vector<PictureReport>& reports, int workers,
+                     const std::function<void(size_t)>& look) {
+  parallel_for(int64_t(reports.size()), workers, [&](int64_t i) {
     PictureReport& report = reports[size_t(i)];
-    report.file = files[size_t(i)];
     try {
-      report.info = probe_image(report.file);
-      read_image(report.file);
+      look(size_t(i));
     } catch (const Error& error) {
       report.problem = error.what();
       // Errors name the file; a report does so itself.
@@ -515,6 +517,28 @@ std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {
         report.problem.erase(0, name.size());
     }
   });
+}
+
+}  // namespace
+
+std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {
+  std::vector<PictureReport> reports;
+  for (auto& file : list_pictures(folder)) reports.push_back({std::move(file), "", {}});
+  report_problems(reports, workers, [&](size_t i) {
+    reports[i].info = probe_image(reports[i].file);
+    read_image(reports[i].file);
+  });
+  return reports;
+}
+
+std::vector<PictureReport> check_pairs(const fs::path& folder, int workers) {
+  const PictureListing listing = list_pairs(folder);
+  std::vector<PictureFile> pairs;
+  for (const auto* part : {&listing.train, &listing.validation, &listing.test})
+    pairs.insert(pairs.end(), part->begin(), part->end());
+  std::vector<PictureReport> reports;
+  for (const auto& pair : pairs) reports.push_back({pair.file, "", {}});
+  report_problems(reports, workers, [&](size_t i) { read_pair(pairs[i], false, {}); });
   return reports;
 }
 

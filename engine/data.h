@@ -121,5 +121,8 @@ struct PictureReport {
   ImageInfo info;
 };
 std::vector<PictureReport> check_pictures(const std::filesystem::path& folder, int workers);
+// The same for every pair of all parts, as list_pairs() finds them; `file` is A, `info` stays empty. A bad
+// pair is one that does not read, has no partner, or whose pictures differ in size.
+std::vector<PictureReport> check_pairs(const std::filesystem::path& folder, int workers);
 
 }  // namespace gan

@@ -174,6 +174,16 @@ TEST_CASE("gan train pix2pix: pairs, validation, the best checkpoint, resuming b
   CHECK(whole_size.code == 0);
   check_refused(shell.gan({"eval", "whole", "pairs", "--part", "test"}), 2, "no pictures for \"test\"");
   check_refused(shell.gan({"train", "--resume", "whole", "--netD", "pixel", "--steps", "9"}), 2, "netD");
+
+  // A bad pair is named before training, and by the command that the error points to.
+  CHECK(contains(shell.gan({"data", "check", "pairs", "--pairs"}).out, "6 pairs, 0 of them bad"));
+  write_png(shell.folder / "pairs/train/odd.png", Image(40, 79, 3, 1));
+  check_refused(shell.gan(small_run("pix2pix", "pairs", "x", {})), 3, "gan data check --pairs pairs");
+  CHECK(contains(shell.gan({"data", "check", "pairs"}).out, "7 pictures, 0 of them unreadable"));
+  const auto checked = shell.gan({"data", "check", "--pairs", "pairs"});
+  CHECK(checked.code == 3);
+  CHECK(contains(checked.out, "pairs/train/odd.png: 79 x 40 pixels: a picture with A and B"));
+  CHECK(contains(checked.out, "7 pairs, 1 of them bad"));
 }
 
 TEST_CASE("gan train: every kind of made input, colorize, and what is refused") {

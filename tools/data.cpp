@@ -16,8 +16,8 @@ void print_json(const Json& json) {
   fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-// Every unreadable file with its reason; exit code 3 when there is one.
-int check(const std::vector<PictureReport>& reports, bool json) {
+// Every unreadable file (or pair) with its reason; exit code 3 when there is one.
+int check(const std::vector<PictureReport>& reports, bool pairs, bool json) {
   Json list = Json::array();
   for (const auto& report : reports) {
     if (report.problem.empty()) continue;
@@ -25,8 +25,10 @@ int check(const std::vector<PictureReport>& reports, bool json) {
     list.push_back({{"file", report.file.string()}, {"problem", report.problem}});
   }
   const size_t bad = list.size();
-  if (json) print_json({{"files", reports.size()}, {"bad", bad}, {"problems", list}});
-  else fmt::print("{} pictures, {} of them unreadable\n", reports.size(), bad);
+  if (json) print_json({{pairs ? "pairs" : "files", reports.size()}, {"bad", bad}, {"problems", list}});
+  else
+    fmt::print("{} {}, {} of them {}\n", reports.size(), pairs ? "pairs" : "pictures", bad,
+               pairs ? "bad" : "unreadable");
   return int(bad ? Exit::bad_data : Exit::ok);
 }
 
@@ -81,9 +83,13 @@ int stats(const std::vector<PictureReport>& reports, bool json) {
 }
 
 int run(const Arguments& arguments) {
-  const auto reports = check_pictures(arguments.words[1], int(arguments.number("workers", 0, 0, 256)));
-  const bool json = arguments.is_on("json");
-  return arguments.words[0] == "check" ? check(reports, json) : stats(reports, json);
+  const std::string& folder = arguments.words[1];
+  const int workers = int(arguments.number("workers", 0, 0, 256));
+  const bool json = arguments.is_on("json"), pairs = arguments.is_on("pairs");
+  if (arguments.words[0] == "check")
+    return check(pairs ? check_pairs(folder, workers) : check_pictures(folder, workers), pairs, json);
+  if (pairs) fail(Exit::usage, "--pairs belongs to `gan data check`");
+  return stats(check_pictures(folder, workers), json);
 }
 
 }  // namespace
@@ -100,10 +106,13 @@ Command describe_data() {
        true,
        {"check", "stats"}},
       {"DIR", "the folder", Word::Kind::file, true, {}}};
-  command.options = {{"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
-                     {"json", "other", "one JSON object, on stdout", "", "", true}};
+  command.options = {
+      {"pairs", "data", "check the pairs that pix2pix would find: partners, sizes, halves", "", "", true},
+      {"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
+      {"json", "other", "one JSON object, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);
-  command.examples = {"gan data check photos/", "gan data stats photos/", "gan data check photos/ --json"};
+  command.examples = {"gan data check photos/", "gan data check facades/ --pairs", "gan data stats photos/",
+                      "gan data check photos/ --json"};
   command.run = run;
   return command;
 }
