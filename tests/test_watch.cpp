@@ -20,6 +20,7 @@
 #include "kernels/gpu.cuh"
 #include "kernels/kernels.h"
 #include "kernels/simt/watch.h"
+#include "tests/folder.h"
 
 namespace gan::simt {
 namespace {
@@ -594,12 +595,9 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
 }
 
 TEST_CASE("watch: without its program beside it, gan says what is missing") {
-  namespace fs = std::filesystem;
-  std::string name = fs::temp_directory_path() / "gan-watch-XXXXXX";
-  const fs::path folder = mkdtemp(name.data());
-  fs::copy_file(GAN_BINARY, folder / "gan");
+  const tests::TemporaryFolder folder;
+  std::filesystem::copy_file(GAN_BINARY, folder / "gan");
   const auto result = run((folder / "gan").string() + " kernels --watch gemm=naive");
-  fs::remove_all(folder);
   CHECK(result.code == 1);
   CHECK(result.text.find((folder / "gan-watch").string() + ": No such file or directory") !=
         std::string::npos);
