@@ -1,8 +1,9 @@
-// Every rung of the convolutions and matrix products on the layers of our networks, side by side with
-// NVIDIA's libraries in one run.
+// Every rung of the convolutions and matrix products on the layers of our networks, on any device; on a GPU
+// side by side with NVIDIA's libraries in one run.
 //
 //   bench_rungs --device cuda --json rungs.jsonl                  the default sets of layers, about 4 minutes
 //   bench_rungs --device cuda --sets dcgan:128 --layers G3,D3     two layers
+//   bench_rungs --sets dcgan:16 --ops conv2d_fwd                  one operation on the cpu
 //   bench_rungs --device simt --sets dcgan:1 --shrink 32          a rehearsal: the numbers mean nothing
 //
 // For each layer, direction and type all contenders take turns, round after round, so that a change of clock
@@ -12,7 +13,6 @@
 // reported and makes the exit code 1. bench/README.md tells how to read the numbers.
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -21,6 +21,7 @@
 #include <sstream>
 
 #include "bench/layers.h"
+#include "bench/program.h"
 #ifdef GAN_WITH_CUDA
 #include <cuda_runtime_api.h>
 
@@ -32,20 +33,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
-
 struct Options {
   std::string sets = "dcgan:128,unet:16,mlp:128,dcgan:16,unet:1,patch:32,square:1,unet:64,dcgan:1024";
   std::string json_file;
-  std::vector<std::string> layers;
+  std::vector<std::string> layers, operations;  // none: all
   std::vector<std::string> types{"f32", "bf16"};
   double seconds = 0;  // 0: as long as it takes
   int rounds = 9;
@@ -256,7 +247,7 @@ class Report {
         row["copies"] = copies;
         row["graph"] = c.is_graph;
         row["error"] = c.error;
-        text += fmt::format("{:>12.2f}{:>10.3f}{:>10.1f}{:>10.1e}", middle * 1e6, flop / middle / 1e12,
+        text += fmt::format("{:>12.2f}{:>10.1f}{:>10.1f}{:>10.1e}", middle * 1e6, flop / middle / 1e9,
                             bytes / middle / 1e9, c.error);
         if (!(c.error <= error_limit(c.precision))) {
           row["wrong"] = true;
@@ -487,14 +478,17 @@ GemmLayer shrunk(GemmLayer layer, int by) {
 
 int run(int argc, char** argv) {
   Options options;
-  std::string device = "cuda";
-  CLI::App app("Times every rung of convolutions and matrix products beside NVIDIA's libraries.");
-  app.add_option("--device", device, "cuda, cpu, simt or auto");
+  std::string device = "cpu";
+  CLI::App app("Times every rung of convolutions and matrix products, on cuda beside NVIDIA's libraries.");
+  app.add_option("--device", device, "cpu, cuda, simt or auto");
   app.add_option(
       "--sets", options.sets,
       "layers with their batch, most important first: dcgan:N, unet:N, patch:N, mlp:N, square:1 [" +
           options.sets + "]");
   app.add_option("--layers", options.layers, "only these layers, for example G3,d2")->delimiter(',');
+  app.add_option("--ops", options.operations, "only these operations, for example conv2d_fwd,gemm")
+      ->delimiter(',')
+      ->check(CLI::IsMember({ConvFwd::op, ConvBwdData::op, ConvBwdWeight::op, Gemm::op}));
   app.add_option("--types", options.types, "f32, bf16 or both")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "bf16"}));
@@ -508,6 +502,8 @@ int run(int argc, char** argv) {
   const double start = now();
   const auto sets = parse_sets(options.sets);
   DeviceContext context(choose_device(device).device);
+  if (context.device() == Device::ref)
+    fail(Exit::usage, "--device ref: it calculates in float64, for right results; use cpu, cuda or simt");
 #ifdef GAN_WITH_CUDA
   if (context.device() == Device::cuda) {  // the default stream cannot be recorded
     cudaStream_t stream = nullptr;
@@ -520,14 +516,16 @@ int run(int argc, char** argv) {
       if (const char* why = rival_missing(gemm))
         fmt::print("no rival for {}: {}\n", gemm ? "gemm" : "conv", why);
   fmt::print("{:18}{:20}{:>6} {:5}{:14}{:>12}{:>10}{:>10}{:>10}{:>10}\n", "operation", "layer", "batch",
-             "type", "variant", "median us", "TFLOP/s", "GB/s", "error", "library");
+             "type", "variant", "median us", "GFLOP/s", "GB/s", "error", "library");
   Report report(options, context.device());
   int left = 0;
-  const auto wanted = [&](const char* layer) {
-    return options.layers.empty() || std::count(options.layers.begin(), options.layers.end(), layer);
+  const auto wanted = [](const std::vector<std::string>& names, const char* name) {
+    return names.empty() || std::count(names.begin(), names.end(), name);
   };
   const auto visit = [&](const auto& op, const char* layer, int batch, const auto& size, DType type) {
-    if (op.variants.empty() || !wanted(layer)) return;
+    using Args = typename std::decay_t<decltype(op)>::Arguments;
+    if (op.variants.empty() || !wanted(options.operations, Args::op) || !wanted(options.layers, layer))
+      return;
     if (options.seconds > 0 && now() - start > options.seconds) ++left;
     else measure(context, op, layer, batch, size, type, options, report);
   };
@@ -554,10 +552,5 @@ int run(int argc, char** argv) {
 }  // namespace gan::bench
 
 int main(int argc, char** argv) {
-  try {
-    return gan::bench::run(argc, argv);
-  } catch (const gan::Error& error) {
-    fmt::print(stderr, "bench_rungs: {}\n", error.what());
-    return int(error.code());
-  }
+  return gan::bench::run_program("bench_rungs", gan::bench::run, argc, argv);
 }

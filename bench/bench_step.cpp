@@ -13,11 +13,11 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "bench/program.h"
 #include "engine/data.h"
 #include "kernels/philox.h"
 #include "models/train.h"
@@ -34,17 +34,6 @@ struct Options {
   int threads = 0;      // 0: as OMP_NUM_THREADS or the number of cores says
   bool data = false, interleave = false;
 };
-
-double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double median(std::vector<double> values) {
-  const size_t middle = values.size() / 2;
-  std::nth_element(values.begin(), values.begin() + middle, values.end());
-  if (values.size() % 2) return values[middle];
-  return (values[middle] + *std::max_element(values.begin(), values.begin() + middle)) / 2;
-}
 
 // A model with one resident batch, ready to take steps.
 class Stepper {
@@ -271,11 +260,4 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace gan::bench
 
-int main(int argc, char** argv) {
-  try {
-    return gan::bench::run(argc, argv);
-  } catch (const gan::Error& error) {
-    fmt::print(stderr, "bench_step: {}\n", error.what());
-    return int(error.code());
-  }
-}
+int main(int argc, char** argv) { return gan::bench::run_program("bench_step", gan::bench::run, argc, argv); }

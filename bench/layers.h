@@ -128,7 +128,6 @@ inline void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& 
 }
 inline void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s, DType type,
                  uint64_t seed = 1, DType weight_gradient = DType::f32) {
-  if (context.device() == Device::ref) weight_gradient = type;
   p.buffers = {random_buffer(context, x_shape(s), type, seed),
                random_buffer(context, y_shape(s), type, seed + 1),
                Tensor(context, w_shape(s), weight_gradient)};

@@ -259,12 +259,14 @@ __device__ void tile_product(const SourceA& a, const SourceB& b, int first_row, 
 template <class T>
 struct Target {
   Epilogue<T> epilogue;
-  float* partials;  // (splits, count), or null
+  float* partials;  // (splits, count), aligned for float4, or null
   int64_t count;    // elements of the output
   int splits;
 
   __device__ void store_four(int split, int64_t index, int column, int columns, Four sums) const {
-    if (epilogue.vector && !partials) return epilogue.store_four_linear(index, column, sums);
+    // Where rows are whole groups of four, so are index (a row's start and a column) and count.
+    if (partials && columns % 4 == 0) return GAN_GPU::store_four(partials + split * count + index, sums);
+    if (!partials && epilogue.vector) return epilogue.store_four_linear(index, column, sums);
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
       if (column + i >= columns) return;

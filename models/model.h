@@ -12,6 +12,9 @@
 
 namespace gan {
 
+// What the program takes before its first tensor: code and libraries, for predictions of memory.
+inline constexpr size_t program_bytes = size_t(60) << 20;
+
 // One network with its optimiser: "G", "D".
 struct Player {
   std::string name;

@@ -71,11 +71,11 @@ StepPlan plan_step(const Config& config, Device device) {
   plan.flop = context.flop() - flop;
   plan.buffer_bytes = context.pool().peak_bytes();
   // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
-  // gradient), the others one at a time; code and libraries take about 60 MB.
+  // gradient), the others one at a time.
   const bool twice = config.n_critic > 1;
   const size_t weights =
       size_t(plan.parameters_d + (twice ? plan.parameters_g : 0)) * size_of(context.real());
-  plan.library_bytes = (device == Device::cpu ? 2 * weights : 0) + (size_t(60) << 20);
+  plan.library_bytes = (device == Device::cpu ? 2 * weights : 0) + program_bytes;
   return plan;
 }
 

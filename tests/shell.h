@@ -15,6 +15,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/folder.h"
+
 extern char** environ;
 
 namespace gan::tests {
@@ -38,12 +40,6 @@ inline int lines_in(const std::string& text) { return int(std::count(text.begin(
 // A folder of the test's own with a shell's view of the program.
 class Shell {
  public:
-  Shell() {
-    std::string name = fs::temp_directory_path() / "gan-cli-XXXXXX";
-    folder = mkdtemp(name.data());
-  }
-  ~Shell() { fs::remove_all(folder); }
-
   // Starts `program arguments...` in the folder; `variables` are added to an environment without GAN_ names.
   pid_t start(const std::string& program, const std::vector<std::string>& arguments,
               const std::vector<std::string>& variables = {}) {
@@ -75,7 +71,8 @@ class Shell {
     return wait(start(GAN_BINARY, arguments, variables));
   }
 
-  fs::path folder;
+  const TemporaryFolder own;
+  const fs::path folder = own.path();
   std::string in_from = "/dev/null", out_to = ".stdout";
 
  private:

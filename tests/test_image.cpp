@@ -16,6 +16,7 @@
 #include "engine/atomic_file.h"
 #include "engine/image.h"
 #include "kernels/check.h"
+#include "tests/folder.h"
 #include "tests/skip.h"
 
 namespace fs = std::filesystem;
@@ -311,16 +312,13 @@ TEST_CASE("what is no picture is refused with a reason, and never waited for") {
   CHECK(refused(to_bytes("GIF89a...."), "a GIF"));
   CHECK(refused(to_bytes("RIFF....WEBPVP8 "), "a WebP"));
   CHECK(refused(to_bytes("\xFF\xD8\xFF\xD9"), "no picture header"));
-  std::string name = (fs::temp_directory_path() / "gan-test-XXXXXX").string();
-  REQUIRE(::mkdtemp(name.data()) != nullptr);
-  const fs::path folder = name;
+  const tests::TemporaryFolder folder;
   fs::create_directory(folder / "folder.jpg");
   REQUIRE(::mkfifo((folder / "pipe.jpg").c_str(), 0600) == 0);
   CHECK_THROWS_WITH_AS(read_image(folder / "folder.jpg"), doctest::Contains("folder.jpg: is a folder"),
                        Error);
   CHECK_THROWS_WITH_AS(read_image(folder / "pipe.jpg"), doctest::Contains("pipe.jpg: is a pipe"), Error);
   CHECK_THROWS_WITH_AS(read_image(folder / "absent.jpg"), doctest::Contains("No such file"), Error);
-  fs::remove_all(folder);
 
   CHECK(looks_like_image("a/b.JPG"));
   CHECK(looks_like_image("x.jpeg"));

@@ -12,6 +12,7 @@
 
 #include "engine/runlog.h"
 #include "kernels/check.h"
+#include "tests/folder.h"
 
 namespace gan::tests {
 namespace {
@@ -20,15 +21,9 @@ namespace fs = std::filesystem;
 
 // A folder of the test's own, gone at its end; the working folder is put back.
 struct Scratch {
-  fs::path path, before = fs::current_path();
-  Scratch() {
-    std::string name = fs::temp_directory_path() / "gan-runlog-XXXXXX";
-    path = mkdtemp(name.data());
-  }
-  ~Scratch() {
-    fs::current_path(before);
-    fs::remove_all(path);
-  }
+  TemporaryFolder folder;
+  fs::path path = folder.path(), before = fs::current_path();
+  ~Scratch() { fs::current_path(before); }
 };
 
 void write(const fs::path& file, const std::string& text) {

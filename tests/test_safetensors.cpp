@@ -22,34 +22,15 @@
 #include "engine/atomic_file.h"
 #include "engine/safetensors.h"
 #include "kernels/check.h"
+#include "tests/folder.h"
 
 namespace fs = std::filesystem;
 using namespace gan;
+using gan::tests::TemporaryFolder;
 
 namespace {
 
 using Bytes = std::vector<std::byte>;
-
-// A folder of its own for each test case, removed at its end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (fs::temp_directory_path() / "gan-test-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  fs::path operator/(const std::string& name) const { return path_ / name; }
-  size_t files() const {
-    return static_cast<size_t>(std::distance(fs::directory_iterator(path_), fs::directory_iterator()));
-  }
-
- private:
-  fs::path path_;
-};
 
 Bytes to_bytes(std::string_view text) {
   Bytes bytes(text.size());

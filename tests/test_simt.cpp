@@ -675,6 +675,62 @@ TEST_CASE("simt: a missing barrier between read and the next write is caught and
 
 // ---- Out of bounds ------------------------------------------------------------------------------------
 
+namespace {
+// Block 2 writes there.
+__global__ void dynamic_write_kernel(int index) {
+  DYNAMIC_SHARED(float, s);
+  if (blockIdx.x == 2) s[index] = 1;
+}
+
+__global__ void dynamic_read_kernel(int index, float* out) {
+  DYNAMIC_SHARED(float, s);
+  *out = s[index];
+}
+}  // namespace
+
+TEST_CASE("simt: a write behind the dynamic shared memory that a launch asked for is reported") {
+#if defined(GAN_SIMT_ASAN)
+  GAN_SKIP("ASan stops at the access itself: see below");
+#else
+  KeepConfig keep;
+  const auto written = [](size_t bytes, int index) {
+    return message_of([=] { launch(dynamic_write_kernel, 4, 1, bytes, nullptr, index); });
+  };
+  for (const Config& schedule : many_schedules(2)) {
+    config() = schedule;
+    for (const size_t floats : {0, 1, 100, 227 * 256}) {
+      const size_t bytes = floats * sizeof(float);
+      const int end = static_cast<int>(floats);
+      if (floats > 0) CHECK_NOTHROW(launch(dynamic_write_kernel, 4, 1, bytes, nullptr, end - 1));
+      for (const int index : {end, end + 4095}) {  // the guard's first word and its last
+        const std::string message = written(bytes, index);
+        CHECK(contains(message, fmt::format("launch asked {} bytes: byte {} has changed", bytes, 4 * index)));
+        CHECK(contains(message, "in block (2,0,0)"));
+        CHECK(contains(message, "test_simt.cpp:"));
+        CHECK(contains(message, replay()));
+      }
+    }
+    CHECK_NOTHROW(launch(dynamic_write_kernel, 4, 1, 64, nullptr, 15));  // the next launch is a new one
+  }
+#endif
+}
+
+TEST_CASE("simt: what is read behind dynamic shared memory is NaN") {
+#if defined(GAN_SIMT_ASAN)
+  GAN_SKIP("ASan stops at the access itself: see below");
+#else
+  KeepConfig keep;
+  if (runtime::race_build) GAN_SKIP("the race build stops at memory that nobody has written: test_race.cpp");
+  config() = {Schedule::forward, 1, 1};
+  launch(dynamic_write_kernel, 4, 1, 4096, nullptr, 1000);  // leaves a 1 there
+  for (const int index : {16, 1000, 16 + 4095}) {
+    float seen = 0;
+    launch(dynamic_read_kernel, 1, 1, 64, nullptr, index, &seen);
+    CHECK(std::isnan(seen));
+  }
+#endif
+}
+
 #if defined(GAN_SIMT_ASAN)
 namespace {
 __global__ void write_kernel(float* out, int index) { out[index] = 1; }
@@ -685,11 +741,6 @@ __global__ void shared_write_kernel(int index) {
   before[0] = 0;
   float* pointer = s;  // through a pointer, as in a helper function: the index check of UBSan does not apply
   pointer[index] = 1;
-}
-
-__global__ void dynamic_write_kernel(int index) {
-  DYNAMIC_SHARED(float, s);
-  s[index] = 1;
 }
 
 // What the action writes to stderr in a child process, which is expected to die of it.
@@ -729,7 +780,7 @@ TEST_CASE("simt: ASan reports writes outside global and shared arrays") {
     CHECK(contains(shared, "use-after-poison"));
     CHECK(contains(shared, "WRITE of size 4"));
     const std::string dynamic =
-        death_of([index] { launch(dynamic_write_kernel, 1, 1, 128, nullptr, index); });
+        death_of([index] { launch(dynamic_write_kernel, 3, 1, 128, nullptr, index); });
     CHECK(contains(dynamic, "use-after-poison"));
     CHECK(contains(dynamic, "WRITE of size 4"));
   }

@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -19,6 +20,7 @@
 #include "kernels/gpu.cuh"
 #include "kernels/kernels.h"
 #include "kernels/simt/watch.h"
+#include "tests/folder.h"
 
 namespace gan::simt {
 namespace {
@@ -174,7 +176,7 @@ struct Watched {
 
 // What the one launch since the last call did.
 WatchedLaunch taken() {
-  const auto launches = take_watched(GAN_SOURCE_DIR);
+  const auto launches = take_watched();
   REQUIRE(launches.size() == 1);
   return launches[0];
 }
@@ -455,12 +457,12 @@ TEST_CASE("watch: launches are kept apart") {
   const Watched<float> out("out", 96);
   launch(tail_kernel, 1, 32, 0, nullptr, out.data, 32);
   launch(tail_kernel, 3, 32, 0, nullptr, out.data, 96);
-  const auto launches = take_watched(GAN_SOURCE_DIR);
+  const auto launches = take_watched();
   REQUIRE(launches.size() == 2);
   CHECK(row(launches[0], "global", "store", "out").requests == 1);
   CHECK(row(launches[1], "global", "store", "out").requests == 3);
   CHECK(launches[1].grid.x == 3);
-  CHECK(take_watched(GAN_SOURCE_DIR).empty());
+  CHECK(take_watched().empty());
 }
 
 // ---- The command --------------------------------------------------------------------------------------
@@ -514,6 +516,16 @@ TEST_CASE("watch: gan kernels --watch counts what can be counted by hand") {
     CHECK(r["file"] == (inner ? "kernels/gemm/1_naive.cu" : "kernels/family.cuh"));
     CHECK(r["code"].get<std::string>().find(inner ? "sum +=" : "to[i] =") == 0);
   }
+}
+
+// A compiler cache may hand over an object that was compiled in another checkout.
+TEST_CASE("watch: no path of this checkout is in the debug information") {
+  const std::filesystem::path folder = std::filesystem::path(GAN_BINARY).parent_path();
+  std::ifstream stream(folder / "gan-watch", std::ios::binary);
+  const std::string program{std::istreambuf_iterator<char>(stream), {}};
+  CHECK(program.find(GAN_WATCH_ROOT "/") != std::string::npos);
+  CHECK(program.find(folder.parent_path().string()) == std::string::npos);  // the folder of the build
+  CHECK(program.find(GAN_SOURCE_DIR "/kernels") == std::string::npos);
 }
 
 // Each of these has every buffer of its operation in its table: an access that the compiler did not show
@@ -583,12 +595,9 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
 }
 
 TEST_CASE("watch: without its program beside it, gan says what is missing") {
-  namespace fs = std::filesystem;
-  std::string name = fs::temp_directory_path() / "gan-watch-XXXXXX";
-  const fs::path folder = mkdtemp(name.data());
-  fs::copy_file(GAN_BINARY, folder / "gan");
+  const tests::TemporaryFolder folder;
+  std::filesystem::copy_file(GAN_BINARY, folder / "gan");
   const auto result = run((folder / "gan").string() + " kernels --watch gemm=naive");
-  fs::remove_all(folder);
   CHECK(result.code == 1);
   CHECK(result.text.find((folder / "gan-watch").string() + ": No such file or directory") !=
         std::string::npos);

@@ -60,6 +60,14 @@ std::vector<Option> common_options() {
           {"verbose", "other", "say more about failures on stderr", "", "", true}};
 }
 
+Word word_for_trained() {
+  return {"RUN|CKPT",
+          "folder of a run (its latest checkpoint), RUN/checkpoints/best, or a checkpoint file",
+          Word::Kind::file,
+          true,
+          {}};
+}
+
 void apply_options(const Arguments& arguments, Config& config, Origins& origins) {
   for (const auto& [name, text] : arguments.options)
     if (has_field(name)) {

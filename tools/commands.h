@@ -73,12 +73,14 @@ Command describe_doctor();
 Command describe_completion();
 Command describe_help();
 
-// ---- options, from the settings of engine/config.h
+// ---- options and words that commands share; settings are those of engine/config.h
 
 // The settings whose Field::where has this letter.
 std::vector<Option> options_of_settings(char letter);
 // Switches every command has: --help and --verbose.
 std::vector<Option> common_options();
+// RUN|CKPT: the word of commands that use a trained model.
+Word word_for_trained();
 // Overwrites the settings that `arguments` gives, and notes where they came from.
 void apply_options(const Arguments& arguments, Config& config, Origins& origins);
 

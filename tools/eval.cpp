@@ -71,11 +71,7 @@ Command describe_eval() {
   Command command;
   command.name = "eval";
   command.summary = "measure a trained model on held-out pictures";
-  command.words = {{"RUN|CKPT",
-                    "folder of a run (its latest checkpoint), RUN/checkpoints/best, or a checkpoint file",
-                    Word::Kind::file,
-                    true,
-                    {}},
+  command.words = {word_for_trained(),
                    {"DATA",
                     "folder as for training, or builtin:comics (faces that no training saw)",
                     Word::Kind::file,

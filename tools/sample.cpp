@@ -79,11 +79,7 @@ Command describe_sample() {
   Command command;
   command.name = "sample";
   command.summary = "make pictures with a trained model";
-  command.words = {{"RUN|CKPT",
-                    "folder of a run (its latest checkpoint), or a checkpoint file",
-                    Word::Kind::file,
-                    true,
-                    {}}};
+  command.words = {word_for_trained()};
   command.options = {
       {"n", "pictures", "how many", "1..1000000", "64", false},
       {"columns", "pictures", "pictures in a row of the grid", "1..10000", "8", false},

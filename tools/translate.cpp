@@ -201,11 +201,7 @@ Command describe_translate() {
   Command command;
   command.name = "translate";
   command.summary = "turn pictures into others with a trained model";
-  command.words = {{"RUN|CKPT",
-                    "folder of a run (its latest checkpoint), RUN/checkpoints/best, or a checkpoint file",
-                    Word::Kind::file,
-                    true,
-                    {}},
+  command.words = {word_for_trained(),
                    {"INPUT...",
                     "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
                     Word::Kind::file,

@@ -115,13 +115,20 @@ namespace {
 constexpr int max_warps = 32;
 
 // Each engine's shared memory lies in one arena, aligned to its own size: an address's offset in it can serve
-// as the 32-bit shared-memory address that some GPU instructions want. What is not allocated is poisoned for
-// ASan.
+// as the 32-bit shared-memory address that some GPU instructions want. Dynamic shared memory comes first, a
+// guard behind it; SHARED_ARRAYs are dealt from the end of the arena downwards. What belongs to none of them
+// is poisoned for ASan.
 constexpr size_t arena_bytes = 256 * 1024;
-constexpr size_t arena_first = 1024;  // offset of the first array
-constexpr size_t red_zone = 64;       // unallocated bytes between arrays
+constexpr size_t arena_first = 1024;  // offset of dynamic shared memory
+constexpr size_t red_zone = 64;       // unallocated bytes around a SHARED_ARRAY
 constexpr size_t max_static_bytes = 48 * 1024;
 constexpr size_t max_total_bytes = 227 * 1024;
+
+// Without ASan: bytes behind dynamic shared memory that must still hold guard_word when a block has ended.
+// Read as float32, bf16 or float64 it is NaN, and not the NaN that shared memory starts out with.
+constexpr size_t guard_bytes = 16 * 1024;
+constexpr uint32_t guard_word = 0xffa5ffa5u;
+static_assert(arena_first + max_total_bytes + guard_bytes < arena_bytes);
 
 void poison([[maybe_unused]] void* from, [[maybe_unused]] size_t bytes) {
 #if defined(GAN_SIMT_ASAN)
@@ -133,6 +140,11 @@ void unpoison([[maybe_unused]] void* from, [[maybe_unused]] size_t bytes) {
   __asan_unpoison_memory_region(from, bytes);
 #endif
 }
+#if defined(GAN_SIMT_ASAN)
+constexpr bool asan_build = true;
+#else
+constexpr bool asan_build = false;
+#endif
 
 uint64_t mix(uint64_t x) {  // the finaliser of SplitMix64: neighbouring numbers come out unrelated
   x += 0x9e3779b97f4a7c15u;
@@ -221,7 +233,7 @@ class Engine {
   void named_barrier(const char* operation, int id, int threads, bool wait, Site site);
   void rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site);
   void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment);
-  void* dynamic_shared() { return arena_ + arena_first; }
+  void* dynamic_shared();
   void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
   void proxy_fence() { race_.proxy_fence(); }
   void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
@@ -250,6 +262,7 @@ class Engine {
   void return_to_main();
 
   void check_shared(const char* operation, const void* address, size_t bytes, size_t alignment, Site site);
+  void check_guard();
   uint32_t existing_lanes(int warp) const;
   void release_barrier();
   std::string deadlock_report() const;
@@ -278,8 +291,9 @@ class Engine {
   std::vector<Rendezvous> meetings_[max_warps];
 
   char* arena_;
-  size_t arena_used_ = arena_first;  // end of the last array
+  size_t statics_begin_ = arena_bytes;  // offset of the lowest SHARED_ARRAY
   size_t static_bytes_ = 0;
+  bool guarded_ = false;  // the guard of this launch stands
   std::vector<StaticArray> static_arrays_;
 
   // Errors arise on a fiber whose stack is then abandoned, so they are formatted without any heap memory.
@@ -323,8 +337,9 @@ void Engine::begin(const Launch& launch) {
   watch_.begin_launch(launch.shape, launch.threads, arena_, arena_bytes);
   static_arrays_.clear();
   static_bytes_ = 0;
+  statics_begin_ = arena_bytes;
+  guarded_ = false;
   poison(arena_, arena_bytes);
-  arena_used_ = arena_first + launch.shape.dynamic_shared_bytes;
   unpoison(arena_ + arena_first, launch.shape.dynamic_shared_bytes);
 }
 
@@ -362,6 +377,7 @@ std::string Engine::run_block(uint64_t block) {
   if (watch_.is_full())
     return fmt::format("too large a launch to watch: more than {} accesses and branches; use smaller sizes",
                        Watcher::most_events);
+  if (failure_ == Failure::none) check_guard();
   if (failure_ == Failure::none) return {};
 
   std::string what = failure_ == Failure::message    ? message_
@@ -741,21 +757,69 @@ void* Engine::static_shared(const void* tag, const char* name, size_t bytes, siz
     fail("{} bytes of SHARED_ARRAY and {} of dynamic shared memory: a block has at most {}", static_bytes_,
          launch_->shape.dynamic_shared_bytes, max_total_bytes);
   alignment = std::max<size_t>(alignment, 16);
-  const size_t offset = (arena_used_ + red_zone + alignment - 1) / alignment * alignment;
-  if (offset + bytes + red_zone > arena_bytes) fail("too many separate SHARED_ARRAYs in one kernel");
-  arena_used_ = offset + bytes;
-  unpoison(arena_ + offset, bytes);
-  std::memset(arena_ + offset, 0xff, bytes);
-  static_arrays_.push_back({tag, offset, bytes});
-  watch_.name_shared(name, arena_ + offset, bytes);
-  return arena_ + offset;
+  const size_t guard_end = arena_first + launch_->shape.dynamic_shared_bytes + guard_bytes;
+  if (statics_begin_ < guard_end + bytes + red_zone + alignment)
+    fail("too many separate SHARED_ARRAYs in one kernel");
+  statics_begin_ = (statics_begin_ - red_zone - bytes) / alignment * alignment;
+  char* const array = arena_ + statics_begin_;
+  unpoison(array, bytes);
+  std::memset(array, 0xff, bytes);
+  static_arrays_.push_back({tag, statics_begin_, bytes});
+  watch_.name_shared(name, array, bytes);
+  return array;
+}
+
+// Kernels that use no dynamic shared memory have no guard, and pay nothing for it.
+void* Engine::dynamic_shared() {
+  char* const memory = arena_ + arena_first;
+  if (!asan_build && !guarded_) {
+    char* const guard = memory + launch_->shape.dynamic_shared_bytes;
+    for (size_t i = 0; i < guard_bytes; i += sizeof guard_word)
+      std::memcpy(guard + i, &guard_word, sizeof guard_word);
+    guarded_ = true;
+  }
+  return memory;
+}
+
+// Has the block that has just ended written behind its dynamic shared memory?
+void Engine::check_guard() {
+  if (!guarded_) return;
+  const size_t asked_for = launch_->shape.dynamic_shared_bytes;
+  const char* const guard = arena_ + arena_first + asked_for;
+  // All words are equal when the first is right and each is the same as the one behind it.
+  if (std::memcmp(guard, &guard_word, sizeof guard_word) == 0 &&
+      std::memcmp(guard, guard + sizeof guard_word, guard_bytes - sizeof guard_word) == 0)
+    return;
+  size_t first = 0;
+  while (guard[first] == reinterpret_cast<const char*>(&guard_word)[first % sizeof guard_word]) ++first;
+  failure_ = Failure::message;
+  const auto end =
+      fmt::format_to_n(
+          message_, sizeof message_ - 1,
+          "the block wrote beyond its dynamic shared memory, for which the launch asked {} bytes: "
+          "byte {} has changed",
+          asked_for, asked_for + first)
+          .out;
+  *end = '\0';
 }
 
 void Engine::check_shared(const char* operation, const void* address, size_t bytes, size_t alignment,
                           Site site) {
   const size_t offset = static_cast<size_t>(static_cast<const char*>(address) - arena_);
-  if (offset >= arena_bytes || offset + bytes > arena_bytes)
+  if (offset >= arena_bytes)
     fail("{}:{}: {} with an address that is not in shared memory", site.file, site.line, operation);
+  const auto holds = [&](size_t first, size_t length) {
+    return offset >= first && offset + bytes <= first + length;
+  };
+  const size_t asked_for = launch_->shape.dynamic_shared_bytes;
+  if (!holds(arena_first, asked_for) &&
+      std::none_of(static_arrays_.begin(), static_arrays_.end(),
+                   [&](const StaticArray& a) { return holds(a.offset, a.bytes); }))
+    fail(
+        "{}:{}: {} of {} bytes outside of all shared arrays, {} bytes behind the start of dynamic shared "
+        "memory, of which the launch asked for {}",
+        site.file, site.line, operation, bytes,
+        static_cast<ptrdiff_t>(offset) - static_cast<ptrdiff_t>(arena_first), asked_for);
   if (offset % alignment != 0)
     fail("{}:{}: {} with the shared address {}, which is no multiple of {}", site.file, site.line, operation,
          offset, alignment);

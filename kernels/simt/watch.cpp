@@ -385,14 +385,16 @@ void unwatch_buffer(const void* data) {
 
 bool was_too_large_to_watch() { return runtime::gave_up; }
 
-std::vector<WatchedLaunch> take_watched(const std::string& source) {
+std::vector<WatchedLaunch> take_watched() {
   using runtime::Watcher;
   const auto& names = Watcher::names();
-  // Relative to the source folder, from a path that may be relative to the folder of the build.
-  const auto relative = [&](const std::string& line) {
+  // Relative to the source folder, which the compiler has called GAN_WATCH_ROOT (CMakeLists.txt); what the
+  // kernel files were given as a relative path is relative to the folder of the build.
+  const auto relative = [](const std::string& line) {
+    constexpr std::string_view root = GAN_WATCH_ROOT "/";
     std::string path = std::filesystem::path(line).lexically_normal();
     while (path.rfind("../", 0) == 0) path.erase(0, 3);
-    return path.rfind(source + "/", 0) == 0 ? path.substr(source.size() + 1) : path;
+    return path.rfind(root, 0) == 0 ? path.substr(root.size()) : path;
   };
 
   // All instructions at once: starting addr2line is the slow part.

@@ -67,9 +67,9 @@ struct WatchedLaunch {
 void watch_buffer(const std::string& name, const void* data, size_t bytes);
 void unwatch_buffer(const void* data);
 
-// The launches since the last call, in order; looks up source lines. source: the folder that file names are
-// relative to. Throws when the program addr2line or the debug information is missing.
-std::vector<WatchedLaunch> take_watched(const std::string& source);
+// The launches since the last call, in order; looks up source lines. File names are relative to the source
+// folder. Throws when the program addr2line or the debug information is missing.
+std::vector<WatchedLaunch> take_watched();
 
 // Whether a launch was given up (gan::simt::Error) because it was too large.
 bool was_too_large_to_watch();
@@ -154,7 +154,7 @@ class Watcher {
   void walk(uint32_t first_thread, uint32_t threads);
   void count(uint32_t station, uint32_t existing, uint32_t lanes, const uint64_t (&addresses)[32]);
 
-  friend std::vector<WatchedLaunch> gan::simt::take_watched(const std::string& source);
+  friend std::vector<WatchedLaunch> gan::simt::take_watched();
   static std::vector<Launch>& launches();
   struct Names;  // what outlives a launch: calls, stations, sites
   static Names& names();

@@ -165,7 +165,7 @@ void run(const std::vector<std::string>& words) {
     fail(Exit::usage, "--dtype must be f32 or bf16, not \"{}\"", words[3]);
   Problem problem(words[0], words[2], words[3] == "f32" ? DType::f32 : DType::bf16);
   run_operation(words[0], words[1], problem);
-  const auto launches = simt::take_watched(GAN_SOURCE_DIR);
+  const auto launches = simt::take_watched();
   if (words[4] == "json") {
     Json sizes = Json::object(), all = Json::array();
     for (const auto& [key, value] : problem.sizes()) sizes[key] = value;

@@ -1,0 +1,32 @@
+// What the benchmarks share besides their problems: the clock, the median, how main() ends.
+#pragma once
+#include <algorithm>
+#include <chrono>
+#include <vector>
+
+#include "kernels/check.h"
+
+namespace gan::bench {
+
+// Seconds, since some moment in the past.
+inline double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+inline double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Calls run(argc, argv). An error becomes one line on stderr and its exit code.
+inline int run_program(const char* name, int (*run)(int, char**), int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}: {}\n", name, error.what());
+    return int(error.code());
+  }
+}
+
+}  // namespace gan::bench
