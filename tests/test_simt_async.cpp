@@ -114,14 +114,16 @@ __global__ void mma_tile_kernel(const FragmentA<T>* a, const FragmentB<T>* b, Fr
   for (unsigned i = 0; i < 8; ++i) d[threadIdx.x * 8 + i] = sums[i / 4][i % 4];
 }
 
-// One thread copies to, or one warp loads from, a place `at` bytes from the start of shared memory of a kind.
-__global__ void bounded_kernel(const float* global, bool dynamic, bool load, int at) {
+// One thread copies to, or one warp loads from, a place `at` bytes from the start of an array of `bytes`.
+__global__ void bounded_kernel(const float* global, int bytes, bool dynamic, bool load, int at) {
   SHARED_ARRAY(char, array, [512]);
   DYNAMIC_SHARED(char, memory);
-  char* const place = (dynamic ? memory : array) + at;
+  char* const start = dynamic ? memory : array;
+  for (int i = static_cast<int>(threadIdx.x); i < bytes; i += 32) start[i] = 0;
+  __syncthreads();
   uint32_t word[1];
-  if (load) ldmatrix(word, place);
-  else if (threadIdx.x == 0) cp_async<16>(place, global);
+  if (load) ldmatrix(word, start + at);
+  else if (threadIdx.x == 0) cp_async<16>(start + at, global);
 }
 
 // Warps 0 and 1 meet in barrier 1, warps 2 and 3 in barrier 2; each exchanges through shared memory.
@@ -422,20 +424,20 @@ TEST_CASE("simt: addresses that the wrapped instructions refuse") {
 
 TEST_CASE("simt: wrapped instructions stay within the shared memory that was asked for") {
   std::vector<float> global(64);
-  const auto launched = [&](size_t bytes, bool dynamic, bool load, int at) {
+  const auto launched = [&](int bytes, bool dynamic, bool load, int at) {
     return [&global, bytes, dynamic, load, at] {
-      launch(bounded_kernel, 1, 32, bytes, nullptr, global.data(), dynamic, load, at);
+      launch(bounded_kernel, 1, 32, dynamic ? bytes : 0, nullptr, global.data(), bytes, dynamic, load, at);
     };
   };
   for (const bool load : {false, true}) {
     const std::string name = load ? "ldmatrix" : "cp_async";
     CHECK_NOTHROW(launched(512, true, load, 496)());
-    CHECK_NOTHROW(launched(0, false, load, 496)());
+    CHECK_NOTHROW(launched(512, false, load, 496)());
     CHECK(refused(name + " of 16 bytes outside of all shared arrays, 512 bytes behind the start of dynamic "
                          "shared memory, of which the launch asked for 512",
                   launched(512, true, load, 512)));
     CHECK(refused("the launch asked for 504", launched(504, true, load, 496)));  // half of it inside
-    CHECK(refused("outside of all shared arrays", launched(0, false, load, 512)));
+    CHECK(refused("outside of all shared arrays", launched(512, false, load, 512)));
     CHECK(refused("outside of all shared arrays", launched(512, false, load, -16)));
   }
 }
