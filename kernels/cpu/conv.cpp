@@ -3,6 +3,7 @@
 // The variants, from the definition upwards:
 //   loops    the formula of Conv2d as loops: every size, every padding
 //   onednn   oneDNN on plain NHWC buffers; reflect padding by way of a padded copy of x
+//   winograd fewer multiplications for large pictures with many channels (winograd.cpp)
 //   im2col   few output pixels and many weights (the inner levels of a U-Net): matrix products with the
 //            weights as they lie, which oneDNN would lay out anew each time
 //   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most of
@@ -13,6 +14,7 @@
 //            product without any layout change
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/winograd.h"
 
 namespace gan::cpu {
 namespace {
@@ -659,6 +661,34 @@ const char* shifts_bwd_weight_fits(const ConvBwdWeight& a) {
   const char* why = bwd_weight_fits(a);
   return why ? why : fits_shifts(a.size);
 }
+void winograd_fwd_variant(const ConvFwd& a, Stream& stream) {
+  check_arguments(a);
+  winograd_fwd(a, stream);
+  add_bias_and_activate(a.y.as<float>(), patch_count(a.size), a.size.k, a.bias.as<float>(), a.act);
+}
+void winograd_bwd_data_variant(const ConvBwdData& a, Stream& stream) {
+  check_arguments(a);
+  winograd_bwd_data(a, stream);
+  add_bias_and_activate(a.dx.as<float>(), int64_t(a.size.n) * a.size.h * a.size.w, a.size.c,
+                        a.bias.as<float>(), a.act);
+}
+void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) {
+  check_arguments(a);
+  winograd_bwd_weight(a, stream);
+}
+
+const char* winograd_fwd_fits(const ConvFwd& a) {
+  const char* why = fwd_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
+const char* winograd_bwd_data_fits(const ConvBwdData& a) {
+  const char* why = bwd_data_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
+const char* winograd_bwd_weight_fits(const ConvBwdWeight& a) {
+  const char* why = bwd_weight_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
 const char* im2col_fwd_fits(const ConvFwd& a) {
   const char* why = fwd_fits(a);
   return why ? why : fits_im2col(a.size);
@@ -685,12 +715,14 @@ const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
 }
 
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
+constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
 constexpr const char* few_patches = "up to 64 output pixels, zero padding";
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {
     {"loops", "f32", "any size", fwd_fits, naive_fwd},
     {"onednn", "f32", "any size", fwd_fits, onednn_fwd},
+    {"winograd", "f32", large_area, winograd_fwd_fits, winograd_fwd_variant},
     {"im2col", "f32", few_patches, im2col_fwd_fits, im2col_fwd},
     {"shifts", "f32", few_outputs, shifts_fwd_fits, shifts_fwd},
     {"gemm", "f32", product_only, gemm_fwd_fits, gemm_fwd},
@@ -698,6 +730,7 @@ const Variant<ConvFwd> fwd_variants[] = {
 const Variant<ConvBwdData> bwd_data_variants[] = {
     {"loops", "f32", "any size", bwd_data_fits, naive_bwd_data},
     {"onednn", "f32", "any size", bwd_data_fits, onednn_bwd_data},
+    {"winograd", "f32", large_area, winograd_bwd_data_fits, winograd_bwd_data_variant},
     {"im2col", "f32", few_patches, im2col_bwd_data_fits, im2col_bwd_data},
     {"col2im", "f32", "up to 4 channels in x, zero padding", col2im_fits, col2im_bwd_data},
     {"gemm", "f32", product_only, gemm_bwd_data_fits, gemm_bwd_data},
@@ -705,6 +738,7 @@ const Variant<ConvBwdData> bwd_data_variants[] = {
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"loops", "f32", "any size", bwd_weight_fits, naive_bwd_weight},
     {"onednn", "f32", "any size", bwd_weight_fits, onednn_bwd_weight},
+    {"winograd", "f32", large_area, winograd_bwd_weight_fits, winograd_bwd_weight_variant},
     {"im2col", "f32", few_patches, im2col_bwd_weight_fits, im2col_bwd_weight},
     {"shifts", "f32", few_outputs, shifts_bwd_weight_fits, shifts_bwd_weight},
     {"gemm", "f32", product_only, gemm_bwd_weight_fits, gemm_bwd_weight},
