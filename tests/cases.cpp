@@ -410,6 +410,7 @@ const ConvSize conv_sizes[] = {
     {"many weights, one pixel", {.n = 1, .h = 2, .w = 2, .c = 64, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     // Pictures of many tiles whose last ones are cut, in the three shapes of filter that Winograd's serves.
     {"many tiles 4x4 stride 2", {.n = 3, .h = 37, .w = 35, .c = 32, .k = 48, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"many small tiles 4x4 stride 2", {.n = 2, .h = 23, .w = 25, .c = 48, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     {"many tiles 4x4",      {.n = 1, .h = 20, .w = 19, .c = 48, .k = 32, .kh = 4, .kw = 4, .ph = 1, .pw = 1}, true},
     {"many tiles 3x3",      {.n = 1, .h = 25, .w = 23, .c = 32, .k = 32, .kh = 3, .kw = 3, .ph = 1, .pw = 1}, true},
     {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, true},

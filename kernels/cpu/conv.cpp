@@ -472,10 +472,8 @@ const char* fits_shifts(const Conv2d& s) {
 //   fwd         y^T (K,P) = w (K,F) x patches^T (F,P)
 //   bwd_data    patches (P,F) = dy (P,K) x w (K,F);  dx = the sum of the patches' elements that lie on a
 //   pixel bwd_weight  dw (K,F) = dy^T (K,P) x patches (P,F)
-// The limits are measured: with fewer weights nothing is gained over oneDNN, with more pixels than 64 only
-// where the weights are very many.
-constexpr int64_t fewest_weights = 32 << 10, very_many_weights = 4 << 20;
-constexpr int64_t most_patches = 64, most_patches_of_very_many = 256;
+// Measured: with fewer weights or more pixels nothing is gained over the other variants.
+constexpr int64_t fewest_weights = 32 << 10, most_patches = 64;
 
 int64_t patch_count(const Conv2d& s) { return int64_t(s.n) * s.oh * s.ow; }
 int64_t filter_size(const Conv2d& s) { return int64_t(s.kh) * s.kw * s.c; }
@@ -616,10 +614,7 @@ const char* fits_im2col(const Conv2d& s) {
   if (s.padding != Padding::zero) return "zero padding only";
   if (s.groups != 1) return "one group only";
   if (s.w_count() < fewest_weights) return "less than 32768 weights";
-  const bool very_many = s.w_count() >= very_many_weights;
-  return patch_count(s) > (very_many ? most_patches_of_very_many : most_patches)
-             ? "more than 64 output pixels"
-             : nullptr;
+  return patch_count(s) > most_patches ? "more than 64 output pixels" : nullptr;
 }
 
 // -------------------------------------------------------------------------------------------------- gemm
@@ -723,8 +718,7 @@ const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
 
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
 constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
-constexpr const char* few_patches =
-    "32768 or more weights, up to 64 output pixels (256 for 4 million weights), zero padding";
+constexpr const char* few_patches = "32768 or more weights, up to 64 output pixels, zero padding";
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {

@@ -12,10 +12,11 @@
 //   y = At ((G g Gt) * (Bt d B)) A                T^2 instead of m^2 r^2
 //
 // Summed over the input channels, each of the T^2 points is a matrix product (tiles, C) x (C, K): that is
-// where the time goes. T is 5 here, so Bt is one matrix for all filters: r = 2, 3, 4 leave m = 4, 3, 2. A
-// stride of 2 is four convolutions of stride 1, added: those of x's four planes of even and odd rows and
-// columns with the taps that meet them, so that a 4x4 kernel of stride 2 has r = 2. The planes count as
-// channels.
+// where the time goes. A stride of 2 is four convolutions of stride 1, added: those of x's four planes of
+// even and odd rows and columns with the taps that meet them, so that a 4x4 kernel of stride 2 has r = 2. The
+// planes count as channels. T is 5, with r = 2, 3, 4 and m = 4, 3, 2: up to 2.6 times less to multiply, 6
+// times more weights. Where that leaves too few tiles for the weights, T is 3, with r = 2 and m = 2: 1.8
+// times and 2.25 times.
 //
 // The gradients are the transposed maps, through the same transformed weights U = G g Gt:
 //   dx tile = B (U^T (A dy At)) Bt, tiles overlap and are added      dg = Gt (sum over tiles of (A dy At)(Bt
@@ -35,15 +36,20 @@ namespace {
 
 // ---------------------------------------------------------------------------------------------- transforms
 
-constexpr int T = 5, points = T * T;
-// The fifth point is infinity. With -1/2 and -2, each other's reciprocals and of the other sign than 1,
+// The last point is infinity. With -1/2 and -2, each other's reciprocals and of the other sign than 1,
 // rounding is about half of what the textbook's 0, 1, -1, 2 leave.
-constexpr std::array<double, T - 1> at = {0, -0.5, 1, -2};
+template <int T>
+constexpr std::array<double, T - 1> at = {};
+template <>
+constexpr std::array<double, 4> at<5> = {0, -0.5, 1, -2};
+template <>
+constexpr std::array<double, 2> at<3> = {0, 1};
 
 template <int rows, int columns>
 using Matrix = std::array<std::array<float, columns>, rows>;
 
 // Row j: the coefficients of the product of (x - at[i]) over all i but j.
+template <int T>
 constexpr Matrix<T, T> make_bt() {
   Matrix<T, T> bt{};
   for (int j = 0; j < T; ++j) {
@@ -51,7 +57,7 @@ constexpr Matrix<T, T> make_bt() {
     int degree = 0;
     for (int i = 0; i < T - 1; ++i) {
       if (i == j) continue;
-      for (int k = ++degree; k >= 0; --k) product[k] = (k > 0 ? product[k - 1] : 0) - at[i] * product[k];
+      for (int k = ++degree; k >= 0; --k) product[k] = (k > 0 ? product[k - 1] : 0) - at<T>[i] * product[k];
     }
     for (int k = 0; k < T; ++k) bt[j][k] = float(product[k]);
   }
@@ -59,23 +65,23 @@ constexpr Matrix<T, T> make_bt() {
 }
 constexpr double power(double x, int n) { return n == 0 ? 1 : x * power(x, n - 1); }
 // The filter's polynomial at the points, over the product of their distances from the others.
-template <int r>
+template <int T, int r>
 constexpr Matrix<T, r> make_g() {
   Matrix<T, r> g{};
   for (int j = 0; j < T - 1; ++j) {
     double distances = 1;
     for (int i = 0; i < T - 1; ++i)
-      if (i != j) distances *= at[j] - at[i];
-    for (int t = 0; t < r; ++t) g[j][t] = float(power(at[j], t) / distances);
+      if (i != j) distances *= at<T>[j] - at<T>[i];
+    for (int t = 0; t < r; ++t) g[j][t] = float(power(at<T>[j], t) / distances);
   }
   g[T - 1][r - 1] = 1;
   return g;
 }
-template <int m>
+template <int T, int m>
 constexpr Matrix<m, T> make_at() {
   Matrix<m, T> a{};
   for (int i = 0; i < m; ++i)
-    for (int j = 0; j < T - 1; ++j) a[i][j] = float(power(at[j], i));
+    for (int j = 0; j < T - 1; ++j) a[i][j] = float(power(at<T>[j], i));
   a[m - 1][T - 1] = 1;
   return a;
 }
@@ -86,16 +92,20 @@ constexpr Matrix<int(columns), int(rows)> transposed(const std::array<std::array
     for (size_t j = 0; j < columns; ++j) t[j][i] = a[i][j];
   return t;
 }
-constexpr Matrix<T, T> Bt = make_bt(), B = transposed(Bt);
-template <int r>
-constexpr auto G = make_g<r>();
-template <int r>
-constexpr auto Gt = transposed(make_g<r>());
-template <int r>
-constexpr auto At = make_at<T + 1 - r>();
-template <int r>
-constexpr auto A = transposed(make_at<T + 1 - r>());
+template <int T>
+constexpr auto Bt = make_bt<T>();
+template <int T>
+constexpr auto B = transposed(make_bt<T>());
+template <int T, int r>
+constexpr auto G = make_g<T, r>();
+template <int T, int r>
+constexpr auto Gt = transposed(make_g<T, r>());
+template <int T, int r>
+constexpr auto At = make_at<T, T + 1 - r>();
+template <int T, int r>
+constexpr auto A = transposed(make_at<T, T + 1 - r>());
 
+constexpr int most_points = 25;
 // 16 channels, which all transforms treat alike.
 constexpr int lanes = 16;
 typedef float Lanes __attribute__((vector_size(lanes * sizeof(float)), aligned(sizeof(float)), may_alias));
@@ -127,31 +137,30 @@ GAN_INLINE void sandwich(const Lanes* in, Lanes* out) {
   (std::make_index_sequence<R * R>{});
 }
 
-// Calls f with the taps r of a plane's filter as a constant.
-template <class F>
-GAN_INLINE void with_taps(int taps, F&& f) {
-  if (taps == 2) f(std::integral_constant<int, 2>{});
-  else if (taps == 3) f(std::integral_constant<int, 3>{});
-  else f(std::integral_constant<int, 4>{});
-}
-
 // ------------------------------------------------------------------------------------------ tiles in memory
+
+constexpr int64_t fewest_tiles = 64;
 
 struct Plan {
   Conv2d s;
-  int taps, outputs, planes;  // r, m, stride^2
-  int rows, columns;          // of tiles, in one picture
-  int64_t tiles;              // of all pictures
-  int64_t depth;              // planes * C
-  int64_t chunk;              // so many tiles at a time stay in the cache
+  int T, points, taps, outputs, planes;  // T, T^2, r, m, stride^2
+  int rows, columns;                     // of tiles, in one picture
+  int64_t tiles;                         // of all pictures
+  int64_t depth;                         // planes * C
+  int64_t chunk;                         // so many tiles at a time stay in the cache
 
-  explicit Plan(const Conv2d& size) : s(size) {
-    taps = s.kh / s.sh, outputs = T + 1 - taps, planes = s.sh * s.sw;
-    rows = (s.oh + outputs - 1) / outputs, columns = (s.ow + outputs - 1) / outputs;
-    tiles = int64_t(s.n) * rows * columns;
+  explicit Plan(const Conv2d& size) : s(size), taps(s.kh / s.sh), planes(s.sh * s.sw) {
+    cut(5);
+    if (tiles < fewest_tiles && taps == 2) cut(3);
+    points = T * T;
     depth = int64_t(planes) * s.c;
     constexpr int64_t cached_floats = 3 << 20;
-    chunk = std::min(tiles, std::max<int64_t>(64, cached_floats / (points * (depth + s.k))));
+    chunk = std::min(tiles, std::max<int64_t>(fewest_tiles, cached_floats / (points * (depth + s.k))));
+  }
+  void cut(int side) {
+    T = side, outputs = T + 1 - taps;
+    rows = (s.oh + outputs - 1) / outputs, columns = (s.ow + outputs - 1) / outputs;
+    tiles = int64_t(s.n) * rows * columns;
   }
   // Floats from one point's matrix to the next: not a power of two, or all points would share a few sets of
   // the cache.
@@ -159,6 +168,16 @@ struct Plan {
   int64_t output_stride() const { return chunk * s.k + 5 * lanes; }
   int64_t weight_stride() const { return int64_t(s.k) * depth + 5 * lanes; }
 };
+// Calls f with T and r as constants.
+template <class F>
+GAN_INLINE void with_constants(const Plan& p, F&& f) {
+  using std::integral_constant;
+  if (p.T == 3) f(integral_constant<int, 3>{}, integral_constant<int, 2>{});
+  else if (p.taps == 2) f(integral_constant<int, 5>{}, integral_constant<int, 2>{});
+  else if (p.taps == 3) f(integral_constant<int, 5>{}, integral_constant<int, 3>{});
+  else f(integral_constant<int, 5>{}, integral_constant<int, 4>{});
+}
+
 // The first row and column of a tile's outputs, and its picture.
 struct Place {
   int64_t n;
@@ -178,11 +197,11 @@ GAN_INLINE int in_picture(int i, int plane, int stride, int pad, int size) {
 // padding.
 template <class F>
 GAN_INLINE void for_each_input(const Plan& p, const Place& place, int plane, F&& f) {
-  for (int i = 0; i < T; ++i) {
+  for (int i = 0; i < p.T; ++i) {
     const int h = in_picture(place.oh + i, plane / p.s.sw, p.s.sh, p.s.ph, p.s.h);
-    for (int j = 0; j < T; ++j) {
+    for (int j = 0; j < p.T; ++j) {
       const int w = in_picture(place.ow + j, plane % p.s.sw, p.s.sw, p.s.pw, p.s.w);
-      f(i * T + j, h < 0 || w < 0 ? -1 : ((place.n * p.s.h + h) * p.s.w + w) * p.s.c);
+      f(i * p.T + j, h < 0 || w < 0 ? -1 : ((place.n * p.s.h + h) * p.s.w + w) * p.s.c);
     }
   }
 }
@@ -200,27 +219,31 @@ GAN_INLINE void for_each_output(const Plan& p, const Place& place, F&& f) {
 // Bt d B: tiles [begin, end) of x to (points, tiles, planes*C), the first of the chunk being tile `first`.
 GAN_TARGET_CLONES
 void transform_inputs(const Plan& p, const float* x, int64_t first, int64_t begin, int64_t end, float* to) {
-  Lanes in[points], out[points];
-  for (int64_t tile = begin; tile < end; ++tile)
-    for (int plane = 0; plane < p.planes; ++plane) {
-      int64_t offset[points];
-      for_each_input(p, place_of(p, first + tile), plane,
-                     [&](int i, int64_t o) GAN_LAMBDA_INLINE { offset[i] = o; });
-      float* row = to + tile * p.depth + int64_t(plane) * p.s.c;
-      for (int c = 0; c < p.s.c; c += lanes) {
-        for (int i = 0; i < points; ++i) in[i] = offset[i] < 0 ? Lanes{} : lanes_at(x + offset[i] + c);
-        sandwich<Bt>(in, out);
-        for (int i = 0; i < points; ++i) lanes_at(row + i * p.input_stride() + c) = out[i];
+  with_constants(p, [&](auto side, auto) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
+    for (int64_t tile = begin; tile < end; ++tile)
+      for (int plane = 0; plane < p.planes; ++plane) {
+        int64_t offset[most_points];
+        for_each_input(p, place_of(p, first + tile), plane,
+                       [&](int i, int64_t o) GAN_LAMBDA_INLINE { offset[i] = o; });
+        float* row = to + tile * p.depth + int64_t(plane) * p.s.c;
+        for (int c = 0; c < p.s.c; c += lanes) {
+          for (int i = 0; i < points; ++i) in[i] = offset[i] < 0 ? Lanes{} : lanes_at(x + offset[i] + c);
+          sandwich<Bt<T>>(in, out);
+          for (int i = 0; i < points; ++i) lanes_at(row + i * p.input_stride() + c) = out[i];
+        }
       }
-    }
+  });
 }
 
 // A dy At: tiles of dy to (points, tiles, K)
 GAN_TARGET_CLONES
 void transform_output_gradients(const Plan& p, const float* dy, int64_t first, int64_t begin, int64_t end,
                                 float* to) {
-  with_taps(p.taps, [&](auto taps) GAN_LAMBDA_INLINE {
-    Lanes in[points], out[points];
+  with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
     for (int64_t tile = begin; tile < end; ++tile) {
       const Place place = place_of(p, first + tile);
       float* row = to + tile * p.s.k;
@@ -228,7 +251,7 @@ void transform_output_gradients(const Plan& p, const float* dy, int64_t first, i
         for_each_output(p, place, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
           in[i] = offset < 0 ? Lanes{} : lanes_at(dy + offset + k);
         });
-        sandwich<A<decltype(taps)::value>>(in, out);
+        sandwich<A<T, r>>(in, out);
         for (int i = 0; i < points; ++i) lanes_at(row + i * p.output_stride() + k) = out[i];
       }
     }
@@ -239,14 +262,15 @@ void transform_output_gradients(const Plan& p, const float* dy, int64_t first, i
 GAN_TARGET_CLONES
 void transform_outputs(const Plan& p, const float* from, int64_t first, int64_t begin, int64_t end, Acc acc,
                        float* y) {
-  with_taps(p.taps, [&](auto taps) GAN_LAMBDA_INLINE {
-    Lanes in[points], out[points];
+  with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
     for (int64_t tile = begin; tile < end; ++tile) {
       const Place place = place_of(p, first + tile);
       const float* row = from + tile * p.s.k;
       for (int k = 0; k < p.s.k; k += lanes) {
         for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.output_stride() + k);
-        sandwich<At<decltype(taps)::value>>(in, out);
+        sandwich<At<T, r>>(in, out);
         for_each_output(p, place, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
           if (offset < 0) return;
           Lanes& to = lanes_at(y + offset + k);
@@ -262,20 +286,23 @@ void transform_outputs(const Plan& p, const float* from, int64_t first, int64_t 
 GAN_TARGET_CLONES
 void add_input_gradients(const Plan& p, const float* from, int64_t first, int64_t count, int64_t begin,
                          int64_t end, float* dx) {
-  Lanes in[points], out[points];
-  for (int64_t tile = 0; tile < count; ++tile) {
-    const Place place = place_of(p, first + tile);
-    for (int64_t block = begin; block < end; ++block) {
-      const int plane = int(block * lanes / p.s.c);
-      const int64_t c = block * lanes % p.s.c;
-      const float* row = from + tile * p.depth + block * lanes;
-      for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.input_stride());
-      sandwich<B>(in, out);
-      for_each_input(p, place, plane, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
-        if (offset >= 0) lanes_at(dx + offset + c) += out[i];
-      });
+  with_constants(p, [&](auto side, auto) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
+    for (int64_t tile = 0; tile < count; ++tile) {
+      const Place place = place_of(p, first + tile);
+      for (int64_t block = begin; block < end; ++block) {
+        const int plane = int(block * lanes / p.s.c);
+        const int64_t c = block * lanes % p.s.c;
+        const float* row = from + tile * p.depth + block * lanes;
+        for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.input_stride());
+        sandwich<B<T>>(in, out);
+        for_each_input(p, place, plane, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
+          if (offset >= 0) lanes_at(dx + offset + c) += out[i];
+        });
+      }
     }
-  }
+  });
 }
 
 // The first of a plane's taps in a filter of w, and the way to the others.
@@ -287,15 +314,15 @@ GAN_INLINE int64_t tap_offset(const Plan& p, int plane, int i, int j) {
 // G g Gt: the filters [begin, end) of w to (points, K, planes*C)
 GAN_TARGET_CLONES
 void transform_weights(const Plan& p, const float* w, int64_t begin, int64_t end, float* to) {
-  with_taps(p.taps, [&](auto taps) GAN_LAMBDA_INLINE {
-    constexpr int r = decltype(taps)::value;
-    Lanes in[points], out[points];
+  with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
     for (int64_t k = begin; k < end; ++k)
       for (int plane = 0; plane < p.planes; ++plane)
         for (int c = 0; c < p.s.c; c += lanes) {
           for (int i = 0; i < r * r; ++i)
             in[i] = lanes_at(w + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c);
-          sandwich<G<r>>(in, out);
+          sandwich<G<T, r>>(in, out);
           float* row = to + k * p.depth + int64_t(plane) * p.s.c + c;
           for (int i = 0; i < points; ++i) lanes_at(row + i * p.weight_stride()) = out[i];
         }
@@ -306,15 +333,15 @@ void transform_weights(const Plan& p, const float* w, int64_t begin, int64_t end
 GAN_TARGET_CLONES
 void transform_weight_gradients(const Plan& p, const float* from, int64_t begin, int64_t end, Acc acc,
                                 float* dw) {
-  with_taps(p.taps, [&](auto taps) GAN_LAMBDA_INLINE {
-    constexpr int r = decltype(taps)::value;
-    Lanes in[points], out[points];
+  with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
+    constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
+    Lanes in[most_points], out[most_points];
     for (int64_t k = begin; k < end; ++k)
       for (int plane = 0; plane < p.planes; ++plane)
         for (int c = 0; c < p.s.c; c += lanes) {
           const float* row = from + k * p.depth + int64_t(plane) * p.s.c + c;
           for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.weight_stride());
-          sandwich<Gt<r>>(in, out);
+          sandwich<Gt<T, r>>(in, out);
           for (int i = 0; i < r * r; ++i) {
             Lanes& to = lanes_at(dw + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c);
             to = acc == Acc::add ? to + out[i] : out[i];
@@ -329,6 +356,7 @@ void transform_weight_gradients(const Plan& p, const float* from, int64_t begin,
 struct Transformed {
   const float* weights;
   Conv2d filter;  // the sizes that the transform depends on
+  int T;
   uint64_t version;
   std::vector<float> values;
 };
@@ -344,10 +372,10 @@ Kept& kept() {
 }
 
 void transform_all_weights(const Plan& p, const float* w, float* to) {
-  parallel_ranges(p.s.k, points * p.depth,
+  parallel_ranges(p.s.k, p.points * p.depth,
                   [&](int64_t begin, int64_t end) { transform_weights(p, w, begin, end, to); });
 }
-int64_t transformed_floats(const Plan& p) { return points * p.weight_stride(); }
+int64_t transformed_floats(const Plan& p) { return p.points * p.weight_stride(); }
 
 // (points, K, planes*C): kept ones, or for version 0 new ones at `room`. Call while it is this thread's turn.
 const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_t version, float* room) {
@@ -358,9 +386,9 @@ const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_
   Conv2d filter;
   filter.c = p.s.c, filter.k = p.s.k, filter.kh = p.s.kh, filter.kw = p.s.kw, filter.sh = p.s.sh;
   auto it = k.list.begin();
-  while (it != k.list.end() && !(it->weights == w && it->filter == filter)) ++it;
+  while (it != k.list.end() && !(it->weights == w && it->filter == filter && it->T == p.T)) ++it;
   if (it == k.list.end()) {
-    k.list.push_front({w, filter, 0, std::vector<float>(size_t(transformed_floats(p)))});
+    k.list.push_front({w, filter, p.T, 0, std::vector<float>(size_t(transformed_floats(p)))});
     k.bytes += k.list.front().values.size() * sizeof(float);
     while (k.bytes > kept_limit && k.list.size() > 1) {
       k.bytes -= k.list.back().values.size() * sizeof(float);
@@ -385,7 +413,7 @@ void for_each_chunk(const Plan& p, const F& f) {
 // f(point): a thread takes whole products.
 template <class F>
 void for_each_point(const Plan& p, const F& f) {
-  parallel_ranges(points, p.chunk * p.depth, [&](int64_t begin, int64_t end) {
+  parallel_ranges(p.points, p.chunk * p.depth, [&](int64_t begin, int64_t end) {
     for (int64_t point = begin; point < end; ++point) f(point);
   });
 }
@@ -400,14 +428,14 @@ const char* fits_winograd(const Conv2d& s) {
                      ((s.kh == 4 && s.sh == 2) || (s.kh == 4 && s.sh == 1) || (s.kh == 3 && s.sh == 1));
   if (!known) return "4x4 of stride 2 or 1 and 3x3 of stride 1 only";
   if (s.c % lanes || s.k % lanes || s.c < 32 || s.k < 32) return "channels not multiples of 16 from 32 on";
-  return Plan(s).tiles < 64 ? "less than 64 tiles" : nullptr;
+  return Plan(s).tiles < fewest_tiles ? "less than 64 tiles" : nullptr;
 }
 
 void winograd_fwd(const ConvFwd& a, Stream& stream) {
   const Plan p(a.size);
   Kept& k = kept();
   std::lock_guard lock(k.turn);
-  const int64_t inputs = points * p.input_stride(), outputs = points * p.output_stride();
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
   const int64_t room = a.w_version ? 0 : transformed_floats(p);
   float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
   float* at_outputs = at_inputs + inputs;
@@ -415,14 +443,14 @@ void winograd_fwd(const ConvFwd& a, Stream& stream) {
               *u = transformed_weights(k, p, a.w.as<float>(), a.w_version, at_outputs + outputs);
   float* y = a.y.as<float>();
   for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, points * p.depth, [&](int64_t begin, int64_t end) {
+    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
       transform_inputs(p, x, first, begin, end, at_inputs);
     });
     for_each_point(p, [&](int64_t i) {
       onednn_gemm(false, true, int(count), p.s.k, int(p.depth), at_inputs + i * p.input_stride(),
                   u + i * p.weight_stride(), Acc::set, at_outputs + i * p.output_stride());
     });
-    parallel_ranges(count, points * p.s.k, [&](int64_t begin, int64_t end) {
+    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
       transform_outputs(p, at_outputs, first, begin, end, a.y.acc, y);
     });
   });
@@ -432,7 +460,7 @@ void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
   const Plan p(a.size);
   Kept& k = kept();
   std::lock_guard lock(k.turn);
-  const int64_t inputs = points * p.input_stride(), outputs = points * p.output_stride();
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
   const int64_t room = a.w_version ? 0 : transformed_floats(p);
   float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
   float* at_outputs = at_inputs + inputs;
@@ -443,14 +471,14 @@ void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
     parallel_elements(p.s.x_count(),
                       [&](int64_t begin, int64_t end) { std::fill_n(dx + begin, end - begin, 0.0f); });
   for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, points * p.s.k, [&](int64_t begin, int64_t end) {
+    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
       transform_output_gradients(p, dy, first, begin, end, at_outputs);
     });
     for_each_point(p, [&](int64_t i) {
       onednn_gemm(false, false, int(count), int(p.depth), p.s.k, at_outputs + i * p.output_stride(),
                   u + i * p.weight_stride(), Acc::set, at_inputs + i * p.input_stride());
     });
-    parallel_ranges(p.depth / lanes, count * points * lanes, [&](int64_t begin, int64_t end) {
+    parallel_ranges(p.depth / lanes, count * p.points * lanes, [&](int64_t begin, int64_t end) {
       add_input_gradients(p, at_inputs, first, count, begin, end, dx);
     });
   });
@@ -458,13 +486,13 @@ void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
 
 void winograd_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
   const Plan p(a.size);
-  const int64_t inputs = points * p.input_stride(), outputs = points * p.output_stride();
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
   float* at_inputs =
       static_cast<float*>(stream.scratch(size_t(inputs + outputs + transformed_floats(p)) * sizeof(float)));
   float *at_outputs = at_inputs + inputs, *du = at_outputs + outputs;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
   for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, points * p.depth, [&](int64_t begin, int64_t end) {
+    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
       transform_inputs(p, x, first, begin, end, at_inputs);
       transform_output_gradients(p, dy, first, begin, end, at_outputs);
     });
@@ -475,7 +503,7 @@ void winograd_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
     });
   });
   float* dw = a.dw.as<float>();
-  parallel_ranges(p.s.k, points * p.depth, [&](int64_t begin, int64_t end) {
+  parallel_ranges(p.s.k, p.points * p.depth, [&](int64_t begin, int64_t end) {
     transform_weight_gradients(p, du, begin, end, a.dw.acc, dw);
   });
 }
