@@ -25,8 +25,8 @@
 
 #include <array>
 #include <list>
+#include <memory>
 #include <mutex>
-#include <vector>
 
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
@@ -358,7 +358,8 @@ struct Transformed {
   Conv2d filter;  // the sizes that the transform depends on
   int T;
   uint64_t version;
-  std::vector<float> values;
+  size_t bytes;
+  std::unique_ptr<float, void (*)(void*) noexcept> values;
 };
 struct Kept {
   std::mutex turn;
@@ -388,19 +389,21 @@ const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_
   auto it = k.list.begin();
   while (it != k.list.end() && !(it->weights == w && it->filter == filter && it->T == p.T)) ++it;
   if (it == k.list.end()) {
-    k.list.push_front({w, filter, p.T, 0, std::vector<float>(size_t(transformed_floats(p)))});
-    k.bytes += k.list.front().values.size() * sizeof(float);
+    const size_t bytes = size_t(transformed_floats(p)) * sizeof(float);
+    k.list.push_front(
+        {w, filter, p.T, 0, bytes, {static_cast<float*>(memory.allocate(bytes)), memory.release}});
+    k.bytes += bytes;
     while (k.bytes > kept_limit && k.list.size() > 1) {
-      k.bytes -= k.list.back().values.size() * sizeof(float);
+      k.bytes -= k.list.back().bytes;
       k.list.pop_back();
     }
   } else {
     k.list.splice(k.list.begin(), k.list, it);
   }
   Transformed& t = k.list.front();
-  if (t.version != version) transform_all_weights(p, w, t.values.data());
+  if (t.version != version) transform_all_weights(p, w, t.values.get());
   t.version = version;
-  return t.values.data();
+  return t.values.get();
 }
 
 // ------------------------------------------------------------------------------------------------- launch
@@ -410,12 +413,18 @@ template <class F>
 void for_each_chunk(const Plan& p, const F& f) {
   for (int64_t first = 0; first < p.tiles; first += p.chunk) f(first, std::min(p.chunk, p.tiles - first));
 }
-// f(point): a thread takes whole products.
+// f(point, first row, how many rows) for the products of all points, of `rows` rows each. Threads share out
+// rows, not points, which are an odd number.
 template <class F>
-void for_each_point(const Plan& p, const F& f) {
-  parallel_ranges(p.points, p.chunk * p.depth, [&](int64_t begin, int64_t end) {
-    for (int64_t point = begin; point < end; ++point) f(point);
-  });
+void for_each_product(const Plan& p, int64_t rows, const F& f) {
+  const auto products_of = [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end;) {
+      const int64_t first = i % rows, count = std::min(rows - first, end - i);
+      f(i / rows, first, count);
+      i += count;
+    }
+  };
+  parallel_ranges(p.points * rows, p.depth * p.s.k, products_of);
 }
 
 }  // namespace
@@ -446,9 +455,10 @@ void winograd_fwd(const ConvFwd& a, Stream& stream) {
     parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
       transform_inputs(p, x, first, begin, end, at_inputs);
     });
-    for_each_point(p, [&](int64_t i) {
-      onednn_gemm(false, true, int(count), p.s.k, int(p.depth), at_inputs + i * p.input_stride(),
-                  u + i * p.weight_stride(), Acc::set, at_outputs + i * p.output_stride());
+    for_each_product(p, count, [&](int64_t i, int64_t row, int64_t rows) {
+      onednn_gemm(false, true, int(rows), p.s.k, int(p.depth),
+                  at_inputs + i * p.input_stride() + row * p.depth, u + i * p.weight_stride(), Acc::set,
+                  at_outputs + i * p.output_stride() + row * p.s.k);
     });
     parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
       transform_outputs(p, at_outputs, first, begin, end, a.y.acc, y);
@@ -474,9 +484,10 @@ void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
     parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
       transform_output_gradients(p, dy, first, begin, end, at_outputs);
     });
-    for_each_point(p, [&](int64_t i) {
-      onednn_gemm(false, false, int(count), int(p.depth), p.s.k, at_outputs + i * p.output_stride(),
-                  u + i * p.weight_stride(), Acc::set, at_inputs + i * p.input_stride());
+    for_each_product(p, count, [&](int64_t i, int64_t row, int64_t rows) {
+      onednn_gemm(false, false, int(rows), int(p.depth), p.s.k,
+                  at_outputs + i * p.output_stride() + row * p.s.k, u + i * p.weight_stride(), Acc::set,
+                  at_inputs + i * p.input_stride() + row * p.depth);
     });
     parallel_ranges(p.depth / lanes, count * p.points * lanes, [&](int64_t begin, int64_t end) {
       add_input_gradients(p, at_inputs, first, count, begin, end, dx);
@@ -496,7 +507,7 @@ void winograd_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
       transform_inputs(p, x, first, begin, end, at_inputs);
       transform_output_gradients(p, dy, first, begin, end, at_outputs);
     });
-    for_each_point(p, [&](int64_t i) {
+    for_each_product(p, 1, [&](int64_t i, int64_t, int64_t) {  // a part would not lie dense
       onednn_gemm(true, false, p.s.k, int(p.depth), int(count), at_outputs + i * p.output_stride(),
                   at_inputs + i * p.input_stride(), first == 0 ? Acc::set : Acc::add,
                   du + i * p.weight_stride());
