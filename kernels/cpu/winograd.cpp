@@ -140,6 +140,8 @@ GAN_INLINE void sandwich(const Lanes* in, Lanes* out) {
 // ------------------------------------------------------------------------------------------ tiles in memory
 
 constexpr int64_t fewest_tiles = 64;
+// Floats; more than these 32 MiB of weights at the points of large tiles cost more to read than they save.
+constexpr int64_t most_transformed = 8 << 20;
 
 struct Plan {
   Conv2d s;
@@ -150,10 +152,10 @@ struct Plan {
   int64_t chunk;                         // so many tiles at a time stay in the cache
 
   explicit Plan(const Conv2d& size) : s(size), taps(s.kh / s.sh), planes(s.sh * s.sw) {
-    cut(5);
-    if (tiles < fewest_tiles && taps == 2) cut(3);
-    points = T * T;
     depth = int64_t(planes) * s.c;
+    cut(5);
+    if (taps == 2 && (tiles < fewest_tiles || T * T * depth * s.k > most_transformed)) cut(3);
+    points = T * T;
     constexpr int64_t cached_floats = 3 << 20;
     chunk = std::min(tiles, std::max<int64_t>(fewest_tiles, cached_floats / (points * (depth + s.k))));
   }
