@@ -404,6 +404,15 @@ const ConvSize conv_sizes[] = {
     {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, true},
     {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
     {"u-net level 5",       {.n = 1, .h = 16, .w = 16, .c = 512, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    // Few pixels under many weights.
+    {"many weights 3x5 unequal", {.n = 2, .h = 7, .w = 10, .c = 40, .k = 56, .kh = 3, .kw = 5, .sh = 2, .sw = 1, .ph = 0, .pw = 2}, true},
+    {"many weights dilation 2", {.n = 1, .h = 7, .w = 8, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 2, .pw = 2, .dh = 2, .dw = 2}, true},
+    {"many weights, one pixel", {.n = 1, .h = 2, .w = 2, .c = 64, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    // Pictures of many tiles whose last ones are cut, in the three shapes of filter that Winograd's serves.
+    {"many tiles 4x4 stride 2", {.n = 3, .h = 37, .w = 35, .c = 32, .k = 48, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"many small tiles 4x4 stride 2", {.n = 2, .h = 23, .w = 25, .c = 48, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"many tiles 4x4",      {.n = 1, .h = 20, .w = 19, .c = 48, .k = 32, .kh = 4, .kw = 4, .ph = 1, .pw = 1}, true},
+    {"many tiles 3x3",      {.n = 1, .h = 25, .w = 23, .c = 32, .k = 32, .kh = 3, .kw = 3, .ph = 1, .pw = 1}, true},
     {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, true},
 };
 // clang-format on
@@ -416,6 +425,13 @@ void for_each_conv(F&& f) {
     s.oh = Conv2d::out_size(s.h, s.kh, s.sh, s.ph, s.dh);
     s.ow = Conv2d::out_size(s.w, s.kw, s.sw, s.pw, s.dw);
     f(entry.name, s, Acc::set, false, no_act, entry.real_width);
+    // What else a variant of these sizes alone has to obey.
+    const std::string_view name = entry.name;
+    if (name == "many tiles 4x4 stride 2" || name == "many weights 3x5 unequal" ||
+        name == "many weights, one pixel") {
+      f(entry.name, s, Acc::set, true, leaky, true);
+      f(entry.name, s, Acc::add, false, no_act, true);
+    }
     if (entry.real_width) continue;
     f(entry.name, s, Acc::set, true, leaky, false);
     f(entry.name, s, Acc::add, false, no_act, false);

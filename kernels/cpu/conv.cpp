@@ -3,6 +3,9 @@
 // The variants, from the definition upwards:
 //   loops    the formula of Conv2d as loops: every size, every padding
 //   onednn   oneDNN on plain NHWC buffers; reflect padding by way of a padded copy of x
+//   winograd fewer multiplications for large pictures with many channels (winograd.cpp)
+//   im2col   few output pixels and many weights (the inner levels of a U-Net): matrix products with the
+//            weights as they lie, which oneDNN would lay out anew each time
 //   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most of
 //   each
 //            vector empty: a matrix product, then a sum of its overlapping patches
@@ -11,6 +14,7 @@
 //            product without any layout change
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/winograd.h"
 
 namespace gan::cpu {
 namespace {
@@ -460,6 +464,159 @@ const char* fits_shifts(const Conv2d& s) {
   return nullptr;
 }
 
+// ------------------------------------------------------------------------------------------------ im2col
+
+// For few output pixels and many weights (the inner levels of a U-Net at a small batch): what costs time is
+// reading the weights, so they are read once, where they lie, and not laid out anew for oneDNN. With P =
+// N*OH*OW output pixels and filters of F = kh*kw*C weights:
+//   fwd         y^T (K,P) = w (K,F) x patches^T (F,P)
+//   bwd_data    patches (P,F) = dy (P,K) x w (K,F);  dx = the sum of the patches' elements that lie on a
+//   pixel bwd_weight  dw (K,F) = dy^T (K,P) x patches (P,F)
+// Measured: with fewer weights or more pixels nothing is gained over the other variants.
+constexpr int64_t fewest_weights = 32 << 10, most_patches = 64;
+
+int64_t patch_count(const Conv2d& s) { return int64_t(s.n) * s.oh * s.ow; }
+int64_t filter_size(const Conv2d& s) { return int64_t(s.kh) * s.kw * s.c; }
+
+// The pixel of x (counted over all pictures) that tap (r, q) of output pixel `p` reads, or -1 for padding.
+int64_t pixel_under_tap(const Conv2d& s, int64_t p, int r, int q) {
+  const int h = int(p / s.ow % s.oh) * s.sh - s.ph + r * s.dh, w = int(p % s.ow) * s.sw - s.pw + q * s.dw;
+  if (h < 0 || h >= s.h || w < 0 || w >= s.w) return -1;
+  return (p / s.ow / s.oh * s.h + h) * s.w + w;
+}
+
+// patches (P,F), zero where a tap lies on padding.
+void take_patches(const Conv2d& s, const float* x, float* patches) {
+  const int64_t count = patch_count(s), filter = filter_size(s);
+  parallel_ranges(count * s.kh, int64_t(s.kw) * s.c, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) {
+      const int64_t p = item / s.kh;
+      const int r = int(item % s.kh);
+      for (int q = 0; q < s.kw; ++q) {
+        float* to = patches + p * filter + (int64_t(r) * s.kw + q) * s.c;
+        const int64_t pixel = pixel_under_tap(s, p, r, q);
+        if (pixel < 0) std::fill_n(to, s.c, 0.0f);
+        else std::copy_n(x + pixel * s.c, s.c, to);
+      }
+    }
+  });
+}
+
+// patches^T (F,P): with few columns, the order in which oneDNN's product is fast.
+void take_patches_transposed(const Conv2d& s, const float* x, float* patches) {
+  const int64_t count = patch_count(s);
+  parallel_ranges(int64_t(s.kh) * s.kw, count * s.c, [&](int64_t begin, int64_t end) {
+    for (int64_t tap = begin; tap < end; ++tap) {
+      float* to = patches + tap * s.c * count;
+      for (int64_t p = 0; p < count; ++p) {
+        const int64_t pixel = pixel_under_tap(s, p, int(tap / s.kw), int(tap % s.kw));
+        for (int64_t c = 0; c < s.c; ++c) to[c * count + p] = pixel < 0 ? 0.0f : x[pixel * s.c + c];
+      }
+    }
+  });
+}
+
+// The output row (or column) that reads position `i` of x with tap `tap`, or -1.
+int output_of(int i, int tap, int stride, int pad, int dilation, int out) {
+  const int at = i + pad - tap * dilation;
+  return at >= 0 && at % stride == 0 && at / stride < out ? at / stride : -1;
+}
+
+// dx = (or +=) the sum of the patches' elements on each pixel: every pixel gathers its own.
+void gather_patches(const Conv2d& s, const float* patches, Acc acc, float* dx) {
+  const int64_t filter = filter_size(s);
+  parallel_ranges(int64_t(s.n) * s.h, int64_t(s.w) * s.c * 4, [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      const int64_t n = row / s.h;
+      float* to = dx + row * s.w * s.c;
+      if (acc == Acc::set) std::fill_n(to, int64_t(s.w) * s.c, 0.0f);
+      for (int r = 0; r < s.kh; ++r) {
+        const int oh = output_of(int(row % s.h), r, s.sh, s.ph, s.dh, s.oh);
+        if (oh < 0) continue;
+        for (int w = 0; w < s.w; ++w)
+          for (int q = 0; q < s.kw; ++q) {
+            const int ow = output_of(w, q, s.sw, s.pw, s.dw, s.ow);
+            if (ow < 0) continue;
+            const int64_t p = (n * s.oh + oh) * s.ow + ow;
+            add_range(patches + p * filter + (int64_t(r) * s.kw + q) * s.c, to + int64_t(w) * s.c, 0, s.c);
+          }
+      }
+    }
+  });
+}
+
+int64_t whole_lines(int64_t floats) { return (floats + 31) / 32 * 32; }
+
+void im2col_fwd(const ConvFwd& a, Stream& stream) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int64_t count = patch_count(s), filter = filter_size(s);
+  float* patches =
+      static_cast<float*>(stream.scratch(size_t(whole_lines(filter * count) + s.k * count) * sizeof(float)));
+  float *transposed = patches + whole_lines(filter * count), *y = a.y.as<float>();
+  take_patches_transposed(s, a.x.as<float>(), patches);
+  onednn_gemm(false, false, s.k, int(count), int(filter), a.w.as<float>(), patches, Acc::set, transposed);
+  parallel_ranges(count, s.k, [&](int64_t begin, int64_t end) {
+    for (int64_t p = begin; p < end; ++p)
+      for (int64_t k = 0; k < s.k; ++k) {
+        float& out = y[p * s.k + k];
+        out = transposed[k * count + p] + (a.y.acc == Acc::add ? out : 0.0f);
+      }
+  });
+  add_bias_and_activate(y, count, s.k, a.bias.as<float>(), a.act);
+}
+
+void im2col_bwd_data(const ConvBwdData& a, Stream& stream) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int64_t count = patch_count(s), filter = filter_size(s);
+  float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
+  float* dx = a.dx.as<float>();
+  onednn_gemm(false, false, int(count), int(filter), s.k, a.dy.as<float>(), a.w.as<float>(), Acc::set,
+              patches);
+  gather_patches(s, patches, a.dx.acc, dx);
+  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+}
+
+// One row of dw, a weighted sum of few patches: a row stays in the cache while they are added.
+GAN_TARGET_CLONES
+void sum_of_patches(const float* patches, int64_t count, int64_t filter, const float* dy, int64_t dy_stride,
+                    bool accumulate, float* __restrict dw) {
+  for (int64_t p = 0; p < count; ++p) {
+    const float factor = dy[p * dy_stride];
+    const float* patch = patches + p * filter;
+    if (p == 0 && !accumulate)
+      for (int64_t f = 0; f < filter; ++f) dw[f] = factor * patch[f];
+    else
+      for (int64_t f = 0; f < filter; ++f) dw[f] += factor * patch[f];
+  }
+}
+
+void im2col_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
+  check_arguments(a);
+  const Conv2d& s = a.size;
+  const int64_t count = patch_count(s), filter = filter_size(s);
+  float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
+  const float* dy = a.dy.as<float>();
+  float* dw = a.dw.as<float>();
+  take_patches(s, a.x.as<float>(), patches);
+  if (count > 4) {
+    onednn_gemm(true, false, s.k, int(filter), int(count), dy, patches, a.dw.acc, dw);
+    return;
+  }
+  parallel_ranges(s.k, filter * count, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k)
+      sum_of_patches(patches, count, filter, dy + k, s.k, a.dw.acc == Acc::add, dw + k * filter);
+  });
+}
+
+const char* fits_im2col(const Conv2d& s) {
+  if (s.padding != Padding::zero) return "zero padding only";
+  if (s.groups != 1) return "one group only";
+  if (s.w_count() < fewest_weights) return "less than 32768 weights";
+  return patch_count(s) > most_patches ? "more than 64 output pixels" : nullptr;
+}
+
 // -------------------------------------------------------------------------------------------------- gemm
 
 // With a kernel as large as the picture every output is 1x1 and a picture is one row of h*w*c numbers:
@@ -506,6 +663,46 @@ const char* shifts_bwd_weight_fits(const ConvBwdWeight& a) {
   const char* why = bwd_weight_fits(a);
   return why ? why : fits_shifts(a.size);
 }
+void winograd_fwd_variant(const ConvFwd& a, Stream& stream) {
+  check_arguments(a);
+  winograd_fwd(a, stream);
+  add_bias_and_activate(a.y.as<float>(), patch_count(a.size), a.size.k, a.bias.as<float>(), a.act);
+}
+void winograd_bwd_data_variant(const ConvBwdData& a, Stream& stream) {
+  check_arguments(a);
+  winograd_bwd_data(a, stream);
+  add_bias_and_activate(a.dx.as<float>(), int64_t(a.size.n) * a.size.h * a.size.w, a.size.c,
+                        a.bias.as<float>(), a.act);
+}
+void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) {
+  check_arguments(a);
+  winograd_bwd_weight(a, stream);
+}
+
+const char* winograd_fwd_fits(const ConvFwd& a) {
+  const char* why = fwd_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
+const char* winograd_bwd_data_fits(const ConvBwdData& a) {
+  const char* why = bwd_data_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
+const char* winograd_bwd_weight_fits(const ConvBwdWeight& a) {
+  const char* why = bwd_weight_fits(a);
+  return why ? why : fits_winograd(a.size);
+}
+const char* im2col_fwd_fits(const ConvFwd& a) {
+  const char* why = fwd_fits(a);
+  return why ? why : fits_im2col(a.size);
+}
+const char* im2col_bwd_data_fits(const ConvBwdData& a) {
+  const char* why = bwd_data_fits(a);
+  return why ? why : fits_im2col(a.size);
+}
+const char* im2col_bwd_weight_fits(const ConvBwdWeight& a) {
+  const char* why = bwd_weight_fits(a);
+  return why ? why : fits_im2col(a.size);
+}
 const char* gemm_fwd_fits(const ConvFwd& a) {
   const char* why = fwd_fits(a);
   return why ? why : is_one_product(a.size);
@@ -520,23 +717,31 @@ const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
 }
 
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
+constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
+constexpr const char* few_patches = "32768 or more weights, up to 64 output pixels, zero padding";
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {
     {"loops", "f32", "any size", fwd_fits, naive_fwd},
     {"onednn", "f32", "any size", fwd_fits, onednn_fwd},
+    {"winograd", "f32", large_area, winograd_fwd_fits, winograd_fwd_variant},
+    {"im2col", "f32", few_patches, im2col_fwd_fits, im2col_fwd},
     {"shifts", "f32", few_outputs, shifts_fwd_fits, shifts_fwd},
     {"gemm", "f32", product_only, gemm_fwd_fits, gemm_fwd},
 };
 const Variant<ConvBwdData> bwd_data_variants[] = {
     {"loops", "f32", "any size", bwd_data_fits, naive_bwd_data},
     {"onednn", "f32", "any size", bwd_data_fits, onednn_bwd_data},
+    {"winograd", "f32", large_area, winograd_bwd_data_fits, winograd_bwd_data_variant},
+    {"im2col", "f32", few_patches, im2col_bwd_data_fits, im2col_bwd_data},
     {"col2im", "f32", "up to 4 channels in x, zero padding", col2im_fits, col2im_bwd_data},
     {"gemm", "f32", product_only, gemm_bwd_data_fits, gemm_bwd_data},
 };
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"loops", "f32", "any size", bwd_weight_fits, naive_bwd_weight},
     {"onednn", "f32", "any size", bwd_weight_fits, onednn_bwd_weight},
+    {"winograd", "f32", large_area, winograd_bwd_weight_fits, winograd_bwd_weight_variant},
+    {"im2col", "f32", few_patches, im2col_bwd_weight_fits, im2col_bwd_weight},
     {"shifts", "f32", few_outputs, shifts_bwd_weight_fits, shifts_bwd_weight},
     {"gemm", "f32", product_only, gemm_bwd_weight_fits, gemm_bwd_weight},
 };
