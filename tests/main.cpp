@@ -18,6 +18,14 @@ namespace {
 struct Counts {
   std::string running;            // name of the test in progress
   std::set<std::string> skipped;  // names of the tests that were skipped
+  bool in_parts = false;          // what follows: of the running test
+  int parts = 0, failed_parts = 0;
+  bool part_failed = false;
+
+  void note_failure() {
+    if (parts > 0 && !part_failed) ++failed_parts;
+    part_failed = true;
+  }
   int passed = 0, failed = 0;
 };
 
@@ -29,21 +37,33 @@ Counts& counts() {
 // Hears of every test's start and end.
 struct Counter : doctest::IReporter {
   explicit Counter(const doctest::ContextOptions&) {}
-  void test_case_start(const doctest::TestCaseData& test) override { counts().running = test.m_name; }
+  void test_case_start(const doctest::TestCaseData& test) override {
+    Counts& c = counts();
+    c.running = test.m_name;
+    c.in_parts = c.part_failed = false;
+    c.parts = c.failed_parts = 0;
+  }
   void test_case_end(const doctest::CurrentTestCaseStats& test) override {
-    if (test.failure_flags) ++counts().failed;
-    else if (!counts().skipped.count(counts().running)) ++counts().passed;
-    counts().running.clear();
+    Counts& c = counts();
+    c.failed += c.failed_parts;
+    c.passed += c.parts - c.failed_parts;
+    if (test.failure_flags) c.failed += c.failed_parts == 0;  // outside of its parts
+    else if (!c.in_parts && !c.skipped.count(c.running)) ++c.passed;
+    c.running.clear();
   }
   void test_case_reenter(const doctest::TestCaseData&) override {}
-  void test_case_exception(const doctest::TestCaseException&) override {}
+  void test_case_exception(const doctest::TestCaseException&) override { counts().note_failure(); }
   void report_query(const doctest::QueryData&) override {}
   void test_run_start() override {}
   void test_run_end(const doctest::TestRunStats&) override {}
   void subcase_start(const doctest::SubcaseSignature&) override {}
   void subcase_end() override {}
-  void log_assert(const doctest::AssertData&) override {}
-  void log_message(const doctest::MessageData&) override {}
+  void log_assert(const doctest::AssertData& check) override {
+    if (check.m_failed) counts().note_failure();
+  }
+  void log_message(const doctest::MessageData& message) override {
+    if (message.m_severity != doctest::assertType::is_warn) counts().note_failure();
+  }
   void test_case_skipped(const doctest::TestCaseData&) override {}  // left out by a filter
 };
 DOCTEST_REGISTER_LISTENER("counter", 1, Counter);
@@ -62,6 +82,14 @@ void record_skip(const std::string& reason) {
   if (counts().skipped.insert(counts().running).second)
     fmt::print("skipped: {}: {}\n", counts().running, reason);
   std::fflush(stdout);
+}
+
+void count_nothing() { counts().in_parts = true; }
+
+void begin_part() {
+  counts().in_parts = true;
+  counts().part_failed = false;
+  ++counts().parts;
 }
 
 std::filesystem::path shared_folder(const std::string& name) {

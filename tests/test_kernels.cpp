@@ -3,15 +3,17 @@
 //
 // A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
 // must give the same bits under every order of threads: forward, reverse, and GAN_TEST_SEEDS (default 4)
-// random ones. Each variant must have fitted at least one case. Operations are subcases: run one, or one of
-// its variants, with
+// random ones. Each variant must have fitted at least one case. Operations are subcases, and counted as a
+// test each: run one, or one of its variants, with
 //   gan_tests --test-case="kernels on simt" --subcase=norm_fwd
 //   GAN_KERNEL=norm_fwd=block gan_tests --test-case="kernels on simt" --subcase=norm_fwd
-// GAN_TEST_QUICK=1 leaves out full widths and every order of threads but that of GAN_SIMT; --abort-after=1
-// stops at the first case that fails.
+// GAN_TEST_QUICK=1 leaves out full widths and, unless GAN_TEST_SEEDS is set, every order of threads but that
+// of GAN_SIMT; --abort-after=1 stops at the first case that fails. GAN_TEST_SHARD=2/3 runs the operations of
+// the second of three processes that share the work.
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 
@@ -34,6 +36,22 @@ constexpr bool run_real_widths = false;
 bool quick() {
   const char* text = std::getenv("GAN_TEST_QUICK");
   return text && text == std::string("1");
+}
+
+// Whether orders of threads beside that of GAN_SIMT are left out.
+bool one_order() { return quick() && !std::getenv("GAN_TEST_SEEDS"); }
+
+// Whether an operation, by its place in the table, is for this process. Operations that cost much, forwards
+// and backwards, stand side by side there.
+bool is_mine(int operation) {
+  static const auto [shard, shards] = [] {
+    const char* text = std::getenv("GAN_TEST_SHARD");
+    int i = 1, n = 1, end = 0;
+    if (text && (std::sscanf(text, "%d/%d%n", &i, &n, &end) != 2 || text[end] || i < 1 || i > n))
+      fail(Exit::usage, "GAN_TEST_SHARD is \"{}\"; write for example 2/3, the second of three", text);
+    return std::pair(i, n);
+  }();
+  return operation % shards == shard - 1;
 }
 
 // The outputs of compute<T> on the host, as numbers.
@@ -152,8 +170,8 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   TestStream stream(backend);
   std::string report;
   std::vector<Bytes> first;
-  auto orders = schedules(backend.device, !c.real_width && !quick());
-  if (!c.real_width && !quick()) orders.push_back(orders.front());  // once more: the same bits?
+  auto orders = schedules(backend.device, !c.real_width && !one_order());
+  if (!c.real_width && !one_order()) orders.push_back(orders.front());  // once more: the same bits?
   const simt::Config before = simt::config();
   for (size_t run = 0; run < orders.size() && report.empty(); ++run) {
     simt::config() = orders[run];
@@ -242,8 +260,11 @@ void check_device(Device device) {
   std::string reason;
   const Backend* backend = usable_backend(device, reason);
   if (!backend) GAN_SKIP(reason);
+  int operation = 0;
   for_each_op(*backend, [&](const char*, const auto& op) {
+    if (!is_mine(operation++)) return;
     SUBCASE(op.name()) {
+      begin_part();
       if (device == Device::ref) CHECK_MESSAGE(!op.variants.empty(), "the reference lacks ", op.name());
       check_operation(*backend, op, tallies[int(device)]);
     }
@@ -256,6 +277,7 @@ TEST_CASE("kernels on simt") { check_device(Device::simt); }
 TEST_CASE("kernels on cuda") { check_device(Device::cuda); }
 
 TEST_CASE("kernels: what the devices ran") {
+  count_nothing();
   for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda}) {
     const Tally& tally = tallies[int(device)];
     if (tally.cases > 0)

@@ -54,6 +54,28 @@ std::string look_up(uint32_t place) {
 
 }  // namespace
 
+RaceDetector::Cell& RaceDetector::Page::at(uintptr_t address) { return cells[address % page_bytes >> shift]; }
+
+// threadIdx and its sisters are variables of the emulation, but no memory for CUDA.
+namespace {
+struct Range {
+  uintptr_t start;
+  size_t bytes;
+};
+std::array<Range, 4> variables() {
+  return {Range{reinterpret_cast<uintptr_t>(&threadIdx), sizeof threadIdx},
+          {reinterpret_cast<uintptr_t>(&blockIdx), sizeof blockIdx},
+          {reinterpret_cast<uintptr_t>(&blockDim), sizeof blockDim},
+          {reinterpret_cast<uintptr_t>(&gridDim), sizeof gridDim}};
+}
+}  // namespace
+
+bool RaceDetector::is_variable(const void* address) {
+  for (const Range& variable : variables())
+    if (reinterpret_cast<uintptr_t>(address) - variable.start < variable.bytes) return true;
+  return false;
+}
+
 // ---- Life ---------------------------------------------------------------------------------------------
 
 void RaceDetector::begin_launch(int threads, dim3 block, dim3 grid, const char* shared, size_t shared_bytes) {
@@ -81,6 +103,13 @@ void RaceDetector::begin_block(uint64_t block) {
   for (Clock& row : knows_) row.clear();
   fenced_base_.assign(threads_, 0);
   for (Clock& row : fenced_) row.clear();
+  uintptr_t end = 0;
+  variables_ = UINTPTR_MAX;
+  for (const Range& variable : variables()) {
+    variables_ = std::min(variables_, variable.start);
+    end = std::max(end, variable.start + variable.bytes);
+  }
+  variables_bytes_ = end - variables_;
   active = this;
 }
 
@@ -182,7 +211,7 @@ void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site
   const Clock& mine = fenced_[thread_];
   for (uintptr_t a = start; a < start + bytes; ++a) {
     Page& page = page_of(a, true);
-    const Access& write = page.cells[a % page_bytes / static_cast<size_t>(page.granule)].write;
+    const Access& write = page.at(a).write;
     if (write.clock <= fenced_base_[write.thread] || (!mine.empty() && write.clock <= mine[write.thread]))
       continue;
     found_.unfenced = true;
@@ -195,21 +224,13 @@ void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
   const auto start = reinterpret_cast<uintptr_t>(to);
   for (uintptr_t a = start; a < start + bytes; ++a) {
     Page& page = page_of(a, true);
-    page.cells[a % page_bytes / static_cast<size_t>(page.granule)].write = {
-        count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::write};
+    page.at(a).write = {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::write};
   }
 }
 
 void RaceDetector::access(const void* address, size_t bytes, Kind kind, const void* place) {
-  if (fiber_->has_on_stack(address)) return;
-  const auto start = reinterpret_cast<uintptr_t>(address);
-  // threadIdx and its sisters are variables of the emulation, but no memory for CUDA.
-  for (const auto& [variable, size] : {std::pair{reinterpret_cast<uintptr_t>(&threadIdx), sizeof threadIdx},
-                                       std::pair{reinterpret_cast<uintptr_t>(&blockIdx), sizeof blockIdx},
-                                       std::pair{reinterpret_cast<uintptr_t>(&blockDim), sizeof blockDim},
-                                       std::pair{reinterpret_cast<uintptr_t>(&gridDim), sizeof gridDim}})
-    if (start - variable < size) return;
-  touch(start, bytes, {count_[thread_], block_, place_of(place), static_cast<uint16_t>(thread_), kind});
+  touch(reinterpret_cast<uintptr_t>(address), bytes,
+        {count_[thread_], block_, place_of(place), static_cast<uint16_t>(thread_), kind});
 }
 
 RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
@@ -225,7 +246,7 @@ RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
   const uint64_t current = shared ? generation_ : launch_generation_;
   if (page->generation != current) {
     page->generation = current;
-    page->granule = 4;
+    page->shift = 2;
     page->cells.assign(page_bytes / 4, {});
   }
   return *page;
@@ -238,15 +259,14 @@ void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
     Page& page = page_of(address, shared);
     const uintptr_t page_end = std::min(end, address / page_bytes * page_bytes + page_bytes);
     // A page has one cell for 4 bytes until somebody accesses less; then its cells are split.
-    while (page.granule > 1 && ((address | page_end) & static_cast<uintptr_t>(page.granule - 1))) {
-      page.granule /= 2;
+    while (page.shift > 0 && ((address | page_end) & ((uintptr_t{1} << page.shift) - 1))) {
+      --page.shift;
       std::vector<Cell> halves(page.cells.size() * 2);
       for (size_t i = 0; i < halves.size(); ++i) halves[i] = page.cells[i / 2];
       page.cells = std::move(halves);
     }
-    const auto granule = static_cast<size_t>(page.granule);
-    for (; address < page_end; address += granule)
-      touch_cell(page.cells[address % page_bytes / granule], address, shared, now);
+    const uintptr_t step = uintptr_t{1} << page.shift;
+    for (; address < page_end; address += step) touch_cell(page.at(address), address, shared, now);
   }
 }
 
@@ -330,7 +350,7 @@ std::string RaceDetector::report() const {
 }
 
 void note_access(const void* address, size_t bytes, bool, HookKind kind, const void* place) {
-  if (!active) return;
+  if (!active || active->is_private(address)) return;
   const Quiet quiet;
   constexpr RaceDetector::Kind kinds[] = {RaceDetector::Kind::read, RaceDetector::Kind::write,
                                           RaceDetector::Kind::atomic, RaceDetector::Kind::atomic};

@@ -64,7 +64,12 @@ class RaceDetector {
   void async_landed(const void* to, size_t bytes, Site site);  // now it is an ordinary write
   void async_proxy_read(const void* address, size_t bytes, Site site);
 
-  // Accesses by instrumented code; place: the address of the instruction.
+  // Accesses by instrumented code; place: the address of the instruction. Memory that only the running thread
+  // has is none of ours: most accesses end here, so it is quick.
+  bool is_private(const void* address) const {
+    return fiber_->has_on_stack(address) ||
+           (reinterpret_cast<uintptr_t>(address) - variables_ < variables_bytes_ && is_variable(address));
+  }
   enum class Kind : uint16_t { read, write, atomic, async };
   void access(const void* address, size_t bytes, Kind kind, const void* place);
 
@@ -87,10 +92,12 @@ class RaceDetector {
   };
   struct Page {
     uint64_t generation = 0;  // contents count only when it is the current launch's or block's
-    int granule = 4;          // bytes for one cell
+    int shift = 2;            // there is a cell for 1 << shift bytes
     std::vector<Cell> cells;
+    Cell& at(uintptr_t address);
   };
 
+  static bool is_variable(const void* address);
   void touch(uintptr_t address, size_t bytes, Access now);
   void touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now);
   static void keep_read(Cell& cell, const Access& now);
@@ -101,6 +108,7 @@ class RaceDetector {
   uint32_t threads_ = 0;
   dim3 block_size_, grid_;
   uintptr_t shared_ = 0, shared_bytes_ = 0;
+  uintptr_t variables_ = 0, variables_bytes_ = 0;  // where threadIdx and its sisters lie, and maybe others
   uint32_t block_ = 0;
   uint32_t thread_ = 0;
   const Fiber* fiber_ = nullptr;

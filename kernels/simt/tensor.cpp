@@ -51,6 +51,17 @@ float low_half(uint32_t word) { return __uint_as_float(word << 16); }
 float high_half(uint32_t word) { return __uint_as_float(word & 0xffff0000u); }
 float cut_to_tf32(uint32_t word) { return __uint_as_float(word & 0xffffe000u); }
 
+// d (16,8) += a (16,K) b (K,8), all of them arrays of the caller. Checking each step of these loops would
+// cost a sanitizer build half of its time, so only what the lanes bring is checked.
+template <int depth>
+__attribute__((noinline, no_sanitize("address", "undefined"))) void add_product(const float (&a)[16][depth],
+                                                                                const float (&b)[depth][8],
+                                                                                float (&d)[16][8]) {
+  for (int k = 0; k < depth; ++k)
+    for (int row = 0; row < 16; ++row)
+      for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
+}
+
 // rows x columns products of (16,K) by (K,8), K = 16 for bf16 and 8 for tf32. The float32 sums run over k in
 // rising order.
 template <bool is_bf16, int rows, int columns>
@@ -92,9 +103,7 @@ void run_product(void* const lane_data[32], uint32_t) {
                    d[lane / 4 + 8 * (v >> 1)][2 * (lane % 4) + (v & 1)]);
       };
       each([](float& value, float& element) { element = value; });
-      for (int k = 0; k < depth; ++k)
-        for (int row = 0; row < 16; ++row)
-          for (int column = 0; column < 8; ++column) d[row][column] += a[i][row][k] * b[j][k][column];
+      add_product<depth>(a[i], b[j], d);
       each([](float& value, float& element) { value = element; });
     }
 }
