@@ -259,7 +259,10 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
 void check_device(Device device) {
   std::string reason;
   const Backend* backend = usable_backend(device, reason);
-  if (!backend) GAN_SKIP(reason);
+  if (!backend) {
+    if (!is_mine(0)) return count_nothing();  // one of the processes says so
+    GAN_SKIP(reason);
+  }
   int operation = 0;
   for_each_op(*backend, [&](const char*, const auto& op) {
     if (!is_mine(operation++)) return;

@@ -31,7 +31,7 @@ stage build cmake --build --preset "$preset"
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 code=0
 rm -f "$build/Testing/Temporary/LastTest.log"
-stage tests ctest --test-dir "$build" --output-on-failure </dev/null || code=$?
+stage tests ctest --test-dir "$build" -j "$(nproc)" --output-on-failure </dev/null || code=$?
 
 # A program of doctest cases ends with its own counts; every other entry of ctest counts as one. ctest's log holds
 # the output of all of them.
