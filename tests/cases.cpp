@@ -379,6 +379,7 @@ const ConvSize conv_sizes[] = {
     {"3x3 ragged tiles",    {.n = 3, .h = 5, .w = 5, .c = 33, .k = 65, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
     // Sums over pixels in two splits, likewise; more rows than the tallest tile has.
     {"3x3 many pixels",     {.n = 2, .h = 15, .w = 18, .c = 8, .k = 16, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
+    {"3x3 many pixels of 3", {.n = 2, .h = 16, .w = 17, .c = 3, .k = 5, .kh = 3, .kw = 3, .ph = 1, .pw = 1}},
     {"3x3 no padding",      {.n = 1, .h = 3, .w = 3, .c = 4, .k = 8, .kh = 3, .kw = 3}},
     {"3x3 stride 2",        {.n = 2, .h = 9, .w = 8, .c = 3, .k = 6, .kh = 3, .kw = 3, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
     {"4x4 stride 2",        {.n = 2, .h = 8, .w = 8, .c = 3, .k = 16, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}},
