@@ -359,10 +359,13 @@ const std::vector<Case<Gemm>>& cases() {
 
 namespace {
 
+// cpu: small for that device, large for an emulated GPU.
+enum class Width { small, cpu, real };
+
 struct ConvSize {
   const char* name;
   Conv2d size;  // without oh, ow
-  bool real_width = false;
+  Width width = Width::small;
 };
 
 // clang-format off
@@ -404,45 +407,45 @@ const ConvSize conv_sizes[] = {
     {"depthwise reflect",   {.n = 1, .h = 6, .w = 5, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .groups = 64, .padding = Padding::reflect}},
     {"depthwise dilation 2", {.n = 1, .h = 7, .w = 7, .c = 3, .k = 6, .kh = 3, .kw = 3, .ph = 2, .pw = 2, .dh = 2, .dw = 2, .groups = 3}},
     // DCGAN's discriminator at 64x64 and, run backwards, its generator; the 32x32 network ends in a subset.
-    {"dcgan 3 to 64",       {.n = 1, .h = 64, .w = 64, .c = 3, .k = 64, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"dcgan 64 to 128",     {.n = 1, .h = 32, .w = 32, .c = 64, .k = 128, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"dcgan 128 to 256",    {.n = 1, .h = 16, .w = 16, .c = 128, .k = 256, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"dcgan 256 to 512",    {.n = 2, .h = 8, .w = 8, .c = 256, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"dcgan 512 to 1",      {.n = 4, .h = 4, .w = 4, .c = 512, .k = 1, .kh = 4, .kw = 4}, true},
-    {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, true},
-    {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"u-net level 5",       {.n = 1, .h = 16, .w = 16, .c = 512, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"dcgan 3 to 64",       {.n = 1, .h = 64, .w = 64, .c = 3, .k = 64, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    {"dcgan 64 to 128",     {.n = 1, .h = 32, .w = 32, .c = 64, .k = 128, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    {"dcgan 128 to 256",    {.n = 1, .h = 16, .w = 16, .c = 128, .k = 256, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    {"dcgan 256 to 512",    {.n = 2, .h = 8, .w = 8, .c = 256, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    {"dcgan 512 to 1",      {.n = 4, .h = 4, .w = 4, .c = 512, .k = 1, .kh = 4, .kw = 4}, Width::real},
+    {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, Width::real},
+    {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    {"u-net level 5",       {.n = 1, .h = 16, .w = 16, .c = 512, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
     // Few pixels under many weights.
-    {"many weights 3x5 unequal", {.n = 2, .h = 7, .w = 10, .c = 40, .k = 56, .kh = 3, .kw = 5, .sh = 2, .sw = 1, .ph = 0, .pw = 2}, true},
-    {"many weights dilation 2", {.n = 1, .h = 7, .w = 8, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 2, .pw = 2, .dh = 2, .dw = 2}, true},
-    {"many weights, one pixel", {.n = 1, .h = 2, .w = 2, .c = 64, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
+    {"many weights 3x5 unequal", {.n = 2, .h = 7, .w = 10, .c = 40, .k = 56, .kh = 3, .kw = 5, .sh = 2, .sw = 1, .ph = 0, .pw = 2}, Width::cpu},
+    {"many weights dilation 2", {.n = 1, .h = 7, .w = 8, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 2, .pw = 2, .dh = 2, .dw = 2}, Width::cpu},
+    {"many weights, one pixel", {.n = 1, .h = 2, .w = 2, .c = 64, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::cpu},
     // Pictures of many tiles whose last ones are cut, in the three shapes of filter that Winograd's serves.
-    {"many tiles 4x4 stride 2", {.n = 3, .h = 37, .w = 35, .c = 32, .k = 48, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"many small tiles 4x4 stride 2", {.n = 2, .h = 23, .w = 25, .c = 48, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, true},
-    {"many tiles 4x4",      {.n = 1, .h = 20, .w = 19, .c = 48, .k = 32, .kh = 4, .kw = 4, .ph = 1, .pw = 1}, true},
-    {"many tiles 3x3",      {.n = 1, .h = 25, .w = 23, .c = 32, .k = 32, .kh = 3, .kw = 3, .ph = 1, .pw = 1}, true},
-    {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, true},
+    {"many tiles 4x4 stride 2", {.n = 3, .h = 37, .w = 35, .c = 32, .k = 48, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::cpu},
+    {"many small tiles 4x4 stride 2", {.n = 2, .h = 23, .w = 25, .c = 48, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::cpu},
+    {"many tiles 4x4",      {.n = 1, .h = 20, .w = 19, .c = 48, .k = 32, .kh = 4, .kw = 4, .ph = 1, .pw = 1}, Width::cpu},
+    {"many tiles 3x3",      {.n = 1, .h = 25, .w = 23, .c = 32, .k = 32, .kh = 3, .kw = 3, .ph = 1, .pw = 1}, Width::cpu},
+    {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, Width::real},
 };
 // clang-format on
 
-// Calls f(name, size, acc, with bias, activation, real width) for every convolution case.
+// Calls f(name, size, acc, with bias, activation, width) for every convolution case.
 template <class F>
 void for_each_conv(F&& f) {
   for (const ConvSize& entry : conv_sizes) {
     Conv2d s = entry.size;
     s.oh = Conv2d::out_size(s.h, s.kh, s.sh, s.ph, s.dh);
     s.ow = Conv2d::out_size(s.w, s.kw, s.sw, s.pw, s.dw);
-    f(entry.name, s, Acc::set, false, no_act, entry.real_width);
+    f(entry.name, s, Acc::set, false, no_act, entry.width);
     // What else a variant of these sizes alone has to obey.
     const std::string_view name = entry.name;
     if (name == "many tiles 4x4 stride 2" || name == "many weights 3x5 unequal" ||
         name == "many weights, one pixel") {
-      f(entry.name, s, Acc::set, true, leaky, true);
-      f(entry.name, s, Acc::add, false, no_act, true);
+      f(entry.name, s, Acc::set, true, leaky, entry.width);
+      f(entry.name, s, Acc::add, false, no_act, entry.width);
     }
-    if (entry.real_width) continue;
-    f(entry.name, s, Acc::set, true, leaky, false);
-    f(entry.name, s, Acc::add, false, no_act, false);
+    if (entry.width != Width::small) continue;
+    f(entry.name, s, Acc::set, true, leaky, entry.width);
+    f(entry.name, s, Acc::add, false, no_act, entry.width);
   }
   const Conv2d s{.n = 2,
                  .h = 6,
@@ -458,8 +461,8 @@ void for_each_conv(F&& f) {
                  .ph = 1,
                  .pw = 1};
   for (const Activation& act : activations)
-    for (bool bias : {false, true}) f("epilogue", s, Acc::set, bias, act, false);
-  f("epilogue", s, Acc::add, true, no_act, false);
+    for (bool bias : {false, true}) f("epilogue", s, Acc::set, bias, act, Width::small);
+  f("epilogue", s, Acc::add, true, no_act, Width::small);
 }
 
 // Weights of a size that keeps outputs near 1, as initialisers do.
@@ -467,6 +470,12 @@ Generator weights(const Conv2d& s) { return normals(1 / std::sqrt(double(s.kh) *
 
 std::string conv_name(const char* name, Acc acc, bool bias, const Activation& act) {
   return fmt::format("{}{} {}{}", name, bias ? " bias" : "", name_of(act), name_of(acc));
+}
+
+template <class Args>
+Case<Args>& set_width(Case<Args>& c, Width width) {
+  c.real_width = width != Width::small, c.small_on_cpu = width == Width::cpu;
+  return c;
 }
 
 std::vector<int64_t> x_shape(const Conv2d& s) { return {s.n, s.h, s.w, s.c}; }
@@ -480,12 +489,12 @@ const std::vector<Case<ConvFwd>>& cases() {
   static const auto table = [] {
     std::vector<Case<ConvFwd>> t;
     for_each_conv(
-        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, bool real_width) {
+        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, Width width) {
           Case<ConvFwd> c(conv_name(name, acc, bias, act), {.size = s, .act = act});
           c.in("x", &ConvFwd::x, x_shape(s)).in("w", &ConvFwd::w, w_shape(s), weights(s));
           if (bias) c.optional("bias", &ConvFwd::bias, {s.k});
-          c.out("y", &ConvFwd::y, y_shape(s), Kind::value, acc).real_width = real_width;
-          t.push_back(std::move(c));
+          c.out("y", &ConvFwd::y, y_shape(s), Kind::value, acc);
+          t.push_back(std::move(set_width(c, width)));
         });
     t.push_back(part_of_buffers(t, "4x4 from 32 to 32 bias leaky_relu 0.2"));
     return t;
@@ -498,12 +507,12 @@ const std::vector<Case<ConvBwdData>>& cases() {
   static const auto table = [] {
     std::vector<Case<ConvBwdData>> t;
     for_each_conv(
-        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, bool real_width) {
+        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, Width width) {
           Case<ConvBwdData> c(conv_name(name, acc, bias, act), {.size = s, .act = act});
           c.in("dy", &ConvBwdData::dy, y_shape(s)).in("w", &ConvBwdData::w, w_shape(s), weights(s));
           if (bias) c.optional("bias", &ConvBwdData::bias, {s.c});
-          c.out("dx", &ConvBwdData::dx, x_shape(s), Kind::value, acc).real_width = real_width;
-          t.push_back(std::move(c));
+          c.out("dx", &ConvBwdData::dx, x_shape(s), Kind::value, acc);
+          t.push_back(std::move(set_width(c, width)));
         });
     t.push_back(part_of_buffers(t, "4x4 from 32 to 32 bias leaky_relu 0.2"));
     return t;
@@ -516,13 +525,13 @@ const std::vector<Case<ConvBwdWeight>>& cases() {
   static const auto table = [] {
     std::vector<Case<ConvBwdWeight>> t;
     for_each_conv(
-        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, bool real_width) {
+        [&](const char* name, const Conv2d& s, Acc acc, bool bias, const Activation& act, Width width) {
           if (bias || act.kind != Act::none) return;  // a weight gradient has neither
           t.push_back(Case<ConvBwdWeight>(conv_name(name, acc, bias, act), {.size = s})
                           .in("x", &ConvBwdWeight::x, x_shape(s))
                           .in("dy", &ConvBwdWeight::dy, y_shape(s))
                           .out("dw", &ConvBwdWeight::dw, w_shape(s), Kind::f32, acc));
-          t.back().real_width = real_width;
+          set_width(t.back(), width);
         });
     t.push_back(part_of_buffers(t, "4x4 from 32 to 32 none"));
     return t;

@@ -64,8 +64,9 @@ struct Case {
   std::string name;
   Args args;                      // pointers null
   std::vector<Port<Args>> ports;  // an output that is not listed is unwanted
-  bool real_width = false;  // a layer of a network in its true width: run once, in optimised builds only
-  bool bit_exact = false;   // every device must give the very same numbers
+  bool real_width = false;    // a layer of a network in its true width: run once, in optimised builds only
+  bool small_on_cpu = false;  // of those: device cpu has time for it in every build
+  bool bit_exact = false;     // every device must give the very same numbers
   // Every buffer is the rest of a larger one and begins behind that many elements: 1 allows no access of
   // four.
   int64_t skip = 0;

@@ -232,7 +232,8 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       for (const Case<Args>& c : cases<Args>()) {
         // The naive rung of several is too slow for full widths and proves nothing there.
         const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
-        if (c.real_width && (naive || !run_real_widths || quick())) continue;
+        const bool affordable = run_real_widths || (c.small_on_cpu && backend.device == Device::cpu);
+        if (c.real_width && (naive || !affordable || quick())) continue;
         if (abort_after > 0 && failures >= abort_after) break;
         const std::string report = check_case(backend, variant, c, numbers, tally);
         // The first failures tell the story; the rest are counted.

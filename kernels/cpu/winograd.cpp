@@ -1,9 +1,8 @@
 // Winograd's convolution on the cpu, in three directions (Winograd 1980; Lavin & Gray 2016, "Fast algorithms
 // for convolutional neural networks").
 //
-// A line of m outputs of a filter of r taps is a product of polynomials, and those are multiplied at T = m +
-// r
-// - 1 points instead of term by term. With d a line of T inputs and g the filter:
+// A line of m outputs of a filter of r taps is a product of polynomials, and those are multiplied at
+// T = m + r - 1 points instead of term by term. With d a line of T inputs and g the filter:
 //
 //   y = At ((G g) * (Bt d))                       T multiplications instead of m r
 //
@@ -14,13 +13,13 @@
 // Summed over the input channels, each of the T^2 points is a matrix product (tiles, C) x (C, K): that is
 // where the time goes. A stride of 2 is four convolutions of stride 1, added: those of x's four planes of
 // even and odd rows and columns with the taps that meet them, so that a 4x4 kernel of stride 2 has r = 2. The
-// planes count as channels. T is 5, with r = 2, 3, 4 and m = 4, 3, 2: up to 2.6 times less to multiply, 6
+// planes count as channels. T is 5, with r = 2, 3, 4 and m = 4, 3, 2: up to 2.6 times less to multiply, and 6
 // times more weights. Where that leaves too few tiles for the weights, T is 3, with r = 2 and m = 2: 1.8
 // times and 2.25 times.
 //
 // The gradients are the transposed maps, through the same transformed weights U = G g Gt:
-//   dx tile = B (U^T (A dy At)) Bt, tiles overlap and are added      dg = Gt (sum over tiles of (A dy At)(Bt
-//   d B)) G
+//   dx: tiles B (U^T (A dy At)) Bt, which overlap and are added
+//   dg: Gt (sum over tiles of (A dy At) (Bt d B)) G
 #include "kernels/cpu/winograd.h"
 
 #include <array>
