@@ -69,13 +69,11 @@ StepPlan plan_step(const Config& config, Device device) {
   model->step(model->planned_input(context, config.batch));
   plan.operations = context.operations() - operations;
   plan.flop = context.flop() - flop;
-  plan.buffer_bytes = context.pool().peak_bytes();
+  plan.buffer_bytes = context.pool().reserved_bytes();
   // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
-  // gradient), the others one at a time.
-  const bool twice = config.n_critic > 1;
-  const size_t weights =
-      size_t(plan.parameters_d + (twice ? plan.parameters_g : 0)) * size_of(context.real());
-  plan.library_bytes = (device == Device::cpu ? 2 * weights : 0) + program_bytes;
+  // gradient), the others about one: one at a time, or longer in Winograd's convolution.
+  const int64_t copies = 2 * plan.parameters_d + (config.n_critic > 1 ? 2 : 1) * plan.parameters_g;
+  plan.library_bytes = (device == Device::cpu ? size_t(copies) * size_of(context.real()) : 0) + program_bytes;
   return plan;
 }
 

@@ -11,7 +11,7 @@ namespace gan {
 // What one training step will take, known before the first: from running the step on a plan.
 struct StepPlan {
   int64_t parameters_g = 0, parameters_d = 0;
-  size_t buffer_bytes = 0;   // peak of weights, gradients, moments, activations in the pool
+  size_t buffer_bytes = 0;   // the pool of weights, gradients, moments, activations
   size_t data_bytes = 0;     // resident pictures
   size_t library_bytes = 0;  // estimate of what kernels keep besides: re-laid-out weights, scratch, code
   int64_t operations = 0;    // kernel launches per step

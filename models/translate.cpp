@@ -153,11 +153,12 @@ size_t translation_bytes(const Config& config, Device device, int height, int wi
   const int tile_height = std::min(rounded_up(height, multiple), options.tile);
   const int tile_width = std::min(rounded_up(width, multiple), options.tile);
   translator.run(Tensor(context, {1, tile_height, tile_width, config.channels}));
-  // On cpu every weight of the generator has a re-laid-out copy.
+  // On cpu the generator's weights have re-laid-out copies, some of them several times as large (Winograd's
+  // convolution): together about one and a half times the weights.
   const size_t weights = size_t(model->player("G").parameters.learnt_count()) * size_of(context.real());
-  const size_t libraries = (device == Device::cpu ? weights : 0) + program_bytes;
+  const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes;
   const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
-  return context.pool().peak_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
+  return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
          tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);
 }
 
