@@ -6,9 +6,8 @@
 //   winograd fewer multiplications for large pictures with many channels (winograd.cpp)
 //   im2col   few output pixels and many weights (the inner levels of a U-Net): matrix products with the
 //            weights as they lie, which oneDNN would lay out anew each time
-//   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most of
-//   each
-//            vector empty: a matrix product, then a sum of its overlapping patches
+//   col2im   bwd_data for pictures of few channels (a generator's last layer), where oneDNN leaves most
+//            of each vector empty: a matrix product, then a sum of its overlapping patches
 //   shifts   fwd and bwd_weight for few output channels (a patch discriminator's last layer), likewise
 //   gemm     a kernel as large as the picture (a generator's first layer, a discriminator's last): a matrix
 //            product without any layout change
@@ -332,11 +331,10 @@ void col2im_bwd_data(const ConvBwdData& a, Stream& stream) {
   });
 }
 
-const char* col2im_fits(const ConvBwdData& a) {
-  if (const char* why = f32_only(a.dy, a.w, a.bias, a.dx)) return why;
-  if (a.size.padding != Padding::zero) return "zero padding only";
-  if (a.size.groups != 1) return "one group only";
-  if (a.size.c > 4) return "more than 4 channels in the picture";
+const char* fits_col2im(const Conv2d& s) {
+  if (s.padding != Padding::zero) return "zero padding only";
+  if (s.groups != 1) return "one group only";
+  if (s.c > 4) return "more than 4 channels in the picture";
   return nullptr;
 }
 
@@ -470,8 +468,8 @@ const char* fits_shifts(const Conv2d& s) {
 // reading the weights, so they are read once, where they lie, and not laid out anew for oneDNN. With P =
 // N*OH*OW output pixels and filters of F = kh*kw*C weights:
 //   fwd         y^T (K,P) = w (K,F) x patches^T (F,P)
-//   bwd_data    patches (P,F) = dy (P,K) x w (K,F);  dx = the sum of the patches' elements that lie on a
-//   pixel bwd_weight  dw (K,F) = dy^T (K,P) x patches (P,F)
+//   bwd_data    patches (P,F) = dy (P,K) x w (K,F);  dx sums the patches' elements that lie on a pixel
+//   bwd_weight  dw (K,F) = dy^T (K,P) x patches (P,F)
 // Measured: with fewer weights or more pixels nothing is gained over the other variants.
 constexpr int64_t fewest_weights = 32 << 10, most_patches = 64;
 
@@ -651,18 +649,16 @@ void gemm_bwd_weight(const ConvBwdWeight& a, Stream&) {
 
 // ---------------------------------------------------------------------------------------- the variants
 
-const char* fwd_fits(const ConvFwd& a) { return f32_only(a.x, a.w, a.bias, a.y); }
-const char* bwd_data_fits(const ConvBwdData& a) { return f32_only(a.dy, a.w, a.bias, a.dx); }
-const char* bwd_weight_fits(const ConvBwdWeight& a) { return f32_only(a.x, a.dy, a.dw); }
+const char* any_size(const ConvFwd& a) { return f32_only(a.x, a.w, a.bias, a.y); }
+const char* any_size(const ConvBwdData& a) { return f32_only(a.dy, a.w, a.bias, a.dx); }
+const char* any_size(const ConvBwdWeight& a) { return f32_only(a.x, a.dy, a.dw); }
+// Of a variant for some sizes.
+template <const char* (*size_fits)(const Conv2d&), class Args>
+const char* some_sizes(const Args& a) {
+  const char* why = any_size(a);
+  return why ? why : size_fits(a.size);
+}
 
-const char* shifts_fwd_fits(const ConvFwd& a) {
-  const char* why = fwd_fits(a);
-  return why ? why : fits_shifts(a.size);
-}
-const char* shifts_bwd_weight_fits(const ConvBwdWeight& a) {
-  const char* why = bwd_weight_fits(a);
-  return why ? why : fits_shifts(a.size);
-}
 void winograd_fwd_variant(const ConvFwd& a, Stream& stream) {
   check_arguments(a);
   winograd_fwd(a, stream);
@@ -679,71 +675,34 @@ void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) {
   winograd_bwd_weight(a, stream);
 }
 
-const char* winograd_fwd_fits(const ConvFwd& a) {
-  const char* why = fwd_fits(a);
-  return why ? why : fits_winograd(a.size);
-}
-const char* winograd_bwd_data_fits(const ConvBwdData& a) {
-  const char* why = bwd_data_fits(a);
-  return why ? why : fits_winograd(a.size);
-}
-const char* winograd_bwd_weight_fits(const ConvBwdWeight& a) {
-  const char* why = bwd_weight_fits(a);
-  return why ? why : fits_winograd(a.size);
-}
-const char* im2col_fwd_fits(const ConvFwd& a) {
-  const char* why = fwd_fits(a);
-  return why ? why : fits_im2col(a.size);
-}
-const char* im2col_bwd_data_fits(const ConvBwdData& a) {
-  const char* why = bwd_data_fits(a);
-  return why ? why : fits_im2col(a.size);
-}
-const char* im2col_bwd_weight_fits(const ConvBwdWeight& a) {
-  const char* why = bwd_weight_fits(a);
-  return why ? why : fits_im2col(a.size);
-}
-const char* gemm_fwd_fits(const ConvFwd& a) {
-  const char* why = fwd_fits(a);
-  return why ? why : is_one_product(a.size);
-}
-const char* gemm_bwd_data_fits(const ConvBwdData& a) {
-  const char* why = bwd_data_fits(a);
-  return why ? why : is_one_product(a.size);
-}
-const char* gemm_bwd_weight_fits(const ConvBwdWeight& a) {
-  const char* why = bwd_weight_fits(a);
-  return why ? why : is_one_product(a.size);
-}
-
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
 constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
 constexpr const char* few_patches = "32768 or more weights, up to 64 output pixels, zero padding";
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {
-    {"loops", "f32", "any size", fwd_fits, naive_fwd},
-    {"onednn", "f32", "any size", fwd_fits, onednn_fwd},
-    {"winograd", "f32", large_area, winograd_fwd_fits, winograd_fwd_variant},
-    {"im2col", "f32", few_patches, im2col_fwd_fits, im2col_fwd},
-    {"shifts", "f32", few_outputs, shifts_fwd_fits, shifts_fwd},
-    {"gemm", "f32", product_only, gemm_fwd_fits, gemm_fwd},
+    {"loops", "f32", "any size", any_size, naive_fwd},
+    {"onednn", "f32", "any size", any_size, onednn_fwd},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant},
+    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_fwd},
+    {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_fwd},
+    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_fwd},
 };
 const Variant<ConvBwdData> bwd_data_variants[] = {
-    {"loops", "f32", "any size", bwd_data_fits, naive_bwd_data},
-    {"onednn", "f32", "any size", bwd_data_fits, onednn_bwd_data},
-    {"winograd", "f32", large_area, winograd_bwd_data_fits, winograd_bwd_data_variant},
-    {"im2col", "f32", few_patches, im2col_bwd_data_fits, im2col_bwd_data},
-    {"col2im", "f32", "up to 4 channels in x, zero padding", col2im_fits, col2im_bwd_data},
-    {"gemm", "f32", product_only, gemm_bwd_data_fits, gemm_bwd_data},
+    {"loops", "f32", "any size", any_size, naive_bwd_data},
+    {"onednn", "f32", "any size", any_size, onednn_bwd_data},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant},
+    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_data},
+    {"col2im", "f32", "up to 4 channels in x, zero padding", some_sizes<fits_col2im>, col2im_bwd_data},
+    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_data},
 };
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
-    {"loops", "f32", "any size", bwd_weight_fits, naive_bwd_weight},
-    {"onednn", "f32", "any size", bwd_weight_fits, onednn_bwd_weight},
-    {"winograd", "f32", large_area, winograd_bwd_weight_fits, winograd_bwd_weight_variant},
-    {"im2col", "f32", few_patches, im2col_bwd_weight_fits, im2col_bwd_weight},
-    {"shifts", "f32", few_outputs, shifts_bwd_weight_fits, shifts_bwd_weight},
-    {"gemm", "f32", product_only, gemm_bwd_weight_fits, gemm_bwd_weight},
+    {"loops", "f32", "any size", any_size, naive_bwd_weight},
+    {"onednn", "f32", "any size", any_size, onednn_bwd_weight},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant},
+    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_weight},
+    {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_bwd_weight},
+    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_weight},
 };
 }  // namespace
 

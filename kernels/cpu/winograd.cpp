@@ -409,6 +409,20 @@ const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_
 
 // ------------------------------------------------------------------------------------------------- launch
 
+// Room for a chunk of tiles, and the weights.
+struct AtPoints {
+  float *inputs, *outputs;  // (points, chunk, planes*C), (points, chunk, K)
+  const float* weights;     // (points, K, planes*C)
+};
+// As transformed_weights().
+AtPoints prepare(Kept& k, const Plan& p, const float* w, uint64_t version, Stream& stream) {
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
+  const int64_t room = version ? 0 : transformed_floats(p);
+  float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
+  float* at_outputs = at_inputs + inputs;
+  return {at_inputs, at_outputs, transformed_weights(k, p, w, version, at_outputs + outputs)};
+}
+
 // f(first tile, how many) for chunks of tiles.
 template <class F>
 void for_each_chunk(const Plan& p, const F& f) {
@@ -445,12 +459,8 @@ void winograd_fwd(const ConvFwd& a, Stream& stream) {
   const Plan p(a.size);
   Kept& k = kept();
   std::lock_guard lock(k.turn);
-  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
-  const int64_t room = a.w_version ? 0 : transformed_floats(p);
-  float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
-  float* at_outputs = at_inputs + inputs;
-  const float *x = a.x.as<float>(),
-              *u = transformed_weights(k, p, a.w.as<float>(), a.w_version, at_outputs + outputs);
+  const auto [at_inputs, at_outputs, u] = prepare(k, p, a.w.as<float>(), a.w_version, stream);
+  const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
   for_each_chunk(p, [&](int64_t first, int64_t count) {
     parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
@@ -471,12 +481,8 @@ void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
   const Plan p(a.size);
   Kept& k = kept();
   std::lock_guard lock(k.turn);
-  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
-  const int64_t room = a.w_version ? 0 : transformed_floats(p);
-  float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
-  float* at_outputs = at_inputs + inputs;
-  const float *dy = a.dy.as<float>(),
-              *u = transformed_weights(k, p, a.w.as<float>(), a.w_version, at_outputs + outputs);
+  const auto [at_inputs, at_outputs, u] = prepare(k, p, a.w.as<float>(), a.w_version, stream);
+  const float* dy = a.dy.as<float>();
   float* dx = a.dx.as<float>();
   if (a.dx.acc == Acc::set)
     parallel_elements(p.s.x_count(),
