@@ -6,6 +6,7 @@
 // an inaccessible page.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 
 #if defined(__SANITIZE_ADDRESS__)
 #define GAN_SIMT_ASAN 1
@@ -44,6 +45,8 @@ class Fiber {
   // entry(argument) again.
   void restart();
 
+  uintptr_t stack_start() const { return reinterpret_cast<uintptr_t>(stack_bottom_); }
+  size_t stack_size() const { return stack_size_; }
   bool has_on_stack(const void* address) const {
     return static_cast<size_t>(static_cast<const char*>(address) - static_cast<const char*>(stack_bottom_)) <
            stack_size_;

@@ -55,10 +55,15 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
 
 using namespace gan::simt::runtime;
 
+#if defined(GAN_SIMT_RACE)
+#define IS_WATCHED(address) (!unwatched.has(address))
+#else
+#define IS_WATCHED(address) true
+#endif
 #define NOTE(address, bytes, kind) \
-  note_access(address, bytes, true, HookKind::kind, __builtin_return_address(0))
+  if (IS_WATCHED(address)) note_access(address, bytes, true, HookKind::kind, __builtin_return_address(0))
 #define NOTE_RANGE(address, bytes, kind) \
-  note_access(address, bytes, false, HookKind::kind, __builtin_return_address(0))
+  if (IS_WATCHED(address)) note_access(address, bytes, false, HookKind::kind, __builtin_return_address(0))
 #define READ_AND_WRITE(bytes)                                                  \
   void __tsan_read##bytes(void* a) { NOTE(a, bytes, read); }                   \
   void __tsan_write##bytes(void* a) { NOTE(a, bytes, write); }                 \

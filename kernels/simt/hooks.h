@@ -24,6 +24,18 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
 // atomic_read: an atomic load, such as the one before a loop of compare-and-swap.
 enum class HookKind : uint8_t { read, write, atomic, atomic_read };
 
+#if defined(GAN_SIMT_RACE)
+// Memory that is no business of the race detector: the running CUDA thread's own stack, and all memory while
+// no CUDA thread runs or the detector itself works. Most accesses end at this question, so it comes first and
+// is short.
+struct Unwatched {
+  uintptr_t start, bytes;
+  bool has(const void* address) const { return reinterpret_cast<uintptr_t>(address) - start < bytes; }
+};
+inline constexpr Unwatched all_memory{0, UINTPTR_MAX};
+extern __thread Unwatched unwatched;
+#endif
+
 // Defined by who listens: race.cpp or watch.cpp. Called for all instrumented code, kernel or not. together:
 // an aligned access of 1, 2, 4, 8 or 16 bytes, which one instruction can do; else a struct, or memcpy.
 void note_access(const void* address, size_t bytes, bool together, HookKind kind, const void* place);

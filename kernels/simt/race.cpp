@@ -15,14 +15,14 @@ namespace {
 constexpr size_t page_bytes = 4096;
 constexpr size_t most_global_pages = 4096;  // more are forgotten when the next launch begins
 
-thread_local RaceDetector* active = nullptr;  // while threads of a block run on this OS thread
+__thread RaceDetector* active = nullptr;  // while threads of a block run on this OS thread
 
 // While the detector works it does not look: the standard library's templates that it uses may be copies that
 // were instrumented.
 struct Quiet {
-  RaceDetector* const saved = active;
-  Quiet() { active = nullptr; }
-  ~Quiet() { active = saved; }
+  const Unwatched saved = unwatched;
+  Quiet() { unwatched = all_memory; }
+  ~Quiet() { unwatched = saved; }
 };
 
 // A place fits 32 bits: an instruction (hooks.h), or, with the highest bit set, the index of a source line
@@ -35,8 +35,12 @@ std::vector<Site>& known_sites() {
 
 uint32_t encode(Site site) {
   std::vector<Site>& sites = known_sites();
+  static thread_local std::array<uint32_t, 64> last;  // by the end of the line's number: the site met last
+  const auto is = [&](size_t i) { return sites[i].line == site.line && sites[i].file == site.file; };
+  uint32_t& near = last[static_cast<size_t>(site.line) % last.size()];
+  if (near < sites.size() && is(near)) return is_site | near;
   for (size_t i = 0; i < sites.size(); ++i)
-    if (sites[i].line == site.line && sites[i].file == site.file) return is_site | static_cast<uint32_t>(i);
+    if (is(i)) return is_site | (near = static_cast<uint32_t>(i));
   sites.push_back(site);
   return is_site | static_cast<uint32_t>(sites.size() - 1);
 }
@@ -54,9 +58,12 @@ std::string look_up(uint32_t place) {
 
 }  // namespace
 
-RaceDetector::Cell& RaceDetector::Page::at(uintptr_t address) { return cells[address % page_bytes >> shift]; }
+__thread Unwatched unwatched = all_memory;
 
-// threadIdx and its sisters are variables of the emulation, but no memory for CUDA.
+inline RaceDetector::Cell& RaceDetector::Page::at(uintptr_t address) {
+  return cells[address % page_bytes >> shift];
+}
+
 namespace {
 struct Range {
   uintptr_t start;
@@ -115,10 +122,13 @@ void RaceDetector::begin_block(uint64_t block) {
 
 void RaceDetector::resume(int thread, const Fiber& fiber) {
   thread_ = static_cast<uint32_t>(thread);
-  fiber_ = &fiber;
+  unwatched = {fiber.stack_start(), fiber.stack_size()};
 }
 
-void RaceDetector::end_block() { active = nullptr; }
+void RaceDetector::end_block() {
+  active = nullptr;
+  unwatched = all_memory;
+}
 
 // ---- Clocks -------------------------------------------------------------------------------------------
 
@@ -182,134 +192,145 @@ void RaceDetector::proxy_fence() {
   fenced[thread_] = count_[thread_]++;
 }
 
-bool RaceDetector::ordered(const Access& before) const {
-  if (before.block != block_) return false;
-  if (before.thread == thread_ || before.clock <= base_[before.thread]) return true;
+inline bool RaceDetector::ordered(Access before) const {
+  if (before.block() != block_) return false;
+  if (before.thread() == thread_ || before.clock() <= base_[before.thread()]) return true;
   const Clock& mine = knows_[thread_];
-  return !mine.empty() && before.clock <= mine[before.thread];
+  return !mine.empty() && before.clock() <= mine[before.thread()];
 }
 
 // ---- Accesses -----------------------------------------------------------------------------------------
 
-void RaceDetector::read(const void* address, size_t bytes, Site site) {
-  const Quiet quiet;
-  touch(reinterpret_cast<uintptr_t>(address), bytes,
-        {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::read});
-}
+// From here to access() is what every access of instrumented code goes through, written to be inlined into
+// one function.
 
-void RaceDetector::async_copy(const void* to, size_t bytes, Site site) {
-  const Quiet quiet;
-  touch(reinterpret_cast<uintptr_t>(to), bytes,
-        {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::async});
-}
-
-void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site) {
-  const Quiet quiet;
-  const auto start = reinterpret_cast<uintptr_t>(address);
-  const Access now{count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::read};
-  touch(start, bytes, now);
-  const Clock& mine = fenced_[thread_];
-  for (uintptr_t a = start; a < start + bytes; ++a) {
-    Page& page = page_of(a, true);
-    const Access& write = page.at(a).write;
-    if (write.clock <= fenced_base_[write.thread] || (!mine.empty() && write.clock <= mine[write.thread]))
-      continue;
-    found_.unfenced = true;
-    found(a, true, write, now);
-  }
-}
-
-void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
-  const Quiet quiet;
-  const auto start = reinterpret_cast<uintptr_t>(to);
-  for (uintptr_t a = start; a < start + bytes; ++a) {
-    Page& page = page_of(a, true);
-    page.at(a).write = {count_[thread_], block_, encode(site), static_cast<uint16_t>(thread_), Kind::write};
-  }
-}
-
-void RaceDetector::access(const void* address, size_t bytes, Kind kind, const void* place) {
-  touch(reinterpret_cast<uintptr_t>(address), bytes,
-        {count_[thread_], block_, place_of(place), static_cast<uint16_t>(thread_), kind});
-}
-
-RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
+inline RaceDetector::Page& RaceDetector::page_of(uintptr_t address, bool shared) {
   Page* page;
   if (shared) {
     page = &shared_pages_[(address - shared_) / page_bytes];
   } else {
     const uintptr_t number = address / page_bytes;
     Near& near = near_[number % near_.size()];
-    if (!near.page || near.number != number) near = {number, &global_pages_[number]};
+    if (!near.page || near.number != number) near = {number, global_page(number)};
     page = near.page;
   }
   const uint64_t current = shared ? generation_ : launch_generation_;
-  if (page->generation != current) {
-    page->generation = current;
-    page->shift = 2;
-    page->cells.assign(page_bytes / 4, {});
-  }
+  if (page->generation != current) page->begin(current);
   return *page;
 }
 
-void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
+[[gnu::noinline]] RaceDetector::Page* RaceDetector::global_page(uintptr_t number) {
+  return &global_pages_[number];
+}
+
+// Most often it will be accessed in the same way as before.
+[[gnu::noinline]] void RaceDetector::Page::begin(uint64_t now) {
+  generation = now;
+  cells.assign(page_bytes >> shift, {});
+}
+
+[[gnu::noinline]] void RaceDetector::Page::split() {
+  --shift;
+  std::vector<Cell> halves(cells.size() * 2);
+  for (size_t i = 0; i < halves.size(); ++i) halves[i] = cells[i / 2];
+  cells = std::move(halves);
+}
+
+// The newest read comes first. One of another warp, or block, is dropped last: the order of a warp's own
+// threads is more often given by something else.
+inline void RaceDetector::keep_read(Cell& cell, Access now) {
+  Access* const reads = cell.reads;
+  static_assert(kept_reads == 3);
+  if (reads[0].clock() && !reads[0].is_of_thread(now)) {
+    const bool full = reads[1].clock() && !reads[1].is_of_thread(now);
+    const bool first_goes = full && reads[2].clock() && !reads[2].is_of_thread(now) &&
+                            reads[1].is_of_warp(now) && !reads[2].is_of_warp(now);
+    if (full && !first_goes) reads[2] = reads[1];
+    reads[1] = reads[0];
+  }
+  reads[0] = now;
+}
+
+inline void RaceDetector::touch_cell(Cell& cell, uintptr_t address, bool shared, Access now) {
+  const bool writes = now.kind() != Kind::read;
+  // Again the same, and nothing has come between: a write would have taken the read away.
+  if (!writes && cell.reads[0].clock() == now.clock() && cell.reads[0].is_of_thread(now)) return;
+  if (cell.write.clock()) {
+    const bool both_atomic = now.kind() == Kind::atomic && cell.write.kind() == Kind::atomic;
+    if (cell.write.kind() == Kind::async || (!both_atomic && !ordered(cell.write)))
+      found(address, shared, cell.write, now);
+  } else if (shared && !writes) {
+    found(address, shared, {}, now);
+  }
+  if (!writes) return keep_read(cell, now);
+  for (Access& r : cell.reads) {
+    if (r.clock() && !ordered(r)) found(address, shared, r, now);
+    r = {};
+  }
+  cell.write = now;
+}
+
+inline void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
   const bool shared = address - shared_ < shared_bytes_;
   const uintptr_t end = address + bytes;
   while (address < end) {
     Page& page = page_of(address, shared);
     const uintptr_t page_end = std::min(end, address / page_bytes * page_bytes + page_bytes);
-    // A page has one cell for 4 bytes until somebody accesses less; then its cells are split.
-    while (page.shift > 0 && ((address | page_end) & ((uintptr_t{1} << page.shift) - 1))) {
-      --page.shift;
-      std::vector<Cell> halves(page.cells.size() * 2);
-      for (size_t i = 0; i < halves.size(); ++i) halves[i] = page.cells[i / 2];
-      page.cells = std::move(halves);
-    }
+    // A page has one cell for 16 bytes until somebody accesses less; then its cells are split.
+    while (page.shift > 0 && ((address | page_end) & ((uintptr_t{1} << page.shift) - 1))) page.split();
     const uintptr_t step = uintptr_t{1} << page.shift;
     for (; address < page_end; address += step) touch_cell(page.at(address), address, shared, now);
   }
 }
 
-void RaceDetector::touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now) {
-  const bool writes = now.kind != Kind::read;
-  // Again the same, and nothing has come between: a write would have taken the read away.
-  if (!writes && cell.reads[0].is_of_same_time(now)) return;
-  const bool both_atomic = now.kind == Kind::atomic && cell.write.kind == Kind::atomic;
-  if (cell.write.clock && (cell.write.kind == Kind::async || (!both_atomic && !ordered(cell.write))))
-    found(address, shared, cell.write, now);
-  if (!writes) {
-    if (shared && !cell.write.clock) found(address, shared, {}, now);
-    keep_read(cell, now);
-    return;
-  }
-  for (Access& r : cell.reads) {
-    if (r.clock && !ordered(r)) found(address, shared, r, now);
-    r.clock = 0;
-  }
-  cell.write = now;
+inline RaceDetector::Access RaceDetector::access_now(Kind kind, uint32_t place) const {
+  return {count_[thread_], place, block_, thread_, kind};
 }
 
-// The newest read comes first. One of another warp, or block, is dropped last: the order of a warp's own
-// threads is more often given by something else.
-void RaceDetector::keep_read(Cell& cell, const Access& now) {
-  Access* const reads = cell.reads;
-  const auto same_thread = [&](const Access& r) { return r.block == now.block && r.thread == now.thread; };
-  const auto same_warp = [&](const Access& r) {
-    return r.block == now.block && r.thread / 32 == now.thread / 32;
-  };
-  int drop = same_warp(reads[1]) && !same_warp(reads[2]) ? 1 : 2;
-  for (int i = 0; i < kept_reads; ++i)
-    if (reads[i].clock == 0 || same_thread(reads[i])) {
-      drop = i;
-      break;
-    }
-  for (int i = drop; i > 0; --i) reads[i] = reads[i - 1];
-  reads[0] = now;
+[[gnu::flatten]] void RaceDetector::access(const void* address, size_t bytes, Kind kind, const void* place) {
+  touch(reinterpret_cast<uintptr_t>(address), bytes, access_now(kind, place_of(place)));
+}
+
+void RaceDetector::read(const void* address, size_t bytes, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(address), bytes, access_now(Kind::read, encode(site)));
+}
+
+void RaceDetector::async_copy(const void* to, size_t bytes, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(to), bytes, access_now(Kind::async, encode(site)));
+}
+
+void RaceDetector::async_landed(const void* to, size_t bytes, Site site) {
+  const Quiet quiet;
+  const Access now = access_now(Kind::write, encode(site));
+  for (auto a = reinterpret_cast<uintptr_t>(to), end = a + bytes; a < end;) {
+    Page& page = page_of(a, true);  // cells no larger than the copy: async_copy() has seen to it
+    page.at(a).write = now;
+    a += uintptr_t{1} << page.shift;
+  }
+}
+
+void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site) {
+  const Quiet quiet;
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  const Access now = access_now(Kind::read, encode(site));
+  touch(start, bytes, now);
+  const Clock& mine = fenced_[thread_];
+  for (uintptr_t a = start; a < start + bytes; ++a) {
+    Page& page = page_of(a, true);
+    const Access& write = page.at(a).write;
+    if (write.clock() <= fenced_base_[write.thread()] ||
+        (!mine.empty() && write.clock() <= mine[write.thread()]))
+      continue;
+    found_.unfenced = true;
+    found(a, true, write, now);
+  }
 }
 
 // ---- Reports ------------------------------------------------------------------------------------------
 
-void RaceDetector::found(uintptr_t address, bool shared, const Access& before, const Access& now) {
+void RaceDetector::found(uintptr_t address, bool shared, Access before, Access now) {
   found_ = {address, shared, before, now, found_.unfenced};
   fail_with_race();
 }
@@ -317,14 +338,15 @@ void RaceDetector::found(uintptr_t address, bool shared, const Access& before, c
 std::string RaceDetector::report() const {
   const auto who = [&](const Access& a) {
     const uint32_t x = block_size_.x, y = block_size_.y;
-    std::string text = fmt::format("thread ({},{},{})", a.thread % x, a.thread / x % y, a.thread / x / y);
-    if (a.block != found_.now.block)
-      text += fmt::format(" of block ({},{},{})", a.block % grid_.x, a.block / grid_.x % grid_.y,
-                          a.block / grid_.x / grid_.y);
+    std::string text =
+        fmt::format("thread ({},{},{})", a.thread() % x, a.thread() / x % y, a.thread() / x / y);
+    if (a.block() != found_.now.block())
+      text += fmt::format(" of block ({},{},{})", a.block() % grid_.x, a.block() / grid_.x % grid_.y,
+                          a.block() / grid_.x / grid_.y);
     return text;
   };
   const auto verb = [](const Access& a) {
-    switch (a.kind) {
+    switch (a.kind()) {
       case Kind::read: return "reads";
       case Kind::write: return "writes";
       case Kind::atomic: return "changes atomically";
@@ -334,27 +356,28 @@ std::string RaceDetector::report() const {
   };
   const std::string memory =
       found_.shared ? fmt::format("shared memory at offset {}", found_.address - shared_) : "global memory";
-  const std::string here = look_up(found_.now.place);
-  if (found_.before.clock == 0)
+  const std::string here = look_up(found_.now.place());
+  if (found_.before.clock() == 0)
     return fmt::format("{}: {} reads {}, which nobody has written", here, who(found_.now), memory);
   if (found_.unfenced)
     return fmt::format(
         "{}: {} lets an asynchronous unit read {}, which\n  {}: {} {}; no fence_proxy_async() stands between "
         "them",
-        here, who(found_.now), memory, look_up(found_.before.place), who(found_.before), verb(found_.before));
-  const std::string reason = found_.before.block != found_.now.block ? "nothing orders blocks of a grid"
-                             : found_.before.kind == Kind::async     ? "the copy has not been waited for"
-                                                                     : "no barrier stands between them";
+        here, who(found_.now), memory, look_up(found_.before.place()), who(found_.before),
+        verb(found_.before));
+  const std::string reason = found_.before.block() != found_.now.block() ? "nothing orders blocks of a grid"
+                             : found_.before.kind() == Kind::async       ? "the copy has not been waited for"
+                                                                         : "no barrier stands between them";
   return fmt::format("{}: race: {} {} {}, which\n  {}: {} {}; {}", here, who(found_.now), verb(found_.now),
-                     memory, look_up(found_.before.place), who(found_.before), verb(found_.before), reason);
+                     memory, look_up(found_.before.place()), who(found_.before), verb(found_.before), reason);
 }
 
 void note_access(const void* address, size_t bytes, bool, HookKind kind, const void* place) {
-  if (!active || active->is_private(address)) return;
+  if (active->is_near_variables(address) && RaceDetector::is_variable(address)) return;
   const Quiet quiet;
   constexpr RaceDetector::Kind kinds[] = {RaceDetector::Kind::read, RaceDetector::Kind::write,
                                           RaceDetector::Kind::atomic, RaceDetector::Kind::atomic};
-  quiet.saved->access(address, bytes, kinds[static_cast<int>(kind)], place);
+  active->access(address, bytes, kinds[static_cast<int>(kind)], place);
 }
 
 }  // namespace gan::simt::runtime

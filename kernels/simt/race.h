@@ -64,11 +64,11 @@ class RaceDetector {
   void async_landed(const void* to, size_t bytes, Site site);  // now it is an ordinary write
   void async_proxy_read(const void* address, size_t bytes, Site site);
 
-  // Accesses by instrumented code; place: the address of the instruction. Memory that only the running thread
-  // has is none of ours: most accesses end here, so it is quick.
-  bool is_private(const void* address) const {
-    return fiber_->has_on_stack(address) ||
-           (reinterpret_cast<uintptr_t>(address) - variables_ < variables_bytes_ && is_variable(address));
+  // Accesses by instrumented code; place: the address of the instruction. is_variable(): threadIdx and its
+  // sisters are variables of the emulation, but no memory for CUDA.
+  static bool is_variable(const void* address);
+  bool is_near_variables(const void* address) const {
+    return reinterpret_cast<uintptr_t>(address) - variables_ < variables_bytes_;
   }
   enum class Kind : uint16_t { read, write, atomic, async };
   void access(const void* address, size_t bytes, Kind kind, const void* place);
@@ -77,14 +77,23 @@ class RaceDetector {
   std::string report() const;
 
  private:
-  struct Access {  // nothing when clock == 0
-    uint32_t clock = 0, block = 0;
-    uint32_t place = 0;  // where in the program: encode() in race.cpp
-    uint16_t thread = 0;
-    Kind kind = Kind::read;
-    bool is_of_same_time(const Access& other) const {
-      return clock == other.clock && thread == other.thread && block == other.block;
-    }
+  // Two words, which stay in registers: place says where in the program (encode() in race.cpp).
+  class Access {
+   public:
+    Access() = default;
+    Access(uint32_t clock, uint32_t place, uint32_t block, uint32_t thread, Kind kind)
+        : what_(uint64_t{place} << 32 | clock), who_(uint64_t{block} << 32 | thread << 16 | uint32_t(kind)) {}
+
+    uint32_t clock() const { return static_cast<uint32_t>(what_); }  // 0: no access at all
+    uint32_t place() const { return static_cast<uint32_t>(what_ >> 32); }
+    uint32_t block() const { return static_cast<uint32_t>(who_ >> 32); }
+    uint32_t thread() const { return static_cast<uint16_t>(who_ >> 16); }
+    Kind kind() const { return static_cast<Kind>(who_); }
+    bool is_of_thread(const Access& other) const { return (who_ ^ other.who_) >> 16 == 0; }
+    bool is_of_warp(const Access& other) const { return (who_ ^ other.who_) >> 21 == 0; }
+
+   private:
+    uint64_t what_ = 0, who_ = 0;
   };
   static constexpr int kept_reads = 3;
   struct Cell {
@@ -92,18 +101,21 @@ class RaceDetector {
   };
   struct Page {
     uint64_t generation = 0;  // contents count only when it is the current launch's or block's
-    int shift = 2;            // there is a cell for 1 << shift bytes
+    int shift = 4;            // there is a cell for 1 << shift bytes
     std::vector<Cell> cells;
     Cell& at(uintptr_t address);
+    void begin(uint64_t now);
+    void split();
   };
 
-  static bool is_variable(const void* address);
   void touch(uintptr_t address, size_t bytes, Access now);
-  void touch_cell(Cell& cell, uintptr_t address, bool shared, const Access& now);
-  static void keep_read(Cell& cell, const Access& now);
+  void touch_cell(Cell& cell, uintptr_t address, bool shared, Access now);
+  static void keep_read(Cell& cell, Access now);
   Page& page_of(uintptr_t address, bool shared);
-  bool ordered(const Access& before) const;
-  [[noreturn]] void found(uintptr_t address, bool shared, const Access& before, const Access& now);
+  Page* global_page(uintptr_t number);
+  Access access_now(Kind kind, uint32_t place) const;
+  bool ordered(Access before) const;
+  [[noreturn]] void found(uintptr_t address, bool shared, Access before, Access now);
 
   uint32_t threads_ = 0;
   dim3 block_size_, grid_;
@@ -111,7 +123,6 @@ class RaceDetector {
   uintptr_t variables_ = 0, variables_bytes_ = 0;  // where threadIdx and its sisters lie, and maybe others
   uint32_t block_ = 0;
   uint32_t thread_ = 0;
-  const Fiber* fiber_ = nullptr;
   uint64_t generation_ = 0, launch_generation_ = 0;
 
   Clock count_;               // (threads): each thread's own

@@ -110,6 +110,10 @@ std::string replay() { return replay_setting(config()); }
 namespace runtime {
 namespace {
 
+bool are_same(Site a, Site b) {  // most often it is the same piece of text
+  return a.line == b.line && (a.file == b.file || std::strcmp(a.file, b.file) == 0);
+}
+
 // ---- Engine: the state --------------------------------------------------------------------------------
 
 constexpr int max_warps = 32;
@@ -242,6 +246,8 @@ class Engine {
   void async_wait(int groups_left);
   void yield();
 
+  // Called from functions of their own, bad_...(): a variable that is handed to fail() has to lie in memory,
+  // which would slow down, under AddressSanitizer twofold, what goes well.
   template <class... A>
   [[noreturn]] void fail(fmt::format_string<A...> format, A&&... arguments);
   [[noreturn]] void fail_with_race();
@@ -261,6 +267,12 @@ class Engine {
   void on_exit();
   void return_to_main();
 
+  [[noreturn, gnu::noinline]] void bad_barrier(const char* operation, Site site);
+  [[noreturn, gnu::noinline]] void bad_named_barrier(const char* operation, int id, int threads, Site site);
+  [[noreturn, gnu::noinline]] void bad_rendezvous(const WarpOperation& operation, uint32_t mask, Site site);
+  [[noreturn, gnu::noinline]] void bad_shared(const char* operation, const void* address, size_t bytes,
+                                              size_t alignment, Site site);
+  [[noreturn, gnu::noinline]] void bad_copy(const void* global, int bytes, Site site);
   void check_shared(const char* operation, const void* address, size_t bytes, size_t alignment, Site site);
   void check_guard();
   uint32_t existing_lanes(int warp) const;
@@ -586,16 +598,21 @@ void Engine::fail_with_race() {
 
 // ---- Engine: barriers ---------------------------------------------------------------------------------
 
+void Engine::bad_barrier(const char* operation, Site site) {
+  const Barrier& b = barrier_;
+  fail("{}:{}: divergent {}: this thread is here while {} other{} of its block wait{} in {} at {}:{}",
+       site.file, site.line, operation, b.arrived, b.arrived == 1 ? "" : "s", b.arrived == 1 ? "s" : "",
+       b.operation, b.site.file, b.site.line);
+}
+
 int Engine::barrier(const char* operation, Site site, bool predicate) {
   watch_.barrier(operation, site);
   Barrier& b = barrier_;
   if (b.arrived == 0) {
     b.operation = operation;
     b.site = site;
-  } else if (b.site.line != site.line || std::strcmp(b.site.file, site.file) != 0) {
-    fail("{}:{}: divergent {}: this thread is here while {} other{} of its block wait{} in {} at {}:{}",
-         site.file, site.line, operation, b.arrived, b.arrived == 1 ? "" : "s", b.arrived == 1 ? "s" : "",
-         b.operation, b.site.file, b.site.line);
+  } else if (!are_same(b.site, site)) {
+    bad_barrier(operation, site);
   }
   ++b.arrived;
   b.yes += predicate;
@@ -620,15 +637,23 @@ void Engine::release_barrier() {
   barrier_.arrived = 0;
 }
 
-// Threads are counted one by one, as on GPUs from compute capability 7.0 on. The one whose arrival completes
-// the round goes straight on, or, in a random schedule, is put back among the others.
-void Engine::named_barrier(const char* operation, int id, int threads, bool wait_for_others, Site site) {
+void Engine::bad_named_barrier(const char* operation, int id, int threads, Site site) {
   if (id < 1 || id >= named_barriers)
     fail("{}:{}: {} of barrier {}: the numbers are 1 to {}", site.file, site.line, operation, id,
          named_barriers - 1);
   if (threads < 32 || threads % 32 != 0 || threads > warps_ * 32)
     fail("{}:{}: {} of barrier {} for {} threads: it must be a multiple of 32 and at most the block's {}",
          site.file, site.line, operation, id, threads, warps_ * 32);
+  const NamedBarrier& b = named_barriers_[id];
+  fail("{}:{}: {} of barrier {} for {} threads, while {} came for {} at {}:{}", site.file, site.line,
+       operation, id, threads, b.arrived, b.expected, b.site.file, b.site.line);
+}
+
+// Threads are counted one by one, as on GPUs from compute capability 7.0 on. The one whose arrival completes
+// the round goes straight on, or, in a random schedule, is put back among the others.
+void Engine::named_barrier(const char* operation, int id, int threads, bool wait_for_others, Site site) {
+  if (id < 1 || id >= named_barriers || threads < 32 || threads % 32 != 0 || threads > warps_ * 32)
+    bad_named_barrier(operation, id, threads, site);
   watch_.barrier(operation, site);
   NamedBarrier& b = named_barriers_[id];
   if (b.arrived == 0) {
@@ -636,8 +661,7 @@ void Engine::named_barrier(const char* operation, int id, int threads, bool wait
     b.site = site;
     b.handover = {};
   } else if (b.expected != threads) {
-    fail("{}:{}: {} of barrier {} for {} threads, while {} came for {} at {}:{}", site.file, site.line,
-         operation, id, threads, b.arrived, b.expected, b.site.file, b.site.line);
+    bad_named_barrier(operation, id, threads, site);
   }
   ++b.arrived;
   race_.arrive(b.handover);
@@ -663,14 +687,13 @@ uint32_t Engine::existing_lanes(int warp) const {
   return lanes == 32 ? 0xffffffffu : (1u << lanes) - 1;
 }
 
-void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site) {
-  watch_.warp_operation(operation.name, site);
+// mask: no longer "the whole warp".
+void Engine::bad_rendezvous(const WarpOperation& operation, uint32_t mask, Site site) {
   const int warp = current_ / 32;
   const uint32_t existing = existing_lanes(warp), me = 1u << lane();
   if (!(mask & me))
     fail("{}:{}: {} with mask 0x{:08x}, which does not name the calling lane {}", site.file, site.line,
          operation.name, mask, lane());
-  if (mask == 0xffffffffu) mask = existing;  // "the whole warp" is fine in a last warp that is not full
   if (mask & ~existing)
     fail("{}:{}: {} with mask 0x{:08x} names lanes that do not exist: this warp has lanes 0x{:08x}",
          site.file, site.line, operation.name, mask, existing);
@@ -680,6 +703,22 @@ void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_
         "lanes that "
         "arrive",
         site.file, site.line, operation.name, mask, mask & exited_lanes_[warp]);
+  const Rendezvous& r =
+      *std::find_if(meetings_[warp].begin(), meetings_[warp].end(),
+                    [&](const Rendezvous& other) { return other.arrived && other.mask == mask; });
+  fail(
+      "{}:{}: divergent {}: this lane ({}) is here while lanes 0x{:08x} of its mask 0x{:08x} are in {} at "
+      "{}:{}",
+      site.file, site.line, operation.name, lane(), r.arrived, mask, r.operation->name, r.site.file,
+      r.site.line);
+}
+
+void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_data, Site site) {
+  watch_.warp_operation(operation.name, site);
+  const int warp = current_ / 32;
+  const uint32_t existing = existing_lanes(warp), me = 1u << lane();
+  if (mask == 0xffffffffu) mask = existing;  // "the whole warp" is fine in a last warp that is not full
+  if (!(mask & me) || (mask & (~existing | exited_lanes_[warp]))) bad_rendezvous(operation, mask, site);
 
   std::vector<Rendezvous>& meetings = meetings_[warp];
   size_t slot = 0;
@@ -692,12 +731,7 @@ void Engine::rendezvous(const WarpOperation& operation, uint32_t mask, void* my_
     meetings[slot].site = site;
   }
   Rendezvous& r = meetings[slot];
-  if (r.operation != &operation || r.site.line != site.line || std::strcmp(r.site.file, site.file) != 0)
-    fail(
-        "{}:{}: divergent {}: this lane ({}) is here while lanes 0x{:08x} of its mask 0x{:08x} are in {} at "
-        "{}:{}",
-        site.file, site.line, operation.name, lane(), r.arrived, mask, r.operation->name, r.site.file,
-        r.site.line);
+  if (r.operation != &operation || !are_same(r.site, site)) bad_rendezvous(operation, mask, site);
   r.arrived |= me;
   r.lane_data[lane()] = my_data;
   if (r.arrived != mask) {
@@ -806,23 +840,28 @@ void Engine::check_guard() {
 void Engine::check_shared(const char* operation, const void* address, size_t bytes, size_t alignment,
                           Site site) {
   const size_t offset = static_cast<size_t>(static_cast<const char*>(address) - arena_);
-  if (offset >= arena_bytes)
-    fail("{}:{}: {} with an address that is not in shared memory", site.file, site.line, operation);
-  const auto holds = [&](size_t first, size_t length) {
+  const auto is_in = [&](size_t first, size_t length) {
     return offset >= first && offset + bytes <= first + length;
   };
-  const size_t asked_for = launch_->shape.dynamic_shared_bytes;
-  if (!holds(arena_first, asked_for) &&
-      std::none_of(static_arrays_.begin(), static_arrays_.end(),
-                   [&](const StaticArray& a) { return holds(a.offset, a.bytes); }))
-    fail(
-        "{}:{}: {} of {} bytes outside of all shared arrays, {} bytes behind the start of dynamic shared "
-        "memory, of which the launch asked for {}",
-        site.file, site.line, operation, bytes,
-        static_cast<ptrdiff_t>(offset) - static_cast<ptrdiff_t>(arena_first), asked_for);
+  bool inside = is_in(arena_first, launch_->shape.dynamic_shared_bytes);
+  for (const StaticArray& a : static_arrays_) inside = inside || is_in(a.offset, a.bytes);
+  if (!inside || offset % alignment != 0) bad_shared(operation, address, bytes, alignment, site);
+}
+
+void Engine::bad_shared(const char* operation, const void* address, size_t bytes, size_t alignment,
+                        Site site) {
+  const size_t offset = static_cast<size_t>(static_cast<const char*>(address) - arena_);
+  if (offset >= arena_bytes)
+    fail("{}:{}: {} with an address that is not in shared memory", site.file, site.line, operation);
   if (offset % alignment != 0)
     fail("{}:{}: {} with the shared address {}, which is no multiple of {}", site.file, site.line, operation,
          offset, alignment);
+  fail(
+      "{}:{}: {} of {} bytes outside of all shared arrays, {} bytes behind the start of dynamic shared "
+      "memory, of which the launch asked for {}",
+      site.file, site.line, operation, bytes,
+      static_cast<ptrdiff_t>(offset) - static_cast<ptrdiff_t>(arena_first),
+      launch_->shape.dynamic_shared_bytes);
 }
 
 void Engine::read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site) {
@@ -842,15 +881,20 @@ void Engine::async_proxy_read(const char* operation, void* to, const void* share
 // The source is read at once. The bytes arrive in async_wait(), or, for half of the copies of a random
 // schedule, at once too; until they do, the destination holds NaN.
 
+void Engine::bad_copy(const void* global, int bytes, Site site) {
+  if (reinterpret_cast<uintptr_t>(global) % static_cast<size_t>(bytes) != 0)
+    fail("{}:{}: cp_async of {} bytes from a global address that is no multiple of it", site.file, site.line,
+         bytes);
+  fail("{}:{}: cp_async from shared memory: it copies from global to shared memory only", site.file,
+       site.line);
+}
+
 void Engine::async_copy(void* shared, const void* global, int bytes, bool real, Site site) {
   const auto size = static_cast<size_t>(bytes);
   check_shared("cp_async", shared, size, size, site);
-  if (reinterpret_cast<uintptr_t>(global) % size != 0)
-    fail("{}:{}: cp_async of {} bytes from a global address that is no multiple of it", site.file, site.line,
-         bytes);
-  if (static_cast<size_t>(static_cast<const char*>(global) - arena_) < arena_bytes)
-    fail("{}:{}: cp_async from shared memory: it copies from global to shared memory only", site.file,
-         site.line);
+  if (reinterpret_cast<uintptr_t>(global) % size != 0 ||
+      static_cast<size_t>(static_cast<const char*>(global) - arena_) < arena_bytes)
+    bad_copy(global, bytes, site);
   CudaThread& me = threads_[static_cast<size_t>(current_)];
   AsyncCopy copy{shared, bytes, style_ != Style::in_order && (random() >> 20 & 1), me.groups, site, {}};
   if (real) {
@@ -878,7 +922,7 @@ void Engine::async_wait(int groups_left) {
 
 // ---- Pool: deals blocks to engines --------------------------------------------------------------------
 
-thread_local Engine* active_engine = nullptr;  // the engine whose kernel runs on this OS thread
+constinit thread_local Engine* active_engine = nullptr;  // the engine whose kernel runs on this OS thread
 
 // A launch in progress. Blocks are dealt in one fixed order, so all blocks dealt before a failing one run to
 // their end; of several failures the first in that order wins, however many OS threads there are.
