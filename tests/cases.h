@@ -66,6 +66,7 @@ struct Case {
   std::vector<Port<Args>> ports;  // an output that is not listed is unwanted
   bool real_width = false;    // a layer of a network in its true width: run once, in optimised builds only
   bool small_on_cpu = false;  // of those: device cpu has time for it in every build
+  bool for_tiles = false;     // fills several tiles: the naive rung has none, and is too slow for it on simt
   bool bit_exact = false;     // every device must give the very same numbers
   // Every buffer is the rest of a larger one and begins behind that many elements: 1 allows no access of
   // four.

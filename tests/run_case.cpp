@@ -49,7 +49,10 @@ GuardedBlock::GuardedBlock(const Memory& memory, Stream& stream, const Bytes& in
       bytes_(initial.size()),
       block_(memory.allocate(bytes_ + 2 * guard_bytes)) {
   Bytes all(bytes_ + 2 * guard_bytes);
-  for (size_t i = 0; i < all.size(); ++i) all[i] = guard_byte(i);
+  for (size_t i = 0; i < guard_bytes; ++i) {
+    const size_t behind = guard_bytes + bytes_ + i;
+    all[i] = guard_byte(i), all[behind] = guard_byte(behind);
+  }
   if (bytes_ > 0) std::memcpy(all.data() + guard_bytes, initial.data(), bytes_);
   memory_.upload(block_, all.data(), all.size(), stream_);
 }

@@ -68,21 +68,31 @@ const Backend* usable_backend(Device device, std::string& reason);
 // Those of these devices that can be used.
 std::vector<Device> usable(std::initializer_list<Device> devices);
 
-// A case bound to a device's memory.
+// What the ports of a case hold before the call, as a device stores it.
+template <class Args>
+std::vector<Bytes> encode(const Case<Args>& c, const std::vector<Values>& initial, const Storage& storage) {
+  std::vector<Bytes> all;
+  for (size_t p = 0; p < c.ports.size(); ++p) {
+    const DType type = storage.of(c.ports[p].kind);
+    all.push_back(initial[p].empty() ? Bytes(c.ports[p].count() * size_of(type), 0xFF)
+                                     : encode(initial[p], type));
+  }
+  return all;
+}
+
+// A case bound to a device's memory. initial, from encode(), must live as long.
 template <class Args>
 class BoundCase {
  public:
-  BoundCase(const Case<Args>& c, const std::vector<Values>& initial, const Storage& storage,
+  BoundCase(const Case<Args>& c, const std::vector<Bytes>& initial, const Storage& storage,
             const Memory& memory, Stream& stream)
-      : case_(c), storage_(storage), args(c.args) {
+      : case_(c), storage_(storage), initial_(initial), args(c.args) {
     for (size_t p = 0; p < c.ports.size(); ++p) {
       const auto& port = c.ports[p];
       const DType type = storage.of(port.kind);
-      initial_.push_back(initial[p].empty() ? Bytes(port.count() * size_of(type), 0xFF)
-                                            : encode(initial[p], type));
       Bytes block(skipped(p));
       for (size_t i = 0; i < block.size(); ++i) block[i] = guard_byte(i);
-      block.insert(block.end(), initial_.back().begin(), initial_.back().end());
+      block.insert(block.end(), initial_[p].begin(), initial_[p].end());
       blocks_.push_back(std::make_unique<GuardedBlock>(memory, stream, block));
       void* address = static_cast<uint8_t*>(blocks_.back()->address()) + skipped(p);
       if (port.input) args.*port.input = In{address, type};
@@ -112,7 +122,7 @@ class BoundCase {
 
   const Case<Args>& case_;
   Storage storage_;
-  std::vector<Bytes> initial_;
+  const std::vector<Bytes>& initial_;
   std::vector<std::unique_ptr<GuardedBlock>> blocks_;
 
  public:

@@ -137,7 +137,8 @@ void check_refusals(const Backend& backend, const Op<Args>& o) {
                        what);
   };
   for (const auto& port : widest->ports) {
-    BoundCase<Args> bound(*widest, initial, storage, backend.memory, stream.get());
+    const std::vector<Bytes> stored = encode(*widest, initial, storage);
+    BoundCase<Args> bound(*widest, stored, storage, backend.memory, stream.get());
     if (port.input) {
       const In good = bound.args.*port.input;
       // 64 bits where 32 lie would be read beyond the end, so the wrong type is never a wider one.
@@ -164,7 +165,8 @@ void check_bad_sizes(const Backend& backend, const Op<Args>& o) {
   const Case<Args>& c = cases<Args>().front();
   const auto initial = contents(c, float32_run);
   const auto spoilt = [&](const char* what, auto&& spoil) {
-    BoundCase<Args> bound(c, initial, storage, backend.memory, stream.get());
+    const std::vector<Bytes> stored = encode(c, initial, storage);
+    BoundCase<Args> bound(c, stored, storage, backend.memory, stream.get());
     spoil(bound.args.size);
     CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
                   fmt::format("{} {} takes {}", gan::name_of(backend.device), Args::op, what));
