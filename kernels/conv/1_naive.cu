@@ -93,9 +93,9 @@ void bwd_data_typed(const ConvBwdData& args, Stream& stream) {
          make_epilogue<T>(args.dx, args.bias, args.act, args.size.c));
 }
 
-// ---- backward to the weights: one warp per weight
-// -------------------------------------------------------------- The sum runs over every pixel of the batch,
-// so its 32 lanes each take every 32nd pixel and then add up in a fixed tree.
+// ---- backward to the weights: one warp per weight -----------------------------------------------------
+// The sum runs over every pixel of the batch, so its 32 lanes each take every 32nd pixel and then add up in
+// a fixed tree.
 
 template <class T>
 __global__ void conv_bwd_weight_naive_kernel(Conv2d g, const T* x, const T* dy, Epilogue<float> epilogue) {
