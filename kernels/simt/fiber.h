@@ -48,8 +48,7 @@ class Fiber {
   uintptr_t stack_start() const { return reinterpret_cast<uintptr_t>(stack_bottom_); }
   size_t stack_size() const { return stack_size_; }
   bool has_on_stack(const void* address) const {
-    return static_cast<size_t>(static_cast<const char*>(address) - static_cast<const char*>(stack_bottom_)) <
-           stack_size_;
+    return reinterpret_cast<uintptr_t>(address) - stack_start() < stack_size_;
   }
 
   void run_entry();  // first code on a new stack; only for the assembly

@@ -246,8 +246,8 @@ class Engine {
   void async_wait(int groups_left);
   void yield();
 
-  // Called from functions of their own, bad_...(): a variable that is handed to fail() has to lie in memory,
-  // which would slow down, under AddressSanitizer twofold, what goes well.
+  // Where much time goes, functions of their own, bad_...(), find the words, so that what goes well stays
+  // short.
   template <class... A>
   [[noreturn]] void fail(fmt::format_string<A...> format, A&&... arguments);
   [[noreturn]] void fail_with_race();
