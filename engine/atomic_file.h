@@ -1,12 +1,19 @@
 // Whole files, safely: read one with a limit on its size; replace one so that a crash, a kill or a full disk
 // leaves either the complete old file or the complete new one, never a torn mixture. Checkpoints, pictures
 // and every other result of a run are written through here.
+//
+// A path that the user gave is followed wherever its links lead. Inside a run folder there are no links: what
+// lies there is opened through Folder, name by name, and a link is refused, so that a run from a stranger
+// cannot make the program read or overwrite a file elsewhere.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace gan {
@@ -26,6 +33,41 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 void write_file_atomically(const std::filesystem::path& path, uint64_t bytes,
                            const std::function<void(const ByteSink&)>& produce);
 
+class InputFile;  // below
+
+// An open folder, the start of every access to what lies in it. Names are single words, never paths; a name
+// that is a symbolic link is refused with Exit::bad_data. Copies share the open folder.
+class Folder {
+ public:
+  // Links on the way to `path`, its last word included, are followed. Exit::bad_data if it is no folder.
+  explicit Folder(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  std::vector<std::string> names() const;         // of everything in it, sorted
+  bool has(const std::string& name) const;        // whether something of this name is there, a link too
+  InputFile open(const std::string& name) const;  // Exit::bad_data as InputFile has it, and for a link
+  std::optional<Folder> subfolder(const std::string& name) const;  // nothing when there is none
+  Folder make_subfolder(const std::string& name) const;            // made where it is not there
+  void remove(const std::string& name) const;                      // a file; a missing one is no error
+  // As write_file_atomically(), whose guarantees hold here too.
+  void write(const std::string& name, std::span<const std::byte> content) const;
+  void write(const std::string& name, uint64_t bytes,
+             const std::function<void(const ByteSink&)>& produce) const;
+  // A descriptor that appends to a file which is there; the caller closes it. Exit::io if it cannot be
+  // opened.
+  int open_to_append(const std::string& name) const;
+
+ private:
+  friend void write_file_atomically(const std::filesystem::path&, uint64_t,
+                                    const std::function<void(const ByteSink&)>&);
+  Folder(std::filesystem::path path, int descriptor);
+  std::filesystem::path place(const std::string& name) const;  // for messages; refuses what is no single word
+  void refuse_link(const std::string& name) const;
+
+  std::filesystem::path path_;
+  std::shared_ptr<const int> descriptor_;  // closed with its last copy
+};
+
 // An open, readable, regular file. Opening never waits: a pipe or a folder is refused instead.
 class InputFile {
  public:
@@ -41,8 +83,12 @@ class InputFile {
   // Fills `into` with the bytes from `offset` on. Exit::bad_data if the file ends before that (it was cut
   // while open), Exit::io if the disk reports an error. Safe to call from several threads.
   void read(uint64_t offset, std::span<std::byte> into) const;
+  // The whole content; Exit::bad_data if it is larger than max_bytes.
+  std::vector<std::byte> read_all(uint64_t max_bytes) const;
 
  private:
+  friend class Folder;
+  InputFile(std::filesystem::path path, int descriptor);  // takes over what open() gave, -1 with errno too
   std::filesystem::path path_;
   uint64_t size_ = 0;
   int descriptor_ = -1;

@@ -14,6 +14,7 @@
 #include <optional>
 
 #include "engine/atomic_file.h"
+#include "engine/toml_guard.h"
 #include "kernels/check.h"
 
 extern char** environ;
@@ -314,6 +315,7 @@ std::string written(const toml::node& node) {
 
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,
                     const std::string& origin, const ForeignKey& foreign) {
+  check_toml_text(text, name);
   toml::table table;
   try {
     table = toml::parse(text, name);
@@ -343,7 +345,12 @@ void read_toml_text(Config& config, const std::string& text, const std::string& 
 }
 
 void read_toml_file(Config& config, const std::string& path, Origins& origins) {
-  const auto bytes = read_file(path, kLargestFile);
+  read_toml_file(config, InputFile(path), origins);
+}
+
+void read_toml_file(Config& config, const InputFile& file, Origins& origins) {
+  const auto bytes = file.read_all(kLargestFile);
+  const std::string path = file.path().string();
   read_toml_text(config, std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size()), path,
                  origins, "config " + path);
 }

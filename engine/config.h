@@ -12,6 +12,8 @@
 
 namespace gan {
 
+class InputFile;  // engine/atomic_file.h
+
 struct Config {
   // what
   std::string model, data;
@@ -150,6 +152,7 @@ std::string nearest_field(std::string_view name);  // by edit distance; empty wh
 // Reads a flat TOML file or text; keys as field names with _ for -; integers are fine for real numbers.
 // Throws Exit::usage with file, line and key; a file that cannot be read is Exit::bad_data.
 void read_toml_file(Config& config, const std::string& path, Origins& origins);
+void read_toml_file(Config& config, const InputFile& file, Origins& origins);
 // `foreign` is asked about every key first, with its value as TOML writes it: true passes it over.
 using ForeignKey = std::function<bool(const std::string& key, const std::string& value)>;
 void read_toml_text(Config& config, const std::string& text, const std::string& name, Origins& origins,

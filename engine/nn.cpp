@@ -108,18 +108,28 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
   lay_out(context);
   gradients_ = Tensor(context, weights_.shape());
   gradients_.zero();
+  if (!context.planning()) initialise(seed, stream);  // a plan has no memory for values
 
+  slots_.resize(infos_.size());
+  for (size_t i = 0; i < infos_.size(); ++i) {
+    if (infos_[i].buffer) continue;
+    slots_[i] = std::make_shared<Gradient>();
+    slots_[i]->value = slice(int(i), gradients_);
+    slots_[i]->parameter = true;
+  }
+}
+
+void Parameters::initialise(uint64_t seed, uint32_t stream) {
   std::vector<float> flat(size_t(weights_.count())), flat_statistics(size_t(statistics_.count()));
   int64_t to_draw = 0;
   for (const auto& info : infos_)
-    if (info.deviation != 0 && !context.planning()) to_draw += info.shape.count();
+    if (info.deviation != 0) to_draw += info.shape.count();
   const std::vector<float> normals = normal_numbers(to_draw, seed, stream);
   // The padding draws nothing, so that devices with other padding start from the same weights.
   const float* drawn = normals.data();
   for (const auto& info : infos_) {
     float* values = (info.buffer ? flat_statistics : flat).data() + info.offset;
     const int64_t n = info.shape.count();
-    if (context.planning()) continue;
     const float mean = float(info.mean), deviation = float(info.deviation);
     if (deviation == 0) {
       std::fill_n(values, n, mean);
@@ -136,14 +146,6 @@ void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {
   weights_.upload(std::span<const float>(flat));
   statistics_.upload(std::span<const float>(flat_statistics));
   weights_.changed();
-
-  slots_.resize(infos_.size());
-  for (size_t i = 0; i < infos_.size(); ++i) {
-    if (infos_[i].buffer) continue;
-    slots_[i] = std::make_shared<Gradient>();
-    slots_[i]->value = slice(int(i), gradients_);
-    slots_[i]->parameter = true;
-  }
 }
 
 Tensor Parameters::slice(int index, const Tensor& flat) const {

@@ -61,8 +61,9 @@ class Parameters {
 
   Tensor weights() const { return weights_; }  // flat, (padded count)
   Tensor gradients() const { return gradients_; }
-  Tensor average() const { return average_; }  // of the weights, or empty
-  void keep_average();                         // starts as a copy of the weights
+  Tensor average() const { return average_; }        // of the weights, or empty
+  Tensor statistics() const { return statistics_; }  // running ones, flat
+  void keep_average();                               // starts as a copy of the weights
 
   // Before a backward pass: what arrives first overwrites.
   void forget_gradients();
@@ -80,6 +81,7 @@ class Parameters {
   friend class UseAverage;
   friend class KeepStatistics;
   void lay_out(DeviceContext& context);
+  void initialise(uint64_t seed, uint32_t stream);  // draws the weights
   std::vector<ParameterInfo> infos_;
   std::vector<std::shared_ptr<Gradient>> slots_;  // one per info; null for running statistics
   Tensor weights_, gradients_, statistics_, average_;

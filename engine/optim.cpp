@@ -73,12 +73,13 @@ void update_average(Parameters& parameters, double decay) {
   average.changed();
 }
 
-Tensor gradient_norm(const Parameters& parameters) {
-  const Tensor g = parameters.gradients();
-  DeviceContext& c = g.context();
-  Tensor values(c, {2});
-  c.run(c.kernels().optim.grad_norm, {.count = g.count(), .grad = g.in(), .values = values.out()});
-  return values;
+Tensor gradient_norm(const Parameters& parameters) { return ask_finite(parameters.gradients()); }
+
+Tensor ask_finite(const Tensor& values) {
+  DeviceContext& c = values.context();
+  Tensor result(c, {2});
+  c.run(c.kernels().optim.grad_norm, {.count = values.count(), .grad = values.in(), .values = result.out()});
+  return result;
 }
 
 double learning_rate_factor(const std::string& policy, int64_t done, int64_t total) {

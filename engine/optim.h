@@ -45,6 +45,8 @@ void update_average(Parameters& parameters, double decay);
 
 // (2): Euclidean norm of the flat gradient, and 1 if all of it is finite
 Tensor gradient_norm(const Parameters& parameters);
+// The same of any tensor: what its second value says is all that is meant.
+Tensor ask_finite(const Tensor& values);
 
 // The factor on the learning rate after `done` of `total` epochs; it changes only at the end of an epoch.
 //   constant  1

@@ -29,25 +29,39 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kSchema = "gan-metrics/1";
+constexpr const char* kMetricsName = "metrics.jsonl";
+constexpr uint64_t kLargestMetrics = uint64_t(1) << 30;  // bytes: five million logged steps
+constexpr double kMostSeconds = 1e10;                    // 300 years of training
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-// The first line of a file, at most 64 KiB of it; empty when there is none.
-std::string first_line(const fs::path& file) {
-  std::error_code ignored;
-  if (!fs::is_regular_file(file, ignored)) return {};
-  std::ifstream stream(file, std::ios::binary);
-  std::string line(1 << 16, '\0');
-  stream.read(line.data(), std::streamsize(line.size()));
-  line.resize(size_t(stream.gcount()));
+constexpr uint64_t kLargestFirstLine = 1 << 16;  // bytes
+
+// The first line of a file, as far as it reaches in its first bytes; empty when there is no such file.
+std::string first_line(const Folder& folder, const std::string& name) {
+  if (!folder.has(name)) return {};
+  const InputFile file = folder.open(name);
+  std::string line(std::min(file.size(), kLargestFirstLine), '\0');
+  file.read(0, std::as_writable_bytes(std::span(line)));
   return line.substr(0, line.find('\n'));
 }
 
+// An object of one line of a metrics file; discarded when it is none, or longer than any line of ours.
+nlohmann::json object_in(std::string_view line) {
+  constexpr size_t kLongestLine = 1 << 20;
+  auto parsed = line.size() > kLongestLine ? nlohmann::json() : nlohmann::json::parse(line, nullptr, false);
+  return parsed.is_object() ? parsed : nlohmann::json();
+}
+
+bool is_metrics_header(std::string_view line) {
+  const auto header = object_in(line);
+  return header.is_object() && header.contains("schema") && header["schema"] == kSchema;
+}
+
 // A run's own signs, so that --force never clears a folder of something else: the first line of either file.
-bool is_run(const fs::path& folder) {
-  if (first_line(folder / "config.toml").starts_with(kConfigFileMark)) return true;
-  const auto header = nlohmann::json::parse(first_line(folder / "metrics.jsonl"), nullptr, false);
-  return header.is_object() && header.value("schema", nlohmann::json()) == kSchema;
+bool is_run(const Folder& folder) {
+  return first_line(folder, "config.toml").starts_with(kConfigFileMark) ||
+         is_metrics_header(first_line(folder, "metrics.jsonl"));
 }
 
 // N of "step-N<suffix>", or -1.
@@ -61,29 +75,16 @@ int64_t step_in_name(const std::string& name, std::string_view suffix) {
   return error == std::errc() && stop == end ? step : -1;
 }
 
-void remove_file(const fs::path& file) {
-  std::error_code error;
-  if (!fs::remove(file, error) && error)
-    fail(Exit::io, "{} cannot be removed: {}", file.string(), error.message());
-}
-
-std::vector<fs::path> files_in(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    files.push_back(it->path());
-  return files;
-}
-
 // Removes what a run has written, and nothing else: a picture of the user's own in samples/ stays.
-void clear_run(const fs::path& folder) {
-  for (const char* name : {"config.toml", "metrics.jsonl", "report.html"}) remove_file(folder / name);
-  for (const auto& file : files_in(folder / "samples"))
-    if (step_in_name(file.filename(), ".png") >= 0) remove_file(file);
-  for (const auto& file : files_in(folder / "checkpoints"))
-    if (step_in_name(file.filename(), ".safetensors") >= 0 || file.filename() == "latest" ||
-        file.filename() == "best")
-      remove_file(file);
+void clear_run(const Folder& folder) {
+  for (const char* name : {"config.toml", "metrics.jsonl", "report.html"}) folder.remove(name);
+  if (const auto samples = folder.subfolder("samples"))
+    for (const auto& name : samples->names())
+      if (step_in_name(name, ".png") >= 0) samples->remove(name);
+  if (const auto checkpoints = folder.subfolder("checkpoints"))
+    for (const auto& name : checkpoints->names())
+      if (step_in_name(name, ".safetensors") >= 0 || name == "latest" || name == "best")
+        checkpoints->remove(name);
 }
 
 void make_folder(const fs::path& folder) {
@@ -117,8 +118,7 @@ fs::path numbered_folder(const std::string& model, const std::string& data) {
   } lock{open(runs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (lock.descriptor >= 0) flock(lock.descriptor, LOCK_EX);
   int number = 0;
-  for (const auto& folder : files_in(runs)) {
-    const std::string name = folder.filename();
+  for (const auto& name : Folder(runs).names()) {
     int taken = 0;
     const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), taken);
     if (error == std::errc() && *stop == '-') number = std::max(number, taken + 1);
@@ -143,7 +143,7 @@ void RunFolder::check_out(const std::string& out, bool force) {
   const bool empty = fs::is_empty(out, error);
   if (error) fail(Exit::io, "--out {} cannot be read: {}", out, error.message());
   if (empty) return;
-  const bool earlier_run = is_run(out);
+  const bool earlier_run = is_run(Folder(out));
   if (!force)
     fail(Exit::usage, "--out {}: the folder is not empty; {}", out,
          earlier_run ? "go on with this run by --resume, or clear it by --force" : "choose another one");
@@ -155,11 +155,12 @@ void RunFolder::check_out(const std::string& out, bool force) {
 RunFolder RunFolder::create(const std::string& out, const std::string& model, const std::string& data,
                             bool force) {
   check_out(out, force);
-  RunFolder run;
-  run.path_ = out.empty() ? numbered_folder(model, data) : fs::path(out);
-  if (force && is_run(run.path_)) clear_run(run.path_);
-  make_folder(run.path_ / "samples");
-  make_folder(run.path_ / "checkpoints");
+  const fs::path path = out.empty() ? numbered_folder(model, data) : fs::path(out);
+  make_folder(path);
+  RunFolder run{Folder(path)};
+  if (force && is_run(run.root_)) clear_run(run.root_);
+  run.root_.make_subfolder("samples");
+  run.root_.make_subfolder("checkpoints");
   return run;
 }
 
@@ -168,87 +169,86 @@ RunFolder RunFolder::open(const fs::path& path) {
   if (!fs::exists(path, error)) fail(Exit::bad_data, "{}: no such run folder", path.string());
   if (!fs::is_directory(path, error))
     fail(Exit::bad_data, "{} is a file; a run is a folder with config.toml and checkpoints/", path.string());
-  if (!fs::is_regular_file(path / "config.toml", error))
+  RunFolder run{Folder(path)};
+  if (!run.root_.has("config.toml"))
     fail(Exit::bad_data, "{} is no run folder: it has no config.toml", path.string());
-  RunFolder run;
-  run.path_ = path;
-  make_folder(path / "samples");
-  make_folder(path / "checkpoints");
   return run;
 }
 
-void RunFolder::write_config(const Config& config) const {
-  write_file_atomically(path_ / "config.toml", bytes_of(to_toml(config)));
+void RunFolder::read_config(Config& config, Origins& origins) const {
+  read_toml_file(config, root_.open("config.toml"), origins);
 }
 
-fs::path RunFolder::checkpoint_path(int64_t step) const {
-  return path_ / "checkpoints" / fmt::format("step-{:08}.safetensors", step);
+void RunFolder::write_config(const Config& config) const {
+  root_.write("config.toml", bytes_of(to_toml(config)));
 }
+
+std::string RunFolder::checkpoint_name(int64_t step) { return fmt::format("step-{:08}.safetensors", step); }
 
 namespace {
 
-// The file that checkpoints/latest or best names; throws Exit::bad_data.
-fs::path named_checkpoint(const fs::path& run, const char* which) {
-  const fs::path pointer = run / "checkpoints" / which;
-  std::error_code error;
-  if (!fs::exists(pointer, error))
-    fail(Exit::bad_data, "{} has no checkpoint yet ({} is missing)", run.string(), pointer.string());
-  const auto bytes = read_file(pointer, 4096);
+// The name that checkpoints/latest or best holds; throws Exit::bad_data.
+std::string named_checkpoint(const Folder& checkpoints, const std::string& which) {
+  const InputFile pointer = checkpoints.open(which);
+  const auto bytes = pointer.read_all(4096);
   std::string name(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   while (!name.empty() && std::isspace(static_cast<unsigned char>(name.back()))) name.pop_back();
   if (name.empty() || name.find('/') != name.npos || name.starts_with('.') || name.find('\0') != name.npos)
-    fail(Exit::bad_data, "{} does not hold the name of a checkpoint", pointer.string());
-  const fs::path file = run / "checkpoints" / name;
-  if (!fs::exists(file, error))
-    fail(Exit::bad_data, "{} names {}, which is not there; give a checkpoint file instead of the run",
-         pointer.string(), name);
-  return file;
+    fail(Exit::bad_data, "{} does not hold the name of a checkpoint", pointer.path().string());
+  return name;
 }
 
 }  // namespace
 
-fs::path RunFolder::latest_checkpoint() const { return named_checkpoint(path_, "latest"); }
+InputFile RunFolder::open_checkpoint(const std::string& which) const {
+  const fs::path pointer = path() / "checkpoints" / which;
+  const auto checkpoints = root_.subfolder("checkpoints");
+  if (!checkpoints || !checkpoints->has(which))
+    fail(Exit::bad_data, "{} has no checkpoint yet ({} is missing)", path().string(), pointer.string());
+  const std::string name = named_checkpoint(*checkpoints, which);
+  if (!checkpoints->has(name))
+    fail(Exit::bad_data, "{} names {}, which is not there; give a checkpoint file instead of the run",
+         pointer.string(), name);
+  return checkpoints->open(name);
+}
 
 void RunFolder::set_latest(int64_t step) const {
-  write_file_atomically(path_ / "checkpoints" / "latest",
-                        bytes_of(checkpoint_path(step).filename().string() + "\n"));
+  checkpoints().write("latest", bytes_of(checkpoint_name(step) + "\n"));
 }
 
 void RunFolder::set_best(int64_t step) const {
-  write_file_atomically(path_ / "checkpoints" / "best",
-                        bytes_of(checkpoint_path(step).filename().string() + "\n"));
+  checkpoints().write("best", bytes_of(checkpoint_name(step) + "\n"));
 }
 
 void RunFolder::prune_checkpoints(int keep) const {
   if (keep <= 0) return;
-  std::error_code error;
-  std::vector<fs::path> spared;
+  const Folder folder = checkpoints();
+  std::vector<std::string> spared;
   for (const char* which : {"latest", "best"})
-    if (fs::exists(path_ / "checkpoints" / which, error))
-      spared.push_back(named_checkpoint(path_, which).filename());
-  std::vector<std::pair<int64_t, fs::path>> others;
-  for (const auto& file : files_in(path_ / "checkpoints")) {
-    const int64_t step = step_in_name(file.filename(), ".safetensors");
-    if (step >= 0 && std::find(spared.begin(), spared.end(), file.filename()) == spared.end())
-      others.emplace_back(step, file);
+    if (folder.has(which)) spared.push_back(named_checkpoint(folder, which));
+  std::vector<std::pair<int64_t, std::string>> others;
+  for (const auto& name : folder.names()) {
+    const int64_t step = step_in_name(name, ".safetensors");
+    if (step >= 0 && std::find(spared.begin(), spared.end(), name) == spared.end())
+      others.emplace_back(step, name);
   }
   std::sort(others.rbegin(), others.rend());
-  for (size_t i = size_t(keep); i < others.size(); ++i) remove_file(others[i].second);
+  for (size_t i = size_t(keep); i < others.size(); ++i) folder.remove(others[i].second);
 }
 
 void RunFolder::write_sample(int64_t step, const Image& grid) const {
-  write_png(path_ / "samples" / fmt::format("step-{:08}.png", step), grid);
+  root_.make_subfolder("samples").write(fmt::format("step-{:08}.png", step), encode_png(grid));
 }
 
-fs::path find_checkpoint(const std::string& run_or_checkpoint) {
+InputFile open_checkpoint(const std::string& run_or_checkpoint) {
   std::error_code error;
   const fs::path path = run_or_checkpoint;
   if (!fs::exists(path, error)) fail(Exit::bad_data, "{}: no such run folder or checkpoint", path.string());
-  if (fs::is_directory(path, error)) return RunFolder::open(path).latest_checkpoint();
+  if (fs::is_directory(path, error)) return RunFolder::open(path).open_checkpoint();
   for (const char* which : {"latest", "best"})
     if (path.filename() == which && path.parent_path().filename() == "checkpoints")
-      return named_checkpoint(path.parent_path().parent_path(), which);
-  return path;
+      return RunFolder::open(path.parent_path().parent_path()).open_checkpoint(which);
+  return InputFile(path);
 }
 
 // --------------------------------------------------------------------------------- metrics.jsonl
@@ -265,20 +265,32 @@ std::string header_line(const Config& config) {
 }
 
 // The lines of an earlier part of the run up to `step`, header included; empty when it is no metrics file.
-std::string lines_until(const fs::path& file, int64_t step) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string kept, line;
-  while (std::getline(stream, line)) {
-    if (stream.eof()) break;  // no line end: cut by a crash
-    const auto object = nlohmann::json::parse(line, nullptr, false);
+std::string lines_until(const Folder& run, int64_t step) {
+  if (!run.has(kMetricsName)) return {};
+  const auto bytes = run.open(kMetricsName).read_all(kLargestMetrics);
+  std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  std::string kept;
+  for (size_t end; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
+    const std::string_view line = text.substr(0, end);
     if (kept.empty()) {
-      if (!object.is_object() || object.value("schema", nlohmann::json()) != kSchema) return {};
-      kept = line + "\n";
-    } else if (object.is_object() && object.value("step", step + 1) <= step) {
-      kept += line + "\n";
+      if (!is_metrics_header(line)) return {};
+      (kept = line) += '\n';
+      continue;
     }
+    const auto object = object_in(line);
+    const bool earlier = object.is_object() && object.contains("step") &&
+                         object["step"].is_number_unsigned() && object["step"] <= uint64_t(step);
+    if (earlier) (kept += line) += '\n';
   }
-  return kept;
+  return kept;  // what follows the last line end has been cut by a crash
+}
+
+// The training time that a line tells; 0 when it tells none that could be true.
+double seconds_in(std::string_view line) {
+  const auto object = object_in(line);
+  if (!object.is_object() || !object.contains("seconds") || !object["seconds"].is_number()) return 0;
+  const double seconds = object["seconds"];
+  return seconds >= 0 && seconds < kMostSeconds ? seconds : 0;
 }
 
 std::string json_number(double value) {
@@ -289,15 +301,16 @@ std::string json_number(double value) {
 
 }  // namespace
 
-MetricsFile::MetricsFile(const fs::path& file, const Config& config, int64_t from_step) : file_(file) {
+MetricsFile::MetricsFile(const Folder& run, const Config& config, int64_t from_step)
+    : file_(run.path() / kMetricsName) {
   std::string text;
-  if (from_step > 0) text = lines_until(file, from_step);
+  if (from_step > 0) text = lines_until(run, from_step);
   if (text.empty()) text = header_line(config);
-  if (const auto start = text.rfind('\n', text.size() - 2); start != text.npos)
-    seconds_ = nlohmann::json::parse(text.substr(start + 1)).value("seconds", 0.0);
-  write_file_atomically(file, bytes_of(text));
-  descriptor_ = open(file.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
-  if (descriptor_ < 0) fail(Exit::io, "{} cannot be opened: {}", file.string(), std::strerror(errno));
+  const std::string_view lines(text);
+  if (const auto start = lines.rfind('\n', lines.size() - 2); start != lines.npos)
+    seconds_ = seconds_in(lines.substr(start + 1));
+  run.write(kMetricsName, bytes_of(text));
+  descriptor_ = run.open_to_append(kMetricsName);
 }
 
 MetricsFile::~MetricsFile() {

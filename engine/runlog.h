@@ -6,12 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "engine/atomic_file.h"
 #include "engine/config.h"
 #include "engine/image.h"
 
 namespace gan {
 
-// The folder of one run. Names are a contract: README.md, "Run folder".
+// The folder of one run. Names are a contract: README.md, "Run folder". The path to it may lead through
+// links; inside there are none, and one that is found is refused (Exit::bad_data).
 class RunFolder {
  public:
   // A new run. `out` empty: the next free runs/NNNNN-MODEL-DATA, also when several programs start at once. A
@@ -22,27 +24,34 @@ class RunFolder {
                           bool force);
   // The refusals of create() alone, to be heard before long preparations.
   static void check_out(const std::string& out, bool force);
-  // An earlier run. Throws Exit::bad_data when `path` is no run folder.
+  // An earlier run, in which nothing is changed by opening it. Throws Exit::bad_data when `path` is no run
+  // folder.
   static RunFolder open(const std::filesystem::path& path);
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return root_.path(); }
+  const Folder& root() const { return root_; }
+  void read_config(Config& config, Origins& origins) const;  // config.toml
   void write_config(const Config& config) const;
-  std::filesystem::path checkpoint_path(int64_t step) const;  // checkpoints/step-00000500.safetensors
-  std::filesystem::path latest_checkpoint() const;            // throws Exit::bad_data when there is none
-  void set_latest(int64_t step) const;                        // checkpoints/latest, atomically
-  void set_best(int64_t step) const;                          // checkpoints/best, atomically
+  // Where checkpoints are written, and what the one of a step is called there: step-00000500.safetensors.
+  Folder checkpoints() const { return root_.make_subfolder("checkpoints"); }
+  static std::string checkpoint_name(int64_t step);
+  // The file that checkpoints/latest or best names. Exit::bad_data when there is none.
+  InputFile open_checkpoint(const std::string& which = "latest") const;
+  void set_latest(int64_t step) const;  // checkpoints/latest, atomically
+  void set_best(int64_t step) const;    // checkpoints/best, atomically
   // Removes checkpoints older than the newest `keep` besides the latest and the best; keep 0 removes
   // none.
   void prune_checkpoints(int keep) const;
   void write_sample(int64_t step, const Image& grid) const;  // samples/step-00000100.png
 
  private:
-  std::filesystem::path path_;
+  explicit RunFolder(Folder root) : root_(std::move(root)) {}
+  Folder root_;
 };
 
-// RUN or CKPT of the command line: a run folder stands for its latest checkpoint, checkpoints/best and
-// checkpoints/latest in it for the ones they name.
-std::filesystem::path find_checkpoint(const std::string& run_or_checkpoint);
+// RUN or CKPT of the command line, opened: a run folder stands for its latest checkpoint, checkpoints/best
+// and checkpoints/latest in it for the ones they name.
+InputFile open_checkpoint(const std::string& run_or_checkpoint);
 
 using Metrics = std::vector<std::pair<std::string, double>>;  // in the order they are written
 
@@ -51,7 +60,7 @@ class MetricsFile {
  public:
   // from_step > 0: a resumed run; lines of later steps are dropped (they will be written again), and so is a
   // last line that a crash has cut. 0: a new file. Exit::io when it cannot be written.
-  MetricsFile(const std::filesystem::path& file, const Config& config, int64_t from_step);
+  MetricsFile(const Folder& run, const Config& config, int64_t from_step);
   ~MetricsFile();
   MetricsFile(const MetricsFile&) = delete;
   // One line, with a single write. `values` begin with lr. JSON has no NaN and no infinity: they are written

@@ -419,9 +419,13 @@ void check_places(std::vector<TensorEntry>& tensors, uint64_t data_bytes, const 
 // ---- the reader ----
 
 SafetensorsFile SafetensorsFile::open(const fs::path& path, uint64_t header_limit) {
-  SafetensorsFile result{InputFile(path)};
+  return open(InputFile(path), header_limit);
+}
+
+SafetensorsFile SafetensorsFile::open(InputFile opened, uint64_t header_limit) {
+  SafetensorsFile result(std::move(opened));
   const InputFile& file = result.file_;
-  const std::string name = path.string();
+  const std::string name = file.path().string();
   if (file.size() < 8)
     fail(Exit::bad_data, "{}: {} bytes is too short for a safetensors file", name, file.size());
   uint64_t header_bytes = 0;
@@ -626,6 +630,14 @@ void SafetensorsWriter::Pending::with_data(const std::function<void(Bytes)>& f) 
 }
 
 void SafetensorsWriter::save(const fs::path& path) const {
+  save_by([&](uint64_t bytes, const auto& produce) { write_file_atomically(path, bytes, produce); });
+}
+
+void SafetensorsWriter::save(const Folder& folder, const std::string& name) const {
+  save_by([&](uint64_t bytes, const auto& produce) { folder.write(name, bytes, produce); });
+}
+
+void SafetensorsWriter::save_by(const Write& write) const {
   GAN_CHECK(tensors_.size() <= kMaxTensors, "{} tensors", tensors_.size());
   std::vector<const Pending*> order;  // by name already, because the map is
   for (const auto& [name, pending] : tensors_) order.push_back(&pending);
@@ -661,7 +673,7 @@ void SafetensorsWriter::save(const fs::path& path) const {
   GAN_CHECK(header.size() <= SafetensorsFile::kUsualHeaderLimit, "a header of {} bytes", header.size());
 
   const uint64_t header_bytes = header.size();
-  write_file_atomically(path, sizeof header_bytes + header_bytes + at, [&](const ByteSink& sink) {
+  write(sizeof header_bytes + header_bytes + at, [&](const ByteSink& sink) {
     sink(std::as_bytes(std::span(&header_bytes, 1)));
     sink(std::as_bytes(std::span(header)));
     for (const Pending* pending : order) pending->with_data(sink);

@@ -68,6 +68,7 @@ class SafetensorsFile {
   static constexpr uint64_t kLargestHeaderLimit = 100'000'000;  // the format's own limit
 
   static SafetensorsFile open(const std::filesystem::path& path, uint64_t header_limit = kUsualHeaderLimit);
+  static SafetensorsFile open(InputFile file, uint64_t header_limit = kUsualHeaderLimit);
 
   const std::filesystem::path& path() const { return file_.path(); }
   const std::map<std::string, std::string>& metadata() const { return metadata_; }  // hashes included
@@ -117,6 +118,7 @@ class SafetensorsWriter {
   // Tensors in the format's own order (type, then name), header padded to 8 bytes, written atomically.
   // Exit::io if it cannot be written.
   void save(const std::filesystem::path& path) const;
+  void save(const Folder& folder, const std::string& name) const;
 
  private:
   struct Pending {
@@ -127,6 +129,9 @@ class SafetensorsWriter {
     void with_data(const std::function<void(std::span<const std::byte>)>& f) const;
   };
   void insert(Pending pending);
+  // Hands the file's size and what produces its bytes to `write`.
+  using Write = std::function<void(uint64_t bytes, const std::function<void(const ByteSink&)>& produce)>;
+  void save_by(const Write& write) const;
   std::map<std::string, Pending> tensors_;
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 
+#include "models/checkpoint.h"
 #include "models/zoo.h"
 
 namespace gan {
@@ -73,6 +74,8 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
     fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,
          config_.n_critic);
 
+  check_initial_weights();
+
   if (paired_) {
     const auto model = entry.make();
     model->config = config_;
@@ -92,9 +95,9 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
 Replay::Pictures Replay::read_pictures(const std::string& key, int channels) {
   const TensorEntry& entry = file_.get(key);
   const auto& s = entry.shape;
-  const bool fits = s.size() == 5 && s[0] >= 1 && s[1] >= 1 && (steps_ == 0 || s[0] == steps_) &&
-                    (steps_ == 0 || s[1] == config_.batch) && s[2] == channels && s[3] == config_.size &&
-                    s[4] == config_.size;
+  const bool fits = s.size() == 5 && s[0] >= 1 && s[0] <= kMostDraws && s[1] >= 1 && s[1] <= 65536 &&
+                    (steps_ == 0 || s[0] == steps_) && (steps_ == 0 || s[1] == config_.batch) &&
+                    s[2] == channels && s[3] == config_.size && s[4] == config_.size;
   if (!fits)
     fail(Exit::bad_data, "{}: {} is ({}), it must be ({},{},{},{},{})", file_.path().string(), key,
          fmt::join(s, ","), steps_ ? std::to_string(steps_) : "steps",
@@ -104,20 +107,35 @@ Replay::Pictures Replay::read_pictures(const std::string& key, int channels) {
   return {channels, file_.read_f32(key)};
 }
 
-void Replay::set_initial_weights(Model& model) const {
-  for (auto& player : model.players) {
-    const Parameters& p = player->parameters;
-    for (int i = 0; i < int(p.infos().size()); ++i) {
-      const auto& info = p.infos()[i];
-      const std::string key = "init." + player->name + "." + info.name;
+namespace {
+std::string initial_key(const Player& player, const ParameterInfo& info) {
+  return "init." + player.name + "." + info.name;
+}
+}  // namespace
+
+// Shapes first, on a plan: a small file cannot make the program take memory for a large model.
+void Replay::check_initial_weights() const {
+  DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+  const auto model = build_model(plan, config_);
+  for (auto& player : model->players)
+    for (const auto& info : player->parameters.infos()) {
+      const std::string key = initial_key(*player, info);
       const TensorEntry& entry = file_.get(key);
       const Shape want = info.file_shape();
       if (!std::equal(entry.shape.begin(), entry.shape.end(), want.dims.begin(),
                       want.dims.begin() + want.rank))
-        fail(Exit::bad_data, "{}: tensor `{}` does not have the shape {} of this model",
-             file_.path().string(), key, to_string(want));
-      p.import_values(i, file_.read_f32(key), info.buffer ? Tensor() : p.weights());
+        fail(Exit::bad_data,
+             "{}: tensor `{}` is ({}), this model wants {}; the config differs from the weights",
+             file_.path().string(), key, fmt::join(entry.shape, ","), to_string(want));
     }
+}
+
+void Replay::set_initial_weights(Model& model) const {
+  for (auto& player : model.players) {
+    const Parameters& p = player->parameters;
+    for (int i = 0; i < int(p.infos().size()); ++i)
+      p.import_values(i, file_.read_f32(initial_key(*player, p.infos()[i])),
+                      p.infos()[i].buffer ? Tensor() : p.weights());
   }
 }
 

@@ -22,6 +22,7 @@ class Replay {
     int channels = 0;
     std::vector<float> values;  // (S,N,C,H,W)
   };
+  void check_initial_weights() const;
   Pictures read_pictures(const std::string& key, int channels);
   Tensor batch_of(DeviceContext& context, const Pictures& pictures, int64_t step) const;
 

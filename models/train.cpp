@@ -141,14 +141,15 @@ std::vector<Image> sample_walk(LoadedModel& loaded, int count, int stops, uint64
 }
 
 LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& device) {
-  const auto file = SafetensorsFile::open(find_checkpoint(run_or_checkpoint));
+  const auto file = SafetensorsFile::open(open_checkpoint(run_or_checkpoint));
   file.verify_hashes();
   LoadedModel loaded;
   loaded.config = read_checkpoint_config(file);
+  check_checkpoint(file, loaded.config, false);
   loaded.context = std::make_unique<DeviceContext>(choose_device(device).device);
   loaded.model = build_model_for_use(*loaded.context, loaded.config);
   load_checkpoint(file, *loaded.model, nullptr, false);
-  loaded.step = file.read_i64("state.step").at(0);
+  loaded.step = read_train_state(file).step;
   return loaded;
 }
 
@@ -241,6 +242,7 @@ class Trainer {
   int run() {
     prepare_config();
     const ChosenDevice chosen = choose_device(config_.device);
+    open_start();
     StepPlan plan = plan_step(config_, chosen.device);
     if (!replay_) {
       pictures_ = std::make_unique<PictureSet>(data_options(config_));
@@ -317,8 +319,11 @@ class Trainer {
       return;
     }
     steps_per_epoch_ = std::max<int64_t>(1, pictures_->draws_per_epoch(config_.batch) / config_.n_critic);
-    last_step_ = config_.steps > 0 ? config_.steps : INT64_MAX;
-    if (config_.epochs > 0) last_step_ = std::min(last_step_, config_.epochs * steps_per_epoch_);
+    // More than the random numbers are counted for takes centuries; past it they would repeat.
+    const int64_t most = kMostDraws / config_.n_critic;
+    last_step_ = config_.steps > 0 ? std::min(config_.steps, most) : INT64_MAX;
+    if (config_.epochs > 0)
+      last_step_ = std::min(last_step_, std::min(config_.epochs, most / steps_per_epoch_) * steps_per_epoch_);
     if (last_step_ == INT64_MAX && config_.lr_policy != "constant")
       fail(Exit::usage,
            "--lr-policy {} needs to know the number of epochs: give --steps or --epochs with --minutes",
@@ -326,20 +331,26 @@ class Trainer {
     epochs_ = last_step_ == INT64_MAX ? 1 : (last_step_ + steps_per_epoch_ - 1) / steps_per_epoch_;
   }
 
+  // The checkpoint that training starts from is looked at before memory is taken for the networks.
+  void open_start() {
+    const std::string& from = config_.resume.empty() ? config_.init : config_.resume;
+    if (replay_ || from.empty()) return;
+    start_ = SafetensorsFile::open(open_checkpoint(from));
+    start_->verify_hashes();
+    check_checkpoint(*start_, config_, !config_.resume.empty());
+  }
+
   void load_weights() {
     if (replay_) {
       replay_->set_initial_weights(*model_);
     } else if (!config_.resume.empty()) {
       folder_ = RunFolder::open(config_.resume);
-      const auto file = SafetensorsFile::open(find_checkpoint(config_.resume));
-      file.verify_hashes();
-      load_checkpoint(file, *model_, &state_, true);
-      progress_->say(fmt::format("resumed at step {} from {}", state_.step, file.path().string()));
+      load_checkpoint(*start_, *model_, &state_, true);
+      progress_->say(fmt::format("resumed at step {} from {}", state_.step, start_->path().string()));
     } else if (!config_.init.empty()) {
-      const auto file = SafetensorsFile::open(find_checkpoint(config_.init));
-      file.verify_hashes();
-      load_checkpoint(file, *model_, nullptr, false);
+      load_checkpoint(*start_, *model_, nullptr, false);
     }
+    start_.reset();
   }
 
   StepInput next_input(bool log) {
@@ -437,7 +448,7 @@ class Trainer {
   }
 
   int loop() {
-    MetricsFile metrics(folder_->path() / "metrics.jsonl", config_, state_.step);
+    MetricsFile metrics(folder_->root(), config_, state_.step);
     StopOnSignal signals;
     // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
     // points look.
@@ -546,7 +557,7 @@ class Trainer {
   }
 
   void save(bool best) {
-    save_checkpoint(folder_->checkpoint_path(state_.step), *model_, state_);
+    save_checkpoint(folder_->checkpoints(), RunFolder::checkpoint_name(state_.step), *model_, state_);
     folder_->set_latest(state_.step);
     if (best) folder_->set_best(state_.step);
     folder_->prune_checkpoints(config_.keep);
@@ -557,6 +568,7 @@ class Trainer {
   std::unique_ptr<DeviceContext> context_;  // first: what holds device memory goes before it
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
+  std::optional<SafetensorsFile> start_;  // the checkpoint to start from, until it is loaded
   std::unique_ptr<PictureSet> pictures_;
   std::optional<RunFolder> folder_;
   Progress* progress_ = nullptr;

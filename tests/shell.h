@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,7 @@ namespace fs = std::filesystem;
 struct Result {
   int code = -1;  // 128 + n when a signal ended it
   std::string out, err;
+  int64_t peak_mib = 0;  // the largest memory it had
 };
 
 inline std::string text_of(const fs::path& file) {
@@ -63,9 +65,10 @@ class Shell {
   }
   Result wait(pid_t child) {
     int status = 0;
-    waitpid(child, &status, 0);
+    rusage usage{};
+    wait4(child, &status, 0, &usage);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(folder / ".stdout"),
-            text_of(folder / ".stderr")};
+            text_of(folder / ".stderr"), usage.ru_maxrss / 1024};
   }
   Result gan(const std::vector<std::string>& arguments, const std::vector<std::string>& variables = {}) {
     return wait(start(GAN_BINARY, arguments, variables));

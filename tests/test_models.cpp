@@ -466,7 +466,7 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
   in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
   in.learning_rate_g = in.learning_rate_d = 1e-3;
   model->step(in);
-  save_checkpoint(path, *model, {.step = 7, .draw = 9, .images = 28});
+  save_checkpoint(Folder(folder), "a.safetensors", *model, {.step = 7, .draw = 9, .images = 28});
 
   Config other_seed = c;
   other_seed.seed = 77;

@@ -487,7 +487,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   };
   for (uint32_t i = 0; i < 4; ++i) step(*whole, i);
   for (uint32_t i = 0; i < 2; ++i) step(*first, i);
-  save_checkpoint(path, *first, {.step = 2, .draw = 2, .images = 4});
+  save_checkpoint(Folder(folder), "a.safetensors", *first, {.step = 2, .draw = 2, .images = 4});
   const auto file = SafetensorsFile::open(path);
   CHECK(file.get("state.pool").shape == std::vector<int64_t>{3, 64, 64, 6});
   auto second = build_model(context, c);

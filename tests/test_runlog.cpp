@@ -1,8 +1,10 @@
 // The run folder's rules, metrics.jsonl through crashes and resumes, and the progress line.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -53,6 +55,11 @@ Config some_config() {
   config.data = "photos/\xffx";  // never invalid JSON, whatever the file system holds
   return config;
 }
+Config some_named_config() {
+  Config config;
+  config.model = "dcgan";
+  return config;
+}
 
 }  // namespace
 
@@ -61,7 +68,7 @@ TEST_CASE("runlog: metrics begin with a header and keep every digit") {
   const fs::path file = scratch.path / "metrics.jsonl";
   const double awkward = 0.1 + 0.2, tiny = 4.9e-324, infinity = std::numeric_limits<double>::infinity();
   {
-    MetricsFile metrics(file, some_config(), 0);
+    MetricsFile metrics(Folder(scratch.path), some_config(), 0);
     metrics.write(1, 64, 0.25, {{"lr", 2e-4}, {"loss_D", awkward}, {"loss_G", tiny}});
     metrics.write(2, 128, 0.5,
                   {{"lr", 2e-4}, {"loss_D", NAN}, {"loss_G", infinity}, {"loss_G_L1", -infinity}});
@@ -93,35 +100,126 @@ TEST_CASE("runlog: a resumed run drops later lines and a torn one, a new run sta
   Scratch scratch;
   const fs::path file = scratch.path / "metrics.jsonl";
   {
-    MetricsFile metrics(file, some_config(), 0);
+    MetricsFile metrics(Folder(scratch.path), some_config(), 0);
     for (int step = 1; step <= 5; ++step) metrics.write(step, step, step, {{"lr", step * 0.1}});
   }
   const auto before = lines_of(file);
   std::ofstream(file, std::ios::app) << "{\"step\": 2, \"im";  // the crash came in the middle of a line
   {
-    MetricsFile metrics(file, some_config(), 3);
+    MetricsFile metrics(Folder(scratch.path), some_config(), 3);
     metrics.write(4, 40, 4, {});
   }
   auto after = lines_of(file);
   REQUIRE(after.size() == 5);  // header, 1, 2, 3, the new 4
   for (int i = 0; i < 4; ++i) CHECK(after[i] == before[i]);
   CHECK(nlohmann::json::parse(after[4])["images"] == 40);
-  { MetricsFile metrics(file, some_config(), 0); }
+  { MetricsFile metrics(Folder(scratch.path), some_config(), 0); }
   CHECK(lines_of(file).size() == 1);
   write(file, "no metrics at all\n");  // nothing to keep: a header is written
-  { MetricsFile metrics(file, some_config(), 3); }
+  { MetricsFile metrics(Folder(scratch.path), some_config(), 3); }
   CHECK(nlohmann::json::parse(lines_of(file).at(0))["schema"] == "gan-metrics/1");
 }
 
 TEST_CASE("runlog: a full disk is an I/O error and leaves whole lines") {
-  if (access("/dev/full", W_OK) != 0) return;
-  CHECK(code_of([] { MetricsFile metrics("/nowhere/metrics.jsonl", some_config(), 0); }) == int(Exit::io));
+  CHECK(code_of([] { Folder("/nowhere"); }) == int(Exit::bad_data));
   Scratch scratch;
-  fs::create_symlink("/dev/full", scratch.path / "metrics.jsonl");
-  CHECK(code_of([&] {
-          MetricsFile metrics(scratch.path / "metrics.jsonl", some_config(), 0);
-          metrics.write(1, 1, 1, {});
-        }) == int(Exit::io));
+  MetricsFile metrics(Folder(scratch.path), some_config(), 0);
+  metrics.write(1, 1, 1, {});
+  const auto before = lines_of(scratch.path / "metrics.jsonl");
+  // A limit on the size of files that cuts the next line in half.
+  rlimit unlimited{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  rlimit limit = unlimited;
+  limit.rlim_cur = fs::file_size(scratch.path / "metrics.jsonl") + 10;
+  const auto signal_before = std::signal(SIGXFSZ, SIG_IGN);
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const int code = code_of([&] { metrics.write(2, 2, 2, {}); });
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &unlimited) == 0);
+  std::signal(SIGXFSZ, signal_before);
+  CHECK(code == int(Exit::io));
+  CHECK(lines_of(scratch.path / "metrics.jsonl") == before);
+}
+
+TEST_CASE("runlog: lines of a stranger's metrics file are believed only as far as they can be true") {
+  Scratch scratch;
+  const std::string header = "{\"schema\": \"gan-metrics/1\"}\n";
+  for (const char* line : {"{\"step\": 1, \"seconds\": \"long\"}", "{\"step\": 1, \"seconds\": -5}",
+                           "{\"step\": 1, \"seconds\": 1e300}", "{\"step\": -7, \"seconds\": 9}",
+                           "{\"step\": \"1\", \"seconds\": 9}", "[[[[", "7"}) {
+    write(scratch.path / "metrics.jsonl", header + line + "\n");
+    const MetricsFile metrics(Folder(scratch.path), some_config(), 3);
+    CHECK_MESSAGE(metrics.seconds() == 0, line);
+  }
+  write(scratch.path / "metrics.jsonl", header + "{\"step\": 1, \"seconds\": 9}\n");
+  CHECK(MetricsFile(Folder(scratch.path), some_config(), 3).seconds() == 9);
+}
+
+TEST_CASE("runlog: a link inside a run is refused, whatever it is; the path to the run may have some") {
+  Scratch scratch;
+  const fs::path outside = scratch.path / "outside";
+  write(outside / "precious", "{\"schema\": \"gan-metrics/1\"}\n");
+  write(outside / "step-00000001.png", "x");
+  const fs::path real = scratch.path / "real", link = scratch.path / "link";
+  {
+    const auto run = RunFolder::create(real, "dcgan", "d", false);
+    run.write_config(some_named_config());
+    write(real / "checkpoints/step-00000001.safetensors", "x");
+    run.set_latest(1);
+  }
+  fs::create_directory_symlink(real, link);
+  const auto run = RunFolder::open(link);
+  CHECK(run.open_checkpoint().size() == 1);
+  run.write_sample(2, Image(1, 1, 3));
+  CHECK(fs::exists(real / "samples/step-00000002.png"));
+
+  const auto replaced = [&](const char* name, auto&& use) {  // with a link in the place of `name`
+    fs::rename(real / name, scratch.path / "aside");
+    fs::create_symlink(fs::is_directory(scratch.path / "aside") ? outside : outside / "precious",
+                       real / name);
+    const int code = code_of(use);
+    fs::remove(real / name);
+    fs::rename(scratch.path / "aside", real / name);
+    return code;
+  };
+  const int refused = int(Exit::bad_data);
+  { const MetricsFile metrics(run.root(), some_named_config(), 0); }
+  CHECK(replaced("metrics.jsonl", [&] { MetricsFile(run.root(), some_named_config(), 1); }) == refused);
+  CHECK(replaced("config.toml", [&] { run.write_config(some_named_config()); }) == refused);
+  CHECK(replaced("config.toml", [&] {
+          Config config;
+          Origins origins;
+          run.read_config(config, origins);
+        }) == refused);
+  CHECK(replaced("samples", [&] { run.write_sample(1, Image(1, 1, 3)); }) == refused);
+  CHECK(replaced("samples", [&] { RunFolder::create(real, "dcgan", "d", true); }) == refused);
+  CHECK(fs::exists(outside / "step-00000001.png"));
+}
+
+TEST_CASE("runlog: links in checkpoints/ are refused too") {
+  Scratch scratch;
+  const auto run = RunFolder::create(scratch.path / "run", "dcgan", "d", false);
+  run.write_config(some_named_config());
+  const fs::path checkpoints = run.path() / "checkpoints";
+  write(scratch.path / "elsewhere", "step-00000001.safetensors\n");
+  write(checkpoints / "step-00000001.safetensors", "x");
+  fs::create_symlink(scratch.path / "elsewhere", checkpoints / "latest");
+  CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
+  CHECK(code_of([&] { run.set_latest(1); }) == int(Exit::bad_data));
+  CHECK(text_of(scratch.path / "elsewhere") == "step-00000001.safetensors\n");
+  fs::remove(checkpoints / "latest");
+  run.set_latest(1);
+  fs::rename(checkpoints / "step-00000001.safetensors", scratch.path / "moved");
+  fs::create_symlink(scratch.path / "moved", checkpoints / "step-00000001.safetensors");
+  CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
+}
+
+TEST_CASE("runlog: opening a run changes nothing in it") {
+  Scratch scratch;
+  write(scratch.path / "run/config.toml", std::string(kConfigFileMark) + "\n");
+  CHECK(code_of([&] { open_checkpoint((scratch.path / "run").string()); }) == int(Exit::bad_data));
+  CHECK(fs::is_empty(scratch.path / "run") == false);
+  CHECK_FALSE(fs::exists(scratch.path / "run/checkpoints"));
+  CHECK_FALSE(fs::exists(scratch.path / "run/samples"));
 }
 
 TEST_CASE("runlog: a folder that is not empty is refused, --force clears a run and nothing else") {
@@ -186,29 +284,32 @@ TEST_CASE("runlog: runs that start together get different numbers") {
 TEST_CASE("runlog: latest, best and pruning") {
   Scratch scratch;
   const auto run = RunFolder::create(scratch.path / "run", "dcgan", "d", false);
-  CHECK(run.checkpoint_path(500).filename() == "step-00000500.safetensors");
-  CHECK(code_of([&] { run.latest_checkpoint(); }) == int(Exit::bad_data));
-  for (int step : {100, 200, 300, 400, 500}) write(run.checkpoint_path(step), "x");
+  const fs::path checkpoints = run.path() / "checkpoints";
+  const auto file = [&](int64_t step) { return checkpoints / RunFolder::checkpoint_name(step); };
+  CHECK(file(500).filename() == "step-00000500.safetensors");
+  CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
+  for (int step : {100, 200, 300, 400, 500}) write(file(step), "x");
   run.set_latest(300);
-  CHECK(text_of(run.path() / "checkpoints/latest") == "step-00000300.safetensors\n");
-  CHECK(run.latest_checkpoint() == run.checkpoint_path(300));
-  write(run.path() / "checkpoints/best", "step-00000100.safetensors");
+  CHECK(text_of(checkpoints / "latest") == "step-00000300.safetensors\n");
+  CHECK(run.open_checkpoint().path() == file(300));
+  write(checkpoints / "best", "step-00000100.safetensors");
+  CHECK(run.open_checkpoint("best").path() == file(100));
   run.prune_checkpoints(0);
-  CHECK(fs::exists(run.checkpoint_path(200)));
+  CHECK(fs::exists(file(200)));
   run.prune_checkpoints(1);
-  CHECK_FALSE(fs::exists(run.checkpoint_path(200)));
-  CHECK_FALSE(fs::exists(run.checkpoint_path(400)));
-  for (int step : {100, 300, 500})
-    CHECK(fs::exists(run.checkpoint_path(step)));  // best, latest, newest other
+  CHECK_FALSE(fs::exists(file(200)));
+  CHECK_FALSE(fs::exists(file(400)));
+  for (int step : {100, 300, 500}) CHECK(fs::exists(file(step)));  // best, latest, newest other
 
-  CHECK(code_of([&] { find_checkpoint(run.path().string()); }) == int(Exit::bad_data));  // no config.toml
+  CHECK(code_of([&] { open_checkpoint(run.path().string()); }) == int(Exit::bad_data));  // no config.toml
   run.write_config(Config{});
-  CHECK(find_checkpoint(run.path().string()) == run.checkpoint_path(300));
-  CHECK(find_checkpoint(run.checkpoint_path(500).string()) == run.checkpoint_path(500));
-  CHECK(code_of([&] { find_checkpoint((scratch.path / "nothing").string()); }) == int(Exit::bad_data));
+  CHECK(open_checkpoint(run.path().string()).path() == file(300));
+  CHECK(open_checkpoint(file(500).string()).path() == file(500));
+  CHECK(open_checkpoint((checkpoints / "best").string()).path() == file(100));
+  CHECK(code_of([&] { open_checkpoint((scratch.path / "nothing").string()); }) == int(Exit::bad_data));
   for (const char* bad : {"", "../../etc/passwd", "step-9.safetensors"}) {
-    write(run.path() / "checkpoints/latest", bad);
-    CHECK(code_of([&] { run.latest_checkpoint(); }) == int(Exit::bad_data));
+    write(checkpoints / "latest", bad);
+    CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
   }
 }
 

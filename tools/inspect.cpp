@@ -176,7 +176,7 @@ int run(const Arguments& arguments) {
     config.model = what;
     apply_options(arguments, config, origins);
   } else {
-    file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(find_checkpoint(what)));
+    file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(open_checkpoint(what)));
     file->verify_hashes();
     config = read_checkpoint_config(*file);
     for (const auto& option : options_of_settings('i'))

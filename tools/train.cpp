@@ -78,8 +78,7 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
 
 Config settings_of_resumed_run(const Arguments& arguments, const std::string& run, Origins& origins) {
   Config earlier;
-  const auto folder = RunFolder::open(run);
-  read_toml_file(earlier, (folder.path() / "config.toml").string(), origins);
+  RunFolder::open(run).read_config(earlier, origins);
   for (auto& [name, origin] : origins) origin = "run " + run;
   check_same_model(arguments.word(0), earlier.model, run);
   find_model(earlier.model);
