@@ -20,6 +20,7 @@
 #include "bench/program.h"
 #include "engine/data.h"
 #include "kernels/philox.h"
+#include "models/noise_gan.h"
 #include "models/train.h"
 
 namespace gan::bench {
@@ -93,13 +94,14 @@ Config with_batch(const Options& options, int batch) {
 }
 
 json description(const Config& config, Device device) {
-  return {{"model", config.model},
-          {"device", name_of(device)},
-          {"size", config.size},
-          {"ngf", config.ngf},
-          {"ndf", config.ndf},
-          {"batch", config.batch},
-          {"threads", omp_get_max_threads()}};
+  json row = {{"model", *config.model}, {"device", name_of(device)}, {"size", *config.size}};
+  if (config.has<ConvSettings>()) {
+    row["ngf"] = *config.get<ConvSettings>().ngf;
+    row["ndf"] = *config.get<ConvSettings>().ndf;
+  }
+  row["batch"] = *config.batch;
+  row["threads"] = omp_get_max_threads();
+  return row;
 }
 
 double peak_rss_mb() { return double(peak_resident_bytes()) / (1 << 20); }
@@ -139,7 +141,8 @@ int measure_steps(const Options& options, Device device) {
     row["steps"] = times.size();
     row["median_s"] = middle;
     row["min_s"] = *std::min_element(times.begin(), times.end());
-    row["images_per_s"] = double(batch) * config.n_critic / middle;
+    const int updates = config.has<NoiseSettings>() ? *config.get<NoiseSettings>().n_critic : 1;
+    row["images_per_s"] = double(batch) * updates / middle;
     row["gflop_per_step"] = plan.flop / 1e9;
     row["gflop_per_s"] = plan.flop / 1e9 / middle;
     row["peak_rss_mb"] = peak_rss_mb();  // of the process: also of the configurations before
@@ -245,11 +248,11 @@ int run(int argc, char** argv) {
   app.add_flag("--json", as_json, "one JSON object a configuration");
   CLI11_PARSE(app, argc, argv);
 
-  find_model(model).preset(config);
-  config.model = model, config.json = as_json;
+  config = preset_config(model);
+  config.json = as_json;
   if (size) config.size = size;
-  if (ngf) config.ngf = ngf;
-  if (ndf) config.ndf = ndf;
+  if (ngf) config.get<ConvSettings>().ngf = ngf;
+  if (ndf) config.get<ConvSettings>().ndf = ndf;
   if (options.threads > 0) omp_set_num_threads(options.threads);
   const ChosenDevice chosen = choose_device(device);
   if (options.interleave) return serve(options, chosen.device);

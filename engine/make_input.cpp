@@ -6,7 +6,7 @@
 #include <cmath>
 #include <vector>
 
-#include "engine/config.h"
+#include "engine/settings/words.h"
 #include "kernels/check.h"
 #include "kernels/philox.h"
 

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "engine/config.h"
+#include "engine/settings/words.h"
 #include "kernels/check.h"
 
 namespace gan {

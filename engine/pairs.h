@@ -6,8 +6,17 @@
 #include <vector>
 
 #include "engine/image.h"
+#include "engine/settings/config.h"
 
 namespace gan {
+
+// clang-format off
+struct PairSettings : Group<PairSettings> {
+  PairSettings() : Group("pairs") {}
+  Setting<std::string> direction{*this, "direction", "AtoB", "of aligned pairs: which picture becomes which", "AtoB|BtoA", kTrain | kEval};
+  Setting<std::string> make_input{*this, "make-input", "", "make pairs from single pictures: sketch, grey, noise, blur, lowres or mask is the input; empty: aligned pairs", "", kTrain | kEval};
+};
+// clang-format on
 
 // One example: a picture file, or two for a pair that lies in two folders.
 struct PictureFile {

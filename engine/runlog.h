@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "engine/atomic_file.h"
-#include "engine/config.h"
 #include "engine/image.h"
+#include "engine/settings/config.h"
 
 namespace gan {
 

@@ -61,12 +61,4 @@ ConvBlock::Kind up_kind_of(const std::string& name) {
   fail(Exit::usage, "unknown up `{}`: convt, resize or shuffle", name);
 }
 
-GanLoss gan_loss_of(const std::string& name) {
-  if (name == "vanilla") return GanLoss::vanilla;
-  if (name == "minimax") return GanLoss::minimax;
-  if (name == "lsgan") return GanLoss::lsgan;
-  if (name == "hinge") return GanLoss::hinge;
-  fail(Exit::usage, "unknown gan-loss `{}`: vanilla, minimax, lsgan or hinge", name);
-}
-
 }  // namespace gan

@@ -6,8 +6,18 @@
 #include <vector>
 
 #include "engine/nn.h"
+#include "engine/settings/config.h"
 
 namespace gan {
+
+// clang-format off
+struct ConvSettings : Group<ConvSettings> {
+  ConvSettings() : Group("convolutional networks") {}
+  Setting<int> ngf{*this, "ngf", 64, "width of the generator: channels of its last hidden layer", "1..4096", kTrain | kInspect | kNetwork};
+  Setting<int> ndf{*this, "ndf", 64, "width of the discriminator: channels of its first layer", "1..4096", kTrain | kInspect | kNetwork};
+  Setting<std::string> norm{*this, "norm", "batch", "normalisation between layers", "batch|instance|none", kTrain | kInspect | kNetwork};
+};
+// clang-format on
 
 // Told of every layer of a forward pass, for `gan inspect`.
 struct LayerRecord {
@@ -63,7 +73,6 @@ struct ConvBlock {
 // Settings by name; Exit::usage for an unknown one.
 NormKind norm_kind_of(const std::string& name);
 ConvBlock::Kind up_kind_of(const std::string& name);  // convt, resize, shuffle
-GanLoss gan_loss_of(const std::string& name);
 
 // Pictures to pictures: (N,H,W,in) -> (N,H,W,out) in [-1,1].
 class Generator {

@@ -205,10 +205,15 @@ Config read_checkpoint_config(const SafetensorsFile& file) {
   if (format == metadata.end() || format->second != kFormat || config == metadata.end())
     fail(Exit::bad_data, "{}: not a checkpoint of this program (no format {} in its header)",
          file.path().string(), kFormat);
+  const std::string name = file.path().string();
   Config result;
   Origins origins;
   try {
-    read_toml_text(result, config->second, file.path().string(), origins, "checkpoint");
+    Config first(&catalogue());
+    const auto only_model = [](const std::string& key, const std::string&) { return key != "model"; };
+    read_toml_text(first, config->second, name, origins, "checkpoint", Foreign::refuse, only_model);
+    result = neutral_config(first.model);
+    read_toml_text(result, config->second, name, origins, "checkpoint", Foreign::pass_over);
     find_model(result.model).check(result);
   } catch (const Error& error) {  // what is wrong there is wrong with the file, not with the command
     fail(Exit::bad_data, "{}: the settings in its header: {}", file.path().string(), error.what());

@@ -24,14 +24,15 @@ constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <->
 class Dcgan : public NoiseGan {
  protected:
   void declare() override {
+    const auto& conv = config.get<ConvSettings>();
     const int size = config.size, channels = config.channels;
-    int width = config.ngf * size / 8;
-    add(g_, generator_, config.nz, width, kProject, true, kRelu);  // (N,4,4,ngf*size/8)
+    int width = conv.ngf * size / 8;
+    add(g_, generator_, config.get<NoiseSettings>().nz, width, kProject, true, kRelu);  // (N,4,4,ngf*size/8)
     for (int side = 8; side < size; side *= 2, width /= 2)
       add(g_, generator_, width, width / 2, kDouble, true, kRelu);      // (N,side,side,width/2)
     add(g_, generator_, width, channels, kDouble, true, kTanh, false);  // (N,size,size,channels)
 
-    width = config.ndf;
+    width = conv.ndf;
     add(d_, discriminator_, channels, width, kDouble, false, kLeaky, false);  // (N,size/2,size/2,ndf)
     for (int side = size / 4; side >= 4; side /= 2, width *= 2)
       add(d_, discriminator_, width, width * 2, kDouble, false, kLeaky);  // (N,side,side,width*2)
@@ -49,7 +50,7 @@ class Dcgan : public NoiseGan {
   void add(Player& player, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
            bool transposed, Activation act, bool with_norm = true) {
     int& index = &blocks == &generator_ ? generator_modules_ : discriminator_modules_;
-    const NormKind norm = with_norm ? norm_kind_of(config.norm) : NormKind::none;
+    const NormKind norm = with_norm ? norm_kind_of(config.get<ConvSettings>().norm) : NormKind::none;
     auto module = [](int k) { return "main." + std::to_string(k); };
     blocks.push_back(
         ConvBlock::make(player.parameters, module(index), in, out,
@@ -74,12 +75,7 @@ class Dcgan : public NoiseGan {
 
 }  // namespace
 
-void dcgan_preset(Config& c) {
-  c.size = 64, c.nz = 100, c.ngf = 64, c.ndf = 64, c.channels = 3;
-  c.batch = 64, c.epochs = 25;
-  c.lr = 2e-4, c.beta1 = 0.5, c.beta2 = 0.999;
-  c.norm = "batch", c.gan_loss = "vanilla";
-}
+void dcgan_preset(Config& c) { c.size = 64, c.batch = 64, c.epochs = 25; }
 
 void dcgan_check(const Config& c) {
   int nearest = 32;

@@ -2,8 +2,16 @@
 // al. 2017). What is kept and what is shown depends on the seed and on how many pictures came before, alone.
 #pragma once
 #include "engine/ops.h"
+#include "engine/settings/config.h"
 
 namespace gan {
+
+// clang-format off
+struct PoolSettings : Group<PoolSettings> {
+  PoolSettings() : Group("image pool") {}
+  Setting<int> pool{*this, "pool", 0, "earlier generated pictures that the discriminator sees again; 0: none", "0..10000", kTrain};
+};
+// clang-format on
 
 class ImagePool {
  public:

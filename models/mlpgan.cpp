@@ -30,7 +30,7 @@ class MlpGan : public NoiseGan {
   void declare() override {
     picture_ = {config.size, config.size, config.channels};
     const int elements = int(picture_.count());
-    int in = config.nz;
+    int in = config.get<NoiseSettings>().nz;
     for (int width : kGeneratorWidths) {
       add(g_, generator_, in, width, {Act::relu});  // (N,width)
       in = width;
@@ -94,13 +94,11 @@ class MlpGan : public NoiseGan {
 }  // namespace
 
 void mlpgan_preset(Config& c) {
-  c.size = 28, c.channels = 1, c.nz = 100, c.norm = "none";
+  c.size = 28, c.channels = 1;
   c.batch = 64, c.epochs = 200;
-  c.lr = 2e-4, c.beta1 = 0.5, c.beta2 = 0.999, c.gan_loss = "vanilla";
 }
 
 void mlpgan_check(const Config& c) {
-  if (c.norm != "none") fail(Exit::usage, "mlpgan has no normalisation: --norm none, not {}", c.norm);
   if (c.size > 512)
     fail(Exit::usage, "mlpgan's layers grow with the square of --size: at most 512, not {}; use dcgan",
          c.size);

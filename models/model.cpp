@@ -2,6 +2,7 @@
 #include "models/model.h"
 
 #include "kernels/philox.h"
+#include "models/noise_gan.h"
 
 namespace gan {
 
@@ -40,9 +41,10 @@ StepInput Model::planned_input(DeviceContext& context, int batch) const {
     in.b = Tensor(context, {batch, config.size, config.size, channels.b});
     return in;
   }
-  for (int i = 0; i < config.n_critic; ++i) {
+  const auto& noise = config.get<NoiseSettings>();
+  for (int i = 0; i < noise.n_critic; ++i) {
     in.real.emplace_back(context, Shape{batch, config.size, config.size, config.channels});
-    in.z.emplace_back(context, Shape{batch, config.nz});
+    in.z.emplace_back(context, Shape{batch, noise.nz});
   }
   return in;
 }

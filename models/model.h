@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.h"
 #include "engine/optim.h"
 #include "engine/runlog.h"
+#include "engine/settings/config.h"
 #include "models/blocks.h"
 
 namespace gan {

@@ -1,12 +1,15 @@
 // The training step of a generator and a discriminator.
 #include "models/noise_gan.h"
 
+#include "models/adversarial.h"
+
 namespace gan {
 
 NoiseGan::NoiseGan() : g_(add_player("G")), d_(add_player("D")) {}
 
 StepResult NoiseGan::step(const StepInput& in) {
-  const GanLoss kind = gan_loss_of(config.gan_loss);
+  const auto& adversarial = config.get<AdversarialSettings>();
+  const GanLoss kind = adversarial.kind();
   const size_t updates = in.real.size();
   GAN_CHECK(updates >= 1 && in.z.size() == updates);
   DeviceContext& context = in.real[0].context();
@@ -27,7 +30,7 @@ StepResult NoiseGan::step(const StepInput& in) {
     d_.parameters.forget_gradients();
     const Tensor real_logits = discriminate(in.real[i]);
     const Tensor fake_logits = discriminate(fake.detach());
-    d_loss = discriminator_loss(real_logits, fake_logits, kind, 1 - config.label_smooth);
+    d_loss = discriminator_loss(real_logits, fake_logits, kind, adversarial.real_label());
     tape.backward(d_loss.loss);
     d_.adam.step(in.learning_rate_d);
   }
@@ -68,7 +71,8 @@ Tensor NoiseGan::sample(const Tensor& z) {
 void NoiseGan::describe(DeviceContext& context, int batch, const std::string& player,
                         const LayerObserver& tell) {
   NoGradient quiet(context);
-  if (player == "G") generate(Tensor(context, {batch, config.nz}), Statistics::batch, tell);
+  if (player == "G")
+    generate(Tensor(context, {batch, config.get<NoiseSettings>().nz}), Statistics::batch, tell);
   else discriminate(Tensor(context, {batch, config.size, config.size, config.channels}), tell);
 }
 

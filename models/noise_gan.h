@@ -5,6 +5,14 @@
 
 namespace gan {
 
+// clang-format off
+struct NoiseSettings : Group<NoiseSettings> {
+  NoiseSettings() : Group("noise") {}
+  Setting<int> nz{*this, "nz", 100, "noise values per picture", "1..65536", kTrain | kInspect | kNetwork};
+  Setting<int> n_critic{*this, "n-critic", 1, "discriminator updates per step", "1..1000", kTrain};
+};
+// clang-format on
+
 class NoiseGan : public Model {
  public:
   NoiseGan();

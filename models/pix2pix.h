@@ -3,8 +3,16 @@
 #pragma once
 #include "models/image_pool.h"
 #include "models/model.h"
+#include "models/translation_networks.h"
 
 namespace gan {
+
+// clang-format off
+struct Pix2pixSettings : Group<Pix2pixSettings> {
+  Pix2pixSettings() : Group("pixel loss") {}
+  Setting<double> lambda_l1{*this, "lambda-l1", 100, "weight of the mean distance to the right picture", "0..", kTrain};
+};
+// clang-format on
 
 class Pix2pix : public Model {
  public:

@@ -5,6 +5,8 @@
 #include <span>
 
 #include "models/checkpoint.h"
+#include "models/noise_gan.h"
+#include "models/translation_networks.h"
 #include "models/zoo.h"
 
 namespace gan {
@@ -13,41 +15,39 @@ namespace {
 
 constexpr const char* kFormat = "gan-replay/1";
 
-// What the file does not say is neutral: no decay, smoothing, averages, pool, dropout, augmentation or
-// shuffle.
-Config neutral_config(const std::string& model) {
-  Config c;
-  find_model(model).preset(c);
-  c.model = model;
-  c.epochs = 0, c.load_size = 0;
-  c.gan_loss = "vanilla";
-  c.lr = 2e-4, c.lr_d = 0, c.beta1 = 0.5, c.beta2 = 0.999;
-  c.lr_policy = "constant";
-  c.weight_decay = c.ema = c.label_smooth = 0;
-  c.n_critic = 1, c.pool = 0, c.dropout = false;
+// What the file does not say is neutral: the settings' own defaults (no decay, smoothing, averages, pool), no
+// augmentation, shuffle or dropout. What shapes the networks has the values of the model's preset.
+Config config_of_replay(const std::string& model) {
+  Config c = neutral_config(model);
+  const Config preset = preset_config(model);
+  for (SettingGroup* group : c.groups())
+    for (AnySetting* setting : group->settings())
+      if (setting->is(kNetwork)) setting->set(get_setting(preset, setting->name()), setting->name());
+  if (c.has<TranslationSettings>()) c.get<TranslationSettings>().dropout = false;
   c.no_augment = c.no_shuffle = true;
   return c;
 }
 
-// The format's keys for what a model may not have. A file may say that they are off.
-constexpr const char* kKeysOfNoise[] = {"dropout",         "netG", "netD", "r1", "lambda_l1", "lambda_cycle",
-                                        "lambda_identity", "gp"};
-// Dropout among them: another framework's masks cannot be repeated.
-constexpr const char* kKeysOfPairs[] = {"dropout", "r1", "lambda_cycle", "lambda_identity", "gp"};
+// Keys of the format that a model here may not have, and dropout: another framework's masks cannot be repeated.
+// A file may say that they are off.
+constexpr const char* kKeysOfOthers[] = {"dropout",        "netG", "netD", "norm",      "pool",
+                                         "n_critic",       "r1",   "gp",   "lambda_l1", "lambda_cycle",
+                                         "lambda_identity"};
 
 // Passes over a key that switches off what this model has not; one that asks for it is refused.
-ForeignKey switched_off(const std::string& file, bool paired) {
-  return [file, paired](const std::string& key, const std::string& value) {
-    const std::span<const char* const> keys =
-        paired ? std::span<const char* const>(kKeysOfPairs) : kKeysOfNoise;
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) return false;
-    for (const char* off : {"false", "0", "0.0", "\"\"", "''"})
-      if (value == off) return true;
+SkipKey switched_off(const std::string& file, const Config& config) {
+  return [file, &config](const std::string& key, const std::string& value) {
+    std::string name = key;
+    std::replace(name.begin(), name.end(), '_', '-');
+    const auto found = std::find_if(std::begin(kKeysOfOthers), std::end(kKeysOfOthers),
+                                    [&](const char* other) { return key == other; });
+    if (found == std::end(kKeysOfOthers) || (config.find(name) && key != "dropout")) return false;
+    const bool neutral = key == "n_critic" && value == "1";  // one update a step is what there is without it
+    for (const char* off : {"false", "0", "0.0", "\"\"", "''", "\"none\"", "'none'"})
+      if (value == off || neutral) return true;
     fail(Exit::bad_data, "{}: the config asks for {} = {}, which this model cannot replay", file, key, value);
   };
 }
-
-bool only_model(const std::string& key, const std::string&) { return key != "model"; }
 
 }  // namespace
 
@@ -59,20 +59,25 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
     fail(Exit::bad_data, "{}: not a replay file (no format {} with a config in its header)", name, kFormat);
   Config first;
   Origins origins;
-  read_toml_text(first, text->second, name, origins, "replay", only_model);
-  if (first.model.empty()) fail(Exit::bad_data, "{}: the config names no model", name);
-  config_ = neutral_config(first.model);
-  const ZooEntry& entry = find_model(config_.model);
+  const auto only_model = [](const std::string& key, const std::string&) { return key != "model"; };
+  read_toml_text(first, text->second, name, origins, "replay", Foreign::refuse, only_model);
+  if (first.model->empty()) fail(Exit::bad_data, "{}: the config names no model", name);
+  const ZooEntry& entry = find_model(first.model);
+  config_ = config_of_replay(first.model);
   {
     const auto model = entry.make();
     model->config = config_;
     paired_ = model->paired().a > 0;
   }
-  read_toml_text(config_, text->second, name, origins, "replay", switched_off(name, paired_));
+  read_toml_text(config_, text->second, name, origins, "replay", Foreign::refuse,
+                 switched_off(name, config_));
   entry.check(config_);
-  if (config_.n_critic != 1)
-    fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,
-         config_.n_critic);
+  if (!paired_) {
+    const auto& noise = config_.get<NoiseSettings>();
+    if (noise.n_critic != 1)
+      fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,
+           noise.n_critic);
+  }
 
   check_initial_weights();
 
@@ -84,8 +89,9 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
   } else {
     real_ = read_pictures("input.real", config_.channels);
     const TensorEntry& z = file_.get("input.z");  // (S,N,nz)
-    if (z.shape != std::vector<int64_t>{steps_, config_.batch, config_.nz})
-      fail(Exit::bad_data, "{}: input.z must be ({},{},{})", name, steps_, config_.batch, config_.nz);
+    const int nz = config_.get<NoiseSettings>().nz;
+    if (z.shape != std::vector<int64_t>{steps_, config_.batch, nz})
+      fail(Exit::bad_data, "{}: input.z must be ({},{},{})", name, steps_, config_.batch, nz);
     z_ = file_.read_f32("input.z");
   }
   config_.steps = steps_;
@@ -160,7 +166,7 @@ StepInput Replay::input(DeviceContext& context, int64_t step) const {
     in.b = batch_of(context, b_, step);
     return in;
   }
-  const int64_t n = config_.batch, nz = config_.nz;
+  const int64_t n = config_.batch, nz = config_.get<NoiseSettings>().nz;
   in.z.emplace_back(context, Shape{n, nz});
   in.z[0].upload(std::span<const float>(z_).subspan(size_t(step * n * nz), size_t(n * nz)));
   in.real.push_back(batch_of(context, real_, step));

@@ -13,10 +13,13 @@
 #include "engine/data.h"
 #include "engine/metrics.h"
 #include "kernels/philox.h"
+#include "models/adversarial.h"
 #include "models/checkpoint.h"
 #include "models/health.h"
+#include "models/noise_gan.h"
 #include "models/replay.h"
 #include "models/translate.h"
+#include "models/translation_networks.h"
 
 namespace gan {
 
@@ -58,6 +61,12 @@ double now() {
 
 // ----------------------------------------------------------------------------------------------------- plan
 
+namespace {
+int updates_per_step(const Config& config) {  // of the discriminator
+  return config.has<NoiseSettings>() ? int(config.get<NoiseSettings>().n_critic) : 1;
+}
+}  // namespace
+
 StepPlan plan_step(const Config& config, Device device) {
   DeviceContext context(device, DeviceContext::Mode::plan);
   auto model = build_model(context, config);
@@ -72,7 +81,7 @@ StepPlan plan_step(const Config& config, Device device) {
   plan.buffer_bytes = context.pool().reserved_bytes();
   // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
   // gradient), the others about one: one at a time, or longer in Winograd's convolution.
-  const int64_t copies = 2 * plan.parameters_d + (config.n_critic > 1 ? 2 : 1) * plan.parameters_g;
+  const int64_t copies = 2 * plan.parameters_d + (updates_per_step(config) > 1 ? 2 : 1) * plan.parameters_g;
   plan.library_bytes = (device == Device::cpu ? size_t(copies) * size_of(context.real()) : 0) + program_bytes;
   return plan;
 }
@@ -96,7 +105,7 @@ std::vector<Image> to_images(const Tensor& pictures) {
 namespace {
 
 std::vector<Image> pictures_from(Model& model, DeviceContext& context, std::span<const float> noise) {
-  const int nz = model.config.nz, count = int(noise.size()) / nz;
+  const int nz = model.config.get<NoiseSettings>().nz, count = int(noise.size()) / nz;
   std::vector<Image> images;
   for (int first = 0; first < count; first += 64) {
     const int n = std::min(64, count - first);
@@ -116,12 +125,21 @@ std::vector<float> sample_noise(int count, int nz, uint64_t seed) {
 
 }  // namespace
 
+namespace {
+int noise_values(const LoadedModel& loaded) {
+  if (!loaded.config.has<NoiseSettings>())
+    fail(Exit::usage, "{} makes pictures from pictures, not from noise; use `gan translate`",
+         loaded.config.model);
+  return loaded.config.get<NoiseSettings>().nz;
+}
+}  // namespace
+
 std::vector<Image> sample_pictures(LoadedModel& loaded, int count, uint64_t seed) {
-  return pictures_from(*loaded.model, *loaded.context, sample_noise(count, loaded.config.nz, seed));
+  return pictures_from(*loaded.model, *loaded.context, sample_noise(count, noise_values(loaded), seed));
 }
 
 std::vector<Image> sample_walk(LoadedModel& loaded, int count, int stops, uint64_t seed) {
-  const int nz = loaded.config.nz;
+  const int nz = noise_values(loaded);
   const std::vector<float> points = sample_noise(stops, nz, seed);
   std::vector<float> noise(size_t(count) * nz);
   for (int i = 0; i < count; ++i) {
@@ -157,11 +175,10 @@ DataOptions data_options(const Config& c) {
   DataOptions o;
   o.source = c.data;
   o.examples = find_model(c.model).examples;
-  o.make_input = parse_input_kind(c.make_input);
-  o.b_to_a = c.direction == "BtoA";
-  if (o.make_input != InputKind::none && o.examples != Examples::pairs)
-    fail(Exit::usage, "--make-input {}: only models that learn from pairs take an input, {} does not",
-         c.make_input, c.model);
+  if (c.has<PairSettings>()) {
+    o.make_input = parse_input_kind(c.get<PairSettings>().make_input);
+    o.b_to_a = c.get<PairSettings>().direction == "BtoA";
+  }
   if (o.make_input == InputKind::grey && c.channels == 1)
     fail(Exit::usage, "--make-input grey with --channels 1: the input would be the target itself");
   o.size = c.size;
@@ -215,15 +232,13 @@ void print_plan(const Config& config, const Origins& origins, const StepPlan& pl
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
-  for_each_field(config, [&](const Field& field, const auto& value) {
-    std::string text;
-    if constexpr (std::is_same_v<std::decay_t<decltype(value)>, std::vector<double>>)
-      text = fmt::format("{}", fmt::join(value, ","));
-    else text = fmt::format("{}", value);
-    const auto origin = origins.find(field.name);
-    fmt::print("{:<16}{:<24}{}\n", field.name, text.empty() ? "-" : text,
-               origin == origins.end() ? "default" : origin->second);
-  });
+  for (const SettingGroup* group : config.groups())
+    for (const AnySetting* setting : group->settings()) {
+      const std::string text = setting->text();
+      const auto origin = origins.find(setting->name());
+      fmt::print("{:<16}{:<24}{}\n", setting->name(), text.empty() ? "-" : text,
+                 origin == origins.end() ? "default" : origin->second);
+    }
   fmt::print("\ndevice           {}\n", name_of(device));
   fmt::print("parameters       G {}  D {}\n", plan.parameters_g, plan.parameters_d);
   fmt::print(
@@ -281,10 +296,10 @@ class Trainer {
  private:
   // Lengths given anywhere replace the preset's; a replay brings its own settings.
   void prepare_config() {
-    if (!config_.replay.empty()) {
-      replay_ = std::make_unique<Replay>(config_.replay);
+    if (!config_.replay->empty()) {
+      replay_ = std::make_unique<Replay>(*config_.replay);
       Config c = replay_->config();
-      if (!config_.model.empty() && config_.model != c.model)
+      if (!config_.model->empty() && config_.model != c.model)
         fail(Exit::usage, "{} is a replay of {}, not of {}", config_.replay, c.model, config_.model);
       c.out = config_.out, c.device = config_.device, c.force = config_.force, c.quiet = config_.quiet;
       c.json = config_.json, c.verbose = config_.verbose, c.dry_run = config_.dry_run,
@@ -307,7 +322,7 @@ class Trainer {
     }
     if (config_.steps == 0 && config_.epochs == 0 && config_.minutes == 0)
       fail(Exit::usage, "nothing says how long to train: give --steps, --epochs or --minutes");
-    if (config_.data.empty())
+    if (config_.data->empty())
       fail(Exit::usage, "no pictures to train on: gan train {} FOLDER, or builtin:comics", config_.model);
     find_model(config_.model).check(config_);
   }
@@ -318,12 +333,14 @@ class Trainer {
       steps_per_epoch_ = last_step_;
       return;
     }
-    steps_per_epoch_ = std::max<int64_t>(1, pictures_->draws_per_epoch(config_.batch) / config_.n_critic);
+    steps_per_epoch_ =
+        std::max<int64_t>(1, pictures_->draws_per_epoch(config_.batch) / updates_per_step(config_));
     // More than the random numbers are counted for takes centuries; past it they would repeat.
-    const int64_t most = kMostDraws / config_.n_critic;
-    last_step_ = config_.steps > 0 ? std::min(config_.steps, most) : INT64_MAX;
+    const int64_t most = kMostDraws / updates_per_step(config_);
+    last_step_ = config_.steps > 0 ? std::min(int64_t(config_.steps), most) : INT64_MAX;
     if (config_.epochs > 0)
-      last_step_ = std::min(last_step_, std::min(config_.epochs, most / steps_per_epoch_) * steps_per_epoch_);
+      last_step_ =
+          std::min(last_step_, std::min(int64_t(config_.epochs), most / steps_per_epoch_) * steps_per_epoch_);
     if (last_step_ == INT64_MAX && config_.lr_policy != "constant")
       fail(Exit::usage,
            "--lr-policy {} needs to know the number of epochs: give --steps or --epochs with --minutes",
@@ -333,21 +350,21 @@ class Trainer {
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
   void open_start() {
-    const std::string& from = config_.resume.empty() ? config_.init : config_.resume;
+    const std::string from = config_.resume->empty() ? config_.init : config_.resume;
     if (replay_ || from.empty()) return;
     start_ = SafetensorsFile::open(open_checkpoint(from));
     start_->verify_hashes();
-    check_checkpoint(*start_, config_, !config_.resume.empty());
+    check_checkpoint(*start_, config_, !config_.resume->empty());
   }
 
   void load_weights() {
     if (replay_) {
       replay_->set_initial_weights(*model_);
-    } else if (!config_.resume.empty()) {
-      folder_ = RunFolder::open(config_.resume);
+    } else if (!config_.resume->empty()) {
+      folder_ = RunFolder::open(*config_.resume);
       load_checkpoint(*start_, *model_, &state_, true);
       progress_->say(fmt::format("resumed at step {} from {}", state_.step, start_->path().string()));
-    } else if (!config_.init.empty()) {
+    } else if (!config_.init->empty()) {
       load_checkpoint(*start_, *model_, nullptr, false);
     }
     start_.reset();
@@ -361,10 +378,11 @@ class Trainer {
     } else {
       in.step = state_.step;
       if (learns_pairs()) next_pair(in);
-      for (int i = 0; i < config_.n_critic && !learns_pairs(); ++i, ++state_.draw) {
+      for (int i = 0; i < updates_per_step(config_) && !learns_pairs(); ++i, ++state_.draw) {
         in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch));
-        in.z.push_back(random_normal(*context_, {config_.batch, config_.nz}, uint64_t(config_.seed),
-                                     uint32_t(RandomStream::noise), uint32_t(state_.draw)));
+        in.z.push_back(random_normal(*context_, {config_.batch, config_.get<NoiseSettings>().nz},
+                                     uint64_t(config_.seed), uint32_t(RandomStream::noise),
+                                     uint32_t(state_.draw)));
       }
     }
     const double factor = learning_rate_factor(config_.lr_policy, state_.step / steps_per_epoch_, epochs_);
@@ -435,8 +453,9 @@ class Trainer {
   }
 
   Image output_of(const Image& input) {
-    const TranslateOptions options{.statistics = config_.norm_mode == "batch" ? Statistics::batch
-                                                                              : Statistics::running};
+    const TranslateOptions options{.statistics = config_.get<TranslationSettings>().norm_mode == "batch"
+                                                     ? Statistics::batch
+                                                     : Statistics::running};
     return translate_picture(translator_of(*model_, *context_, options), input,
                              {.tile = config_.size, .overlap = 0});
   }
@@ -466,7 +485,7 @@ class Trainer {
       const StepInput input = next_input(log);
       const StepResult result = model_->step(input);
       state_.step = step;
-      state_.images += int64_t(config_.batch) * config_.n_critic;
+      state_.images += int64_t(config_.batch) * updates_per_step(config_);
       if (log || shared_memory) shown = check_finite(result);
       seconds_ = seconds_before + (now() - start);
       done = step == last_step_ || stop_signal || (config_.minutes > 0 && seconds_ >= config_.minutes * 60);
@@ -476,7 +495,7 @@ class Trainer {
       if (due || (done && config_.log_every > 0)) {
         line = {{"lr", input.learning_rate_g}};
         line.insert(line.end(), shown.begin(), shown.end());
-        health_.see(step, config_.gan_loss, shown);
+        health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
       }
       bool best = false;
       if (evaluate) {
@@ -509,7 +528,8 @@ class Trainer {
   }
 
   double seconds_left(double elapsed, int64_t images_before) const {
-    const int64_t done = (state_.images - images_before) / (int64_t(config_.batch) * config_.n_critic);
+    const int64_t done =
+        (state_.images - images_before) / (int64_t(config_.batch) * updates_per_step(config_));
     double left = -1;
     if (last_step_ != INT64_MAX && done > 0) left = elapsed / double(done) * double(last_step_ - state_.step);
     if (config_.minutes > 0) {
@@ -550,7 +570,7 @@ class Trainer {
 
   void write_grid() {
     if (learns_pairs()) return write_pairs_grid();
-    const auto noise = sample_noise(kGridPictures, config_.nz, uint64_t(config_.seed));
+    const auto noise = sample_noise(kGridPictures, config_.get<NoiseSettings>().nz, uint64_t(config_.seed));
     const auto pictures = pictures_from(*model_, *context_, noise);
     folder_->write_sample(state_.step, make_grid(pictures, 8, 2, 255));
     health_.look(state_.step, pictures);

@@ -1,16 +1,21 @@
-// Settings for tests to start from.
+// Settings of a model as tests write them.
 #pragma once
+#include <fmt/format.h>
+
 #include <string>
 
 #include "models/zoo.h"
 
 namespace gan::tests {
+inline Config preset(const std::string& model) { return preset_config(model); }
+}  // namespace gan::tests
 
-inline Config preset(const std::string& model) {
-  Config c;
-  find_model(model).preset(c);
-  c.model = model;
-  return c;
+namespace gan {
+
+// A model's own setting by its name.
+template <class T>
+void put(Config& config, const std::string& name, const T& value) {
+  set_setting(config, name, fmt::format("{}", value), "a test");
 }
 
-}  // namespace gan::tests
+}  // namespace gan

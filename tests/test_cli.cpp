@@ -61,6 +61,23 @@ TEST_CASE("cli: --version is quick and names version and devices") {
   CHECK(took.count() < 1);  // 20 ms on an idle machine; this bound only finds a program that loads the world
 }
 
+TEST_CASE("cli: help of a model shows its settings alone, with its own defaults") {
+  Shell shell;
+  const auto dcgan = shell.gan({"help", "train", "dcgan"}),
+             pix2pix = shell.gan({"train", "pix2pix", "--help"});
+  CHECK(dcgan.code == 0);
+  CHECK(contains(dcgan.out, "--nz"));
+  CHECK_FALSE(contains(dcgan.out, "--netG"));
+  CHECK(contains(dcgan.out, "--config"));
+  CHECK(contains(pix2pix.out, "--netG"));
+  CHECK_FALSE(contains(pix2pix.out, "--nz"));
+  CHECK(contains(pix2pix.out, "[256]"));  // its --size
+  const auto all = shell.gan({"help", "train"});
+  for (const char* option : {"--nz", "--netG", "--lambda-l1"}) CHECK(contains(all.out, option));
+  check_refused(shell.gan({"help", "train", "dcgn"}), 2, "did you mean dcgan?");
+  check_refused(shell.gan({"help", "sample", "dcgan"}), 2, "only train");
+}
+
 TEST_CASE("cli: help of every command, at most 100 columns, on stdout") {
   Shell shell;
   const auto general = shell.gan({"help"});

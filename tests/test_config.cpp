@@ -5,9 +5,13 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
-#include "engine/config.h"
+#include "engine/settings/config.h"
+#include "engine/settings/words.h"
 #include "kernels/check.h"
+#include "models/translation_networks.h"
+#include "models/zoo.h"
 
 namespace gan::tests {
 namespace {
@@ -29,22 +33,20 @@ bool contains(const std::string& text, const std::string& part) { return text.fi
 
 void read(Config& config, const std::string& text) {
   Origins origins;
-  read_toml_text(config, text, "a.toml", origins, "config a.toml");
+  read_toml_text(config, text, "a.toml", origins, "config a.toml", Foreign::refuse);
 }
 
-// A value of the member's type that is not the default and that every choice and range allows.
-void make_unusual(const Field& field, std::string& value) {
-  const std::string choices = field.values;
-  if (choices.empty()) value = "a \"b\" \\ c\n\t\x01\x7f é 漢";
-  else value = choices.substr(choices.rfind('|') + 1);
+// A value that is not the default and that every choice and range allows.
+std::string unusual(const AnySetting& setting) {
+  const std::string values = setting.info().values, name = setting.name();
+  switch (setting.kind()) {
+    case 'b': return setting.text() == "true" ? "false" : "true";
+    case 'i': return name == "channels" ? "1" : setting.text() == "3" ? "2" : "3";
+    case 'r': return "0.30000000000000004";
+    case 'l': return "0.3333333333333333,0.6666666666666666";
+    default: return values.empty() ? "a \"b\" \\ c\n\t\x01\x7f é 漢" : values.substr(values.rfind('|') + 1);
+  }
 }
-void make_unusual(const Field&, bool& value) { value = !value; }
-void make_unusual(const Field& field, int& value) {
-  value = std::string(field.name) == "channels" ? 1 : value == 3 ? 2 : 3;
-}
-void make_unusual(const Field&, int64_t& value) { value = 123456789012345; }
-void make_unusual(const Field&, double& value) { value = 0.1 + 0.2 + 1e-17; }  // 0.30000000000000004
-void make_unusual(const Field&, std::vector<double>& value) { value = {1.0 / 3, 2.0 / 3}; }
 
 struct Environment {  // sets a variable for one scope
   std::string name;
@@ -54,44 +56,89 @@ struct Environment {  // sets a variable for one scope
 
 }  // namespace
 
-TEST_CASE("config: every field survives TOML, one at a time") {
-  Config names;
-  int fields = 0;
-  for_each_field(names, [&](const Field& walked, auto&) {
-    Config config;
-    for_each_field(config, [&](const Field& field, auto& value) {
-      if (std::string(field.name) == walked.name) make_unusual(field, value);
-    });
-    CAPTURE(std::string(walked.name));
-    if (std::string(walked.values) != "fp32")  // a single choice cannot become another
-      CHECK(get_field(config, walked.name) != get_field(Config{}, walked.name));
-    const std::string text = to_toml(config);
-    const bool saved = std::string(walked.where).find('x') == std::string::npos;
-    Config back;
-    read(back, text);
-    for_each_field(back, [&](const Field& field, auto&) {
-      const bool same = get_field(back, field.name) == get_field(config, field.name);
-      CHECK(same == (saved || std::string(field.name) != walked.name));
-    });
-    ++fields;
-  });
-  CHECK(fields >= 45);
-  CHECK(to_toml(Config{}).starts_with(kConfigFileMark));
+TEST_CASE("config: every setting of every model survives TOML, one at a time") {
+  int settings = 0;
+  const Config untouched = config_of_all_models();
+  for (const SettingGroup* group : untouched.groups())
+    for (const AnySetting* walked : group->settings()) {
+      const std::string name = walked->name();
+      CAPTURE(name);
+      Config config = config_of_all_models();
+      set_setting(config, name, unusual(*walked), "a test");
+      if (std::string(walked->info().values) != "fp32" &&
+          name != "gan-loss")  // the last choice may be the default
+        CHECK(get_setting(config, name) != get_setting(untouched, name));
+      CHECK(get_setting(untouched, name) == walked->default_text());  // copies are independent
+      Config back = config_of_all_models();
+      read(back, to_toml(config));
+      for (const SettingGroup* other_group : untouched.groups())
+        for (const AnySetting* other : other_group->settings()) {
+          const bool lost = other == walked && walked->is(kOneCall);
+          const bool same = get_setting(back, other->name()) == get_setting(config, other->name());
+          CHECK(same == !lost);
+        }
+      ++settings;
+    }
+  CHECK(settings >= 45);
+  CHECK(to_toml(untouched).starts_with(kConfigFileMark));
+}
+
+TEST_CASE("config: a setting stands in one group, and every model's groups have one heading each") {
+  std::set<std::string> names, headings;
+  const Config all = config_of_all_models();
+  for (const SettingGroup* group : all.groups()) {
+    CHECK(headings.insert(group->heading()).second);
+    for (const AnySetting* setting : group->settings())
+      CHECK_MESSAGE(names.insert(setting->name()).second, setting->name());
+  }
+}
+
+TEST_CASE("config: another model's setting is refused with its owners where somebody typed it") {
+  Config dcgan = preset_config("dcgan");
+  const auto flag = refusal_of([&] { set_setting(dcgan, "netG", "resnet_9", "--netG"); });
+  CHECK(flag.code == 2);
+  CHECK(contains(flag.message, "--netG: netG belongs to pix2pix, colorize"));
+  CHECK(contains(flag.message, "dcgan has no such setting"));
+  CHECK(contains(refusal_of([&] { read(dcgan, "netG = \"unet\"\n"); }).message, "belongs to"));
+
+  // The environment is for all programs, and earlier versions wrote every setting there was.
+  Origins origins;
+  {
+    const Environment foreign("GAN_NETG", "unet"), own("GAN_NGF", "8");
+    read_environment(dcgan, origins);
+  }
+  CHECK(origins.passed_over == std::vector<std::string>{"GAN_NETG"});
+  CHECK(dcgan.get<ConvSettings>().ngf == 8);
+  origins = {};
+  read_toml_text(dcgan, "netG = \"unet\"\nngf = 16\n", "old.toml", origins, "old", Foreign::pass_over);
+  CHECK(origins.passed_over == std::vector<std::string>{"netG"});
+  CHECK(dcgan.get<ConvSettings>().ngf == 16);
+  CHECK(refusal_of([&] {
+          read_toml_text(dcgan, "netQ = 1\n", "old.toml", origins, "old", Foreign::pass_over);
+        }).code == 2);  // which no model has
+}
+
+TEST_CASE("config: the environment knows the names that have capitals") {
+  Config config = preset_config("pix2pix");
+  Origins origins;
+  const Environment net("GAN_NETG", "resnet_6");
+  read_environment(config, origins);
+  CHECK(config.get<TranslationSettings>().netG == "resnet_6");
 }
 
 TEST_CASE("config: what is about one call is not saved, and checkpoints leave out what changes no result") {
-  Config config;
+  Config config = config_of_all_models();
   for (const char* key : {"out", "resume", "dry_run", "force", "quiet", "verbose", "json"})
     CHECK_FALSE(contains(to_toml(config), "\n" + std::string(key) + " ="));
   config.workers = 7;
   CHECK(contains(to_toml(config), "\nworkers = 7\n"));
-  CHECK(to_toml(config, true) == to_toml(Config{}, true));
+  CHECK(to_toml(config, true) == to_toml(config_of_all_models(), true));
   config.lr = 0.1;
-  CHECK(to_toml(config, true) != to_toml(Config{}, true));
+  CHECK(to_toml(config, true) != to_toml(config_of_all_models(), true));
 }
 
 TEST_CASE("config: a name that is not UTF-8 cannot be saved and says so") {
-  Config config;
+  Config config = config_of_all_models();
   config.data = "caf\xe9";
   const auto refusal = refusal_of([&] { to_toml(config); });
   CHECK(refusal.code == 2);
@@ -99,27 +146,27 @@ TEST_CASE("config: a name that is not UTF-8 cannot be saved and says so") {
 }
 
 TEST_CASE("config: texts that set a field") {
-  Config config;
-  set_field(config, "lr", "1e-3", "--lr");
+  Config config = config_of_all_models();
+  set_setting(config, "lr", "1e-3", "--lr");
   CHECK(config.lr == 1e-3);
-  set_field(config, "lr", "1", "--lr");
+  set_setting(config, "lr", "1", "--lr");
   CHECK(config.lr == 1.0);
-  set_field(config, "steps", "+12", "--steps");
+  set_setting(config, "steps", "+12", "--steps");
   CHECK(config.steps == 12);
   for (const char* yes : {"true", "1", "yes", "on"}) {
     config.no_augment = false;
-    set_field(config, "no-augment", yes, "GAN_NO_AUGMENT");
+    set_setting(config, "no-augment", yes, "GAN_NO_AUGMENT");
     CHECK(config.no_augment);
   }
-  set_field(config, "no-augment", "false", "GAN_NO_AUGMENT");
+  set_setting(config, "no-augment", "false", "GAN_NO_AUGMENT");
   CHECK_FALSE(config.no_augment);
-  set_field(config, "split", "0.9,0.1", "--split");
-  CHECK(config.split == std::vector<double>{0.9, 0.1});
-  set_field(config, "split", "", "--split");
-  CHECK(config.split.empty());
-  set_field(config, "channels", "1", "--channels");
+  set_setting(config, "split", "0.9,0.1", "--split");
+  CHECK(*config.split == std::vector<double>{0.9, 0.1});
+  set_setting(config, "split", "", "--split");
+  CHECK(config.split->empty());
+  set_setting(config, "channels", "1", "--channels");
   CHECK(config.channels == 1);
-  CHECK(get_field(config, "channels") == "1");
+  CHECK(get_setting(config, "channels") == "1");
 }
 
 TEST_CASE("config: every kind of bad value is refused with field, value and what is allowed") {
@@ -148,45 +195,46 @@ TEST_CASE("config: every kind of bad value is refused with field, value and what
   for (const auto& bad : bads) {
     CAPTURE(bad.field);
     CAPTURE(bad.value);
-    Config config;
+    Config config = config_of_all_models();
     const auto refusal =
-        refusal_of([&] { set_field(config, bad.field, bad.value, std::string("--") + bad.field); });
+        refusal_of([&] { set_setting(config, bad.field, bad.value, std::string("--") + bad.field); });
     CHECK(refusal.code == 2);
     CHECK(contains(refusal.message, std::string("--") + bad.field));
     CHECK(contains(refusal.message, std::string("\"") + bad.value + "\""));
     CHECK(contains(refusal.message, bad.allowed));
-    CHECK(get_field(config, bad.field) == get_field(Config{}, bad.field));  // nothing was set
+    CHECK(get_setting(config, bad.field) ==
+          get_setting(config_of_all_models(), bad.field));  // nothing was set
   }
-  Config config;
-  CHECK(contains(refusal_of([&] { set_field(config, "norm", "bach", "--norm"); }).message, "\"batch\""));
+  Config config = config_of_all_models();
+  CHECK(contains(refusal_of([&] { set_setting(config, "norm", "bach", "--norm"); }).message, "\"batch\""));
 }
 
 TEST_CASE("config: unknown names get the nearest, in the dress of their source") {
-  Config config;
-  CHECK(contains(refusal_of([&] { set_field(config, "lr-polcy", "x", "--lr-polcy"); }).message,
+  Config config = config_of_all_models();
+  CHECK(contains(refusal_of([&] { set_setting(config, "lr-polcy", "x", "--lr-polcy"); }).message,
                  "--lr-policy?"));
   const auto toml = refusal_of([&] { read(config, "batch = 3\n\nlr_polcy = \"step\"\n"); });
   CHECK(toml.code == 2);
   CHECK(contains(toml.message, "a.toml line 3: lr_polcy"));
   CHECK(contains(toml.message, "lr_policy?"));
-  CHECK(nearest_field("btach") == "batch");
-  CHECK(nearest_field("log_evry") == "log-every");
-  CHECK(nearest_field("completely-different-word") == "");
+  CHECK(nearest_setting(config, "btach") == "batch");
+  CHECK(nearest_setting(config, "log_evry") == "log-every");
+  CHECK(nearest_setting(config, "completely-different-word") == "");
   CHECK(edit_distance("kitten", "sitting") == 3);
   CHECK(edit_distance("", "abc") == 3);
   CHECK(edit_distance("same", "same") == 0);
 }
 
 TEST_CASE("config: TOML values of every type, and integers for real numbers") {
-  Config config;
+  Config config = config_of_all_models();
   Origins origins;
   read_toml_text(config,
                  "# a comment\nmodel = \"dcgan\"\nlr = 1\nsplit = [0.8, 0.2]\nno_shuffle = true\nsteps = 7\n"
                  "weight_decay = 1e-4\n",
-                 "a.toml", origins, "config a.toml");
+                 "a.toml", origins, "config a.toml", Foreign::refuse);
   CHECK(config.model == "dcgan");
   CHECK(config.lr == 1.0);
-  CHECK(config.split == std::vector<double>{0.8, 0.2});
+  CHECK(*config.split == std::vector<double>{0.8, 0.2});
   CHECK(config.no_shuffle);
   CHECK(config.steps == 7);
   CHECK(config.weight_decay == 1e-4);
@@ -214,7 +262,7 @@ TEST_CASE("config: TOML of the wrong type or form names file, line and key") {
       {"batch = 0", "line 1: batch: batch must be a whole number from 1 to 65536, not \"0\""}};
   for (const auto& bad : bads) {
     CAPTURE(bad.text);
-    Config config;
+    Config config = config_of_all_models();
     const auto refusal = refusal_of([&] { read(config, bad.text); });
     CHECK(refusal.code == 2);
     CHECK(contains(refusal.message, "a.toml"));
@@ -222,7 +270,7 @@ TEST_CASE("config: TOML of the wrong type or form names file, line and key") {
     CHECK(contains(refusal.message, bad.part));
   }
   const auto missing = refusal_of([&] {
-    Config config;
+    Config config = config_of_all_models();
     Origins origins;
     read_toml_file(config, "/nowhere/settings.toml", origins);
   });
@@ -231,7 +279,7 @@ TEST_CASE("config: TOML of the wrong type or form names file, line and key") {
 }
 
 TEST_CASE("config: the environment sets fields, leaves other names alone and names the nearest") {
-  Config config;
+  Config config = config_of_all_models();
   Origins origins;
   {
     Environment lr("GAN_LR", "0.5"), policy("GAN_LR_POLICY", "step"), kernel("GAN_KERNEL", "gemm=naive"),

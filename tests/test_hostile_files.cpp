@@ -12,7 +12,7 @@
 
 #include "engine/optim.h"
 #include "engine/safetensors.h"
-#include "engine/toml_guard.h"
+#include "engine/settings/toml_guard.h"
 #include "models/checkpoint.h"
 #include "models/zoo.h"
 #include "tests/folder.h"
@@ -231,8 +231,8 @@ TEST_CASE("hostile: every kind of buffer is looked at before a save") {
   TemporaryFolder folder;
   DeviceContext context(Device::cpu);
   Config c = preset("pix2pix");
-  c.size = 32, c.netG = "unet_32", c.n_layers_d = 2, c.ngf = 2, c.ndf = 2, c.batch = 1, c.pool = 2,
-  c.ema = 0.9;
+  c.size = 32, put(c, "netG", "unet_32"), put(c, "n-layers-d", 2), put(c, "ngf", 2), put(c, "ndf", 2),
+  c.batch = 1, put(c, "pool", 2), c.ema = 0.9;
   const auto model = build_model(context, c);
   const Player& g = model->player("G");
   const Player& d = model->player("D");

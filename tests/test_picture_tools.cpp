@@ -226,7 +226,7 @@ TEST_CASE("gan train: every kind of made input, colorize, and what is refused") 
   check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--make-input", "skech", "--steps", "1"})), 2,
                 "did you mean sketch?");
   check_refused(shell.gan(small_run("colorize", "photos", "x", {"--make-input", "grey", "--steps", "1"})), 2,
-                "colorize does not");
+                "colorize has no such setting");
   check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--size", "40", "--steps", "1"})), 2,
                 "the nearest is --size 32");
   check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--direction", "BtoC", "--steps", "1"})), 2,

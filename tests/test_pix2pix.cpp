@@ -43,7 +43,7 @@ std::string full_name(const std::string& name) {
 const std::vector<Network>& networks() {
   static const std::vector<Network> table = {
       {"U-Net 256",
-       [](Config& c) { c.netG = "unet_256"; },
+       [](Config& c) { put(c, "netG", "unet_256"); },
        "G",
        54'413'955,
        82,
@@ -77,7 +77,7 @@ const std::vector<Network>& networks() {
        82,
        {{"model.model.0.weight", "(64,1,4,4)"}, {"model.model.3.weight", "(128,2,4,4)"}}},
       {"U-Net 128",
-       [](Config& c) { c.netG = "unet_128", c.size = 128; },
+       [](Config& c) { put(c, "netG", "unet_128"), c.size = 128; },
        "G",
        41'828'995,
        70,
@@ -90,7 +90,7 @@ const std::vector<Network>& networks() {
        70,
        {}},
       {"U-Net 256 with instance norm",
-       [](Config& c) { c.norm = "instance"; },
+       [](Config& c) { put(c, "norm", "instance"); },
        "G",
        0,
        32,
@@ -100,7 +100,7 @@ const std::vector<Network>& networks() {
         {"P7.3.bias", "(512)"}},
        {"P1.2.weight"}},
       {"ResNet of 9 blocks, instance norm",
-       [](Config& c) { c.netG = "resnet_9", c.norm = "instance", c.dropout = false; },
+       [](Config& c) { put(c, "netG", "resnet_9"), put(c, "norm", "instance"), put(c, "dropout", false); },
        "G",
        11'378'179,
        48,
@@ -115,13 +115,13 @@ const std::vector<Network>& networks() {
         {"model.26.weight", "(3,64,7,7)"},
         {"model.26.bias", "(3)"}}},
       {"ResNet of 6 blocks, instance norm",
-       [](Config& c) { c.netG = "resnet_6", c.norm = "instance", c.dropout = false; },
+       [](Config& c) { put(c, "netG", "resnet_6"), put(c, "norm", "instance"), put(c, "dropout", false); },
        "G",
        7'837'699,
        36,
        {{"model.15.conv_block.5.weight", "(256,256,3,3)"}, {"model.23.weight", "(3,64,7,7)"}}},
       {"ResNet of 9 blocks, batch norm, dropout",
-       [](Config& c) { c.netG = "resnet_9"; },
+       [](Config& c) { put(c, "netG", "resnet_9"); },
        "G",
        11'383'427,
        // 24 convolutions, one bias, 23 norms of 5
@@ -150,19 +150,19 @@ const std::vector<Network>& networks() {
         {"model.11.weight", "(1,512,4,4)"},
         {"model.11.bias", "(1)"}}},
       {"PatchGAN 70x70 with instance norm",
-       [](Config& c) { c.norm = "instance"; },
+       [](Config& c) { put(c, "norm", "instance"); },
        "D",
        0,
        10,
        {{"model.2.bias", "(128)"}, {"model.8.bias", "(512)"}}},
       {"PatchGAN of one layer",
-       [](Config& c) { c.n_layers_d = 1; },
+       [](Config& c) { put(c, "n-layers-d", 1); },
        "D",
        0,
        4 + 1 + 5,
        {{"model.2.weight", "(128,64,4,4)"}, {"model.5.weight", "(1,128,4,4)"}}},
       {"PatchGAN of five layers",
-       [](Config& c) { c.n_layers_d = 5; },
+       [](Config& c) { put(c, "n-layers-d", 5); },
        "D",
        0,
        4 + 5 * 6,
@@ -170,7 +170,7 @@ const std::vector<Network>& networks() {
         {"model.14.weight", "(512,512,4,4)"},
         {"model.17.weight", "(1,512,4,4)"}}},
       {"PatchGAN at two scales",
-       [](Config& c) { c.discriminators = 2; },
+       [](Config& c) { put(c, "discriminators", 2); },
        "D",
        2 * 2'768'705,
        44,
@@ -182,7 +182,7 @@ const std::vector<Network>& networks() {
        22,
        {{"model.0.weight", "(64,3,4,4)"}}},
       {"pixel discriminator",
-       [](Config& c) { c.netD = "pixel"; },
+       [](Config& c) { put(c, "netD", "pixel"); },
        "D",
        9'024,
        9,
@@ -193,7 +193,7 @@ const std::vector<Network>& networks() {
         {"net.5.weight", "(1,128,1,1)"}},
        {"net.2.bias", "net.5.bias"}},
       {"pixel discriminator with instance norm",
-       [](Config& c) { c.netD = "pixel", c.norm = "instance"; },
+       [](Config& c) { put(c, "netD", "pixel"), put(c, "norm", "instance"); },
        "D",
        0,
        6,
@@ -251,7 +251,8 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
     for (const char* up : {"convt", "resize", "shuffle"})
       for (const char* norm : {"batch", "instance", "none"}) {
         Config c = preset("pix2pix");
-        c.netG = net, c.up = up, c.norm = norm, c.size = 64, c.ngf = c.ndf = 2;
+        put(c, "netG", net), put(c, "up", up), put(c, "norm", norm), c.size = 64, put(c, "ngf", 2),
+                                                                     put(c, "ndf", 2);
         DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
         auto model = build_model(plan, c);
         CAPTURE(net);
@@ -260,7 +261,7 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
       }
   // A side that is no power of two: three pixels at the bottom of five levels.
   Config c = preset("pix2pix");
-  c.size = 96, c.ngf = c.ndf = 2;
+  c.size = 96, put(c, "ngf", 2), put(c, "ndf", 2);
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   auto model = build_model(plan, c);
   CHECK(model->side_multiple() == 32);
@@ -270,12 +271,12 @@ TEST_CASE("generators give pictures of the size they get, discriminators maps of
   const int sides[] = {0, 126, 62, 30, 14, 6};
   for (int layers = 1; layers <= 5; ++layers) {
     c = preset("pix2pix");
-    c.ngf = c.ndf = 2, c.n_layers_d = layers;
+    put(c, "ngf", 2), put(c, "ndf", 2), put(c, "n-layers-d", layers);
     CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, sides[layers], sides[layers], 1});
   }
-  c.netD = "pixel";
+  put(c, "netD", "pixel");
   CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, 256, 256, 1});
-  c.netD = "patch", c.n_layers_d = 3, c.discriminators = 3;
+  put(c, "netD", "patch"), put(c, "n-layers-d", 3), put(c, "discriminators", 3);
   CHECK(last_output(*build_model(plan, c), plan, "D") == Shape{1, 6, 6, 1});  // 64 pixels at the third scale
 }
 
@@ -292,9 +293,9 @@ TEST_CASE("useful multiply-adds of one picture, as published") {
   };
   CHECK(billions([](Config&) {}, "G") == doctest::Approx(6.05).epsilon(0.001));
   CHECK(billions([](Config& c) { c.size = 128; }, "G") == doctest::Approx(1.51).epsilon(0.003));
-  CHECK(billions([](Config& c) { c.netG = "resnet_9"; }, "G") == doctest::Approx(49.6).epsilon(0.001));
+  CHECK(billions([](Config& c) { put(c, "netG", "resnet_9"); }, "G") == doctest::Approx(49.6).epsilon(0.001));
   CHECK(billions([](Config&) {}, "D") == doctest::Approx(3.20).epsilon(0.002));
-  CHECK(billions([](Config& c) { c.netD = "pixel"; }, "D") == doctest::Approx(0.57).epsilon(0.01));
+  CHECK(billions([](Config& c) { put(c, "netD", "pixel"); }, "D") == doctest::Approx(0.57).epsilon(0.01));
 }
 
 TEST_CASE("settings that fit no picture are refused with the nearest that works") {
@@ -311,16 +312,22 @@ TEST_CASE("settings that fit no picture are refused with the nearest that works"
   };
   CHECK(refusal([](Config& c) { c.size = 100; }).find("--size 96") != std::string::npos);
   CHECK(refusal([](Config& c) { c.size = 20; }).find("--size 32") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.netG = "unet_256", c.size = 128; }).find("--size 256") !=
+  CHECK(refusal([](Config& c) { put(c, "netG", "unet_256"), c.size = 128; }).find("--size 256") !=
         std::string::npos);
-  CHECK(refusal([](Config& c) { c.netG = "unet_64", c.size = 120; }).find("--size 128") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.netG = "resnet_9", c.size = 70; }).find("--size 72") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.netG = "resnet_9", c.size = 4; }).find("--size 8") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.size = 32, c.n_layers_d = 4; }).find("48 pixels") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.size = 32, c.discriminators = 2; }).find("47 pixels") != std::string::npos);
-  CHECK(refusal([](Config& c) { c.netD = "pixel", c.discriminators = 2; }).find("--netD patch") !=
+  CHECK(refusal([](Config& c) { put(c, "netG", "unet_64"), c.size = 120; }).find("--size 128") !=
         std::string::npos);
-  CHECK(refusal([](Config& c) { c.size = 32, c.n_layers_d = 3; }) == "accepted");
+  CHECK(refusal([](Config& c) { put(c, "netG", "resnet_9"), c.size = 70; }).find("--size 72") !=
+        std::string::npos);
+  CHECK(refusal([](Config& c) { put(c, "netG", "resnet_9"), c.size = 4; }).find("--size 8") !=
+        std::string::npos);
+  CHECK(refusal([](Config& c) { c.size = 32, put(c, "n-layers-d", 4); }).find("48 pixels") !=
+        std::string::npos);
+  CHECK(refusal([](Config& c) { c.size = 32, put(c, "discriminators", 2); }).find("47 pixels") !=
+        std::string::npos);
+  CHECK(refusal([](Config& c) {
+          put(c, "netD", "pixel"), put(c, "discriminators", 2);
+        }).find("--netD patch") != std::string::npos);
+  CHECK(refusal([](Config& c) { c.size = 32, put(c, "n-layers-d", 3); }) == "accepted");
   CHECK(refusal([](Config& c) { c.model = "colorize", c.channels = 1; }).find("--channels 3") !=
         std::string::npos);
 }
@@ -329,9 +336,10 @@ TEST_CASE("the smallest picture of a patch discriminator gives one logit, one pi
   for (int layers = 1; layers <= 5; ++layers)
     for (int scales = 1; scales <= 3; ++scales) {
       Config c = preset("pix2pix");
-      c.netG = "resnet_6", c.ngf = c.ndf = 1, c.n_layers_d = layers, c.discriminators = scales;
+      put(c, "netG", "resnet_6"), put(c, "ngf", 1), put(c, "ndf", 1), put(c, "n-layers-d", layers),
+          put(c, "discriminators", scales);
       // The least side that is a multiple of 4 and accepted has a map; four pixels less has none.
-      for (c.size = 8;; c.size += 4) {
+      for (c.size = 8;; c.size = c.size + 4) {
         try {
           find_model("pix2pix").check(c);
           break;
@@ -340,7 +348,7 @@ TEST_CASE("the smallest picture of a patch discriminator gives one logit, one pi
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
       CHECK(last_output(*build_model(plan, c), plan, "D").count() >= 1);
       if (c.size == 8) continue;
-      c.size -= 4;
+      c.size = c.size - 4;
       auto model = find_model("pix2pix").make();
       model->build(plan, c);
       CHECK_THROWS_AS(last_output(*model, plan, "D"), Error);
@@ -349,8 +357,9 @@ TEST_CASE("the smallest picture of a patch discriminator gives one logit, one pi
 
 TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against finite differences") {
   Config c = preset("pix2pix");
-  c.size = 64, c.ngf = 1, c.ndf = 1, c.n_layers_d = 1, c.lambda_l1 = 3, c.discriminators = 2;
-  c.netG = "unet_64";  // one level has dropout
+  c.size = 64, put(c, "ngf", 1), put(c, "ndf", 1), put(c, "n-layers-d", 1), put(c, "lambda-l1", 3),
+  put(c, "discriminators", 2);
+  put(c, "netG", "unet_64");  // one level has dropout
   DeviceContext context(Device::ref);
   auto model = build_model(context, c);
   // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
@@ -424,11 +433,11 @@ TEST_CASE("resize and shuffle begin without a checkerboard, a transposed convolu
 
 TEST_CASE("dropout changes from step to step and not when a step is repeated") {
   Config c = preset("pix2pix");
-  c.size = 64, c.ngf = 2, c.ndf = 2;
+  c.size = 64, put(c, "ngf", 2), put(c, "ndf", 2);
   DeviceContext context(Device::cpu);
   auto loss = [&](bool dropout, int64_t step, int64_t seed) {
     Config with = c;
-    with.dropout = dropout;
+    put(with, "dropout", dropout);
     auto model = build_model(context, with);
     model->config.seed = seed;  // of the masks alone
     StepInput in = random_pairs(context, *model, 1, 0);
@@ -479,7 +488,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   std::filesystem::create_directories(folder);
   const auto path = folder / "a.safetensors";
   Config c = preset("pix2pix");
-  c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 2, c.pool = 3, c.ema = 0.9;
+  c.size = 64, put(c, "ngf", 2), put(c, "ndf", 2), c.batch = 2, put(c, "pool", 3), c.ema = 0.9;
   DeviceContext context(Device::cpu);
   auto whole = build_model(context, c), first = build_model(context, c);
   auto step = [&](Model& model, uint32_t number) {
@@ -501,7 +510,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   CHECK(second->state().at(0).second.host() == whole->state().at(0).second.host());
 
   Config other = c;
-  other.pool = 4;
+  put(other, "pool", 4);
   auto wider = build_model(context, other);
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *wider, &state, true),
                        doctest::Contains("`state.pool` is (3,64,64,6), this model wants (4,64,64,6)"), Error);
@@ -510,7 +519,7 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
 
 TEST_CASE("translating: running statistics make pictures independent, batch statistics move nothing") {
   Config c = preset("pix2pix");
-  c.size = 64, c.ngf = 2, c.ndf = 2, c.batch = 3;
+  c.size = 64, put(c, "ngf", 2), put(c, "ndf", 2), c.batch = 3;
   DeviceContext context(Device::ref);
   auto model = build_model(context, c);
   for (uint32_t i = 0; i < 2; ++i) model->step(random_pairs(context, *model, 3, i));
@@ -541,7 +550,7 @@ TEST_CASE("translating: running statistics make pictures independent, batch stat
 
 TEST_CASE("a step of pix2pix takes what the plan says, and the same each time") {
   Config c = preset("pix2pix");
-  c.size = 64, c.ngf = 4, c.ndf = 4, c.pool = 2;
+  c.size = 64, put(c, "ngf", 4), put(c, "ndf", 4), put(c, "pool", 2);
   DeviceContext context(Device::cpu), plan(Device::cpu, DeviceContext::Mode::plan);
   auto model = build_model(context, c), planned = build_model(plan, c);
   const StepInput in = random_pairs(context, *model, 1, 0);
@@ -594,7 +603,7 @@ TEST_CASE("Lab: scikit-image's values on a grid and on all greys, and back withi
 
 TEST_CASE("colorize shows its input grey and its output in colour") {
   Config c = preset("colorize");
-  c.size = 32, c.ngf = c.ndf = 2;
+  c.size = 32, put(c, "ngf", 2), put(c, "ndf", 2);
   DeviceContext context(Device::ref);
   auto model = build_model(context, c);
   CHECK(model->paired().a == 1);

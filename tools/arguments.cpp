@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <charconv>
 
+#include "engine/settings/words.h"
 #include "kernels/check.h"
+#include "models/zoo.h"
 #include "tools/commands.h"
 
 namespace gan::tools {
@@ -41,17 +43,18 @@ double Arguments::real(const std::string& name, double fallback, double low, dou
   return value;
 }
 
-std::vector<Option> options_of_settings(char letter) {
+std::vector<Option> options_of_settings(SettingFlags command, const std::string& model) {
   std::vector<Option> options;
-  Config defaults;
-  for_each_field(defaults, [&](const Field& field, const auto& value) {
-    if (std::string_view(field.where).find(letter) == std::string_view::npos) return;
-    constexpr bool is_switch = std::is_same_v<std::decay_t<decltype(value)>, bool>;
-    options.push_back({field.name, field.group, field.help, field.values,
-                       is_switch ? "" : get_field(defaults, field.name), is_switch,
-                       // A preset or a file may switch it on.
-                       is_switch && std::string_view(field.name) == "dropout"});
-  });
+  const Config config = model.empty() ? config_of_all_models() : preset_config(model);
+  for (const SettingGroup* group : config.groups())
+    for (const AnySetting* setting : group->settings()) {
+      if (!setting->is(command)) continue;
+      const bool is_switch = setting->is_switch();
+      options.push_back({setting->name(), group->heading(), setting->info().help, setting->info().values,
+                         is_switch ? (setting->text() == "true" ? "on" : "") : setting->text(), is_switch,
+                         // A preset or a file may switch it on.
+                         is_switch && std::string_view(setting->name()) == "dropout"});
+    }
   return options;
 }
 
@@ -69,9 +72,10 @@ Word word_for_trained() {
 }
 
 void apply_options(const Arguments& arguments, Config& config, Origins& origins) {
+  const Config every = config_of_all_models();
   for (const auto& [name, text] : arguments.options)
-    if (has_field(name)) {
-      set_field(config, name, text, "--" + name);
+    if (every.find(name)) {
+      set_setting(config, name, text, "--" + name);
       origins[name] = "command line";
     }
 }
@@ -81,12 +85,9 @@ namespace {
 std::string nearest_option(const Command& command, const std::string& text) {
   const std::string name =
       text.substr(text.find_first_not_of('-'), text.find('=') - text.find_first_not_of('-'));
-  std::string best;
-  int best_distance = std::max<int>(2, int(name.size()) / 3) + 1;
-  for (const auto& option : command.options)
-    if (const int distance = edit_distance(name, option.name); distance < best_distance)
-      best = option.name, best_distance = distance;
-  return best;
+  std::vector<std::string> names;
+  for (const auto& option : command.options) names.push_back(option.name);
+  return nearest_word(names, name, std::max<int>(2, int(name.size()) / 3));
 }
 
 }  // namespace
@@ -143,11 +144,7 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
     if (word.kind != Word::Kind::choice) continue;
     const std::string& given = arguments.words[i];
     if (std::find(word.choices.begin(), word.choices.end(), given) != word.choices.end()) continue;
-    std::string nearest;
-    int best = 3;
-    for (const auto& choice : word.choices)
-      if (const int distance = edit_distance(choice, given); distance < best)
-        nearest = choice, best = distance;
+    const std::string nearest = nearest_word(word.choices, given, 2);
     fail(Exit::usage, "gan {}: {} cannot be \"{}\"; {}", command.name, word.name, given,
          nearest.empty() ? fmt::format("it is one of {}", fmt::join(word.choices, ", "))
                          : fmt::format("did you mean {}?", nearest));

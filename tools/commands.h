@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.h"
+#include "engine/settings/config.h"
 #include "tools/table.h"
 
 namespace gan::tools {
@@ -73,10 +73,10 @@ Command describe_doctor();
 Command describe_completion();
 Command describe_help();
 
-// ---- options and words that commands share; settings are those of engine/config.h
+// ---- options and words that commands share
 
-// The settings whose Field::where has this letter.
-std::vector<Option> options_of_settings(char letter);
+// The settings that a command takes, kTrain, kSample, ...: of all models, or of one with its preset's values.
+std::vector<Option> options_of_settings(SettingFlags command, const std::string& model = "");
 // Switches every command has: --help and --verbose.
 std::vector<Option> common_options();
 // RUN|CKPT: the word of commands that use a trained model.
@@ -90,7 +90,8 @@ Arguments parse_arguments(const Command& command, const std::vector<std::string>
 // ---- help, at most 100 columns wide
 
 std::string general_help();
-std::string help_of(const Command& command);
+// `model`: of `gan train`, its settings alone with its preset's values; empty: those of all models.
+std::string help_of(const Command& command, const std::string& model = "");
 std::string version_text();
 
 }  // namespace gan::tools

@@ -29,8 +29,8 @@ int run(const Arguments& arguments) {
   Config config = loaded.config;
   config.data = data;
   config.matte = settings.call.matte;
-  if (arguments.has("direction")) config.direction = settings.call.direction;
-  if (arguments.has("make-input")) config.make_input = settings.call.make_input;
+  for (const char* name : {"direction", "make-input"})
+    if (arguments.has(name)) set_setting(config, name, arguments.text(name, ""), std::string("--") + name);
   const DataOptions options = data_options(config);
   const bool faces = data == "builtin:comics";
   std::vector<PictureFile> files;
@@ -85,7 +85,7 @@ Command describe_eval() {
   for (auto& option : options_of_scores())
     if (option.name != "json" && option.name != "workers") command.options.push_back(option);
   for (auto& option : options_of_use()) command.options.push_back(option);
-  for (auto& option : options_of_settings('e')) {
+  for (auto& option : options_of_settings(kEval)) {
     if (option.name == "direction" || option.name == "make-input" || option.name == "norm-mode")
       option.fallback = "the run's";
     command.options.push_back(option);

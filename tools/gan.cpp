@@ -9,6 +9,7 @@
 #include <cstring>
 #include <new>
 
+#include "engine/settings/words.h"
 #include "kernels/check.h"
 #include "tools/commands.h"
 
@@ -23,15 +24,14 @@ const std::vector<Command>& commands() {
 }
 
 const Command& find_command(const std::string& name) {
-  const Command* nearest = nullptr;
-  int best = 3;
+  std::vector<std::string> names;
   for (const auto& command : commands()) {
     if (command.name == name) return command;
-    if (const int distance = edit_distance(name, command.name); distance < best)
-      nearest = &command, best = distance;
+    names.push_back(command.name);
   }
+  const std::string nearest = nearest_word(names, name, 2);
   fail(Exit::usage, "there is no command \"{}\"; {}", name,
-       nearest ? fmt::format("did you mean {}?", nearest->name) : "see `gan help`");
+       nearest.empty() ? "see `gan help`" : fmt::format("did you mean {}?", nearest));
 }
 
 namespace {
@@ -83,7 +83,8 @@ int run_command(const std::vector<std::string>& texts) {
   if (first[0] == '-') fail(Exit::usage, "there is no option {} before a command; see `gan help`", first);
   const Command& command = find_command(first);
   const Arguments arguments = parse_arguments(command, {texts.begin() + 1, texts.end()});
-  if (arguments.is_on("help")) return fmt::print("{}", help_of(command)), 0;
+  if (arguments.is_on("help"))
+    return fmt::print("{}", help_of(command, command.name == "train" ? arguments.word(0) : "")), 0;
   return command.run(arguments);
 }
 

@@ -1,4 +1,5 @@
 // `gan help`, --help and --version.
+#include <algorithm>
 #include <cstdlib>
 
 #include "kernels/kernels.h"
@@ -50,7 +51,7 @@ std::string option_entry(const Option& option) {
 
 int run(const Arguments& arguments) {
   if (arguments.words.empty()) fmt::print("{}", general_help());
-  else fmt::print("{}", help_of(find_command(arguments.words[0])));
+  else fmt::print("{}", help_of(find_command(arguments.words[0]), arguments.word(1)));
   return int(Exit::ok);
 }
 
@@ -83,14 +84,32 @@ std::string general_help() {
   return text;
 }
 
-std::string help_of(const Command& command) {
+namespace {
+// The options of `gan train` that a model has.
+std::vector<Option> options_of_model(const Command& command, const std::string& model) {
+  const Config every = config_of_all_models();
+  const auto own = options_of_settings(kTrain, model);
+  std::vector<Option> options;
+  for (const auto& option : command.options) {
+    const auto found =
+        std::find_if(own.begin(), own.end(), [&](const Option& o) { return o.name == option.name; });
+    if (found != own.end()) options.push_back(*found);
+    else if (!every.find(option.name)) options.push_back(option);
+  }
+  return options;
+}
+}  // namespace
+
+std::string help_of(const Command& command, const std::string& model) {
+  if (!model.empty() && command.name != "train")
+    fail(Exit::usage, "gan help {} {}: only train has options that depend on the model", command.name, model);
   std::string text = fmt::format("gan {}: {}\n\nUsage: gan {}", command.name, command.summary, command.name);
   for (const auto& word : command.words) text += word.required ? " " + word.name : " [" + word.name + "]";
   text += " [options]\n";
   if (!command.words.empty()) text += "\n";
   for (const auto& word : command.words) text += entry(word.name, word.help);
   std::string group;
-  for (const auto& option : command.options) {
+  for (const auto& option : model.empty() ? command.options : options_of_model(command, model)) {
     if (option.group != group) text += fmt::format("\n{} (default in brackets):\n", group = option.group);
     text += option_entry(option);
   }
@@ -104,12 +123,14 @@ Command describe_help() {
   Command command;
   command.name = "help";
   command.summary = "explain a command";
-  command.words = {{"COMMAND", "which one", Word::Kind::choice, false, {}}};
+  command.words = {
+      {"COMMAND", "which one", Word::Kind::choice, false, {}},
+      {"MODEL", "with train: this model's options and its own defaults", Word::Kind::model, false, {}}};
   for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
                            "doctor", "completion", "help"})
     command.words[0].choices.push_back(name);
   command.options = common_options();
-  command.examples = {"gan help", "gan help train", "gan sample --help"};
+  command.examples = {"gan help", "gan help train", "gan help train pix2pix", "gan sample --help"};
   command.run = run;
   return command;
 }

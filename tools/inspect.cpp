@@ -171,15 +171,13 @@ int run(const Arguments& arguments) {
   Config config;
   Origins origins;
   if (is_model(what) || !std::filesystem::exists(what, error)) {
-    const ZooEntry& entry = find_model(what);  // an unknown word gets the list of models
-    entry.preset(config);
-    config.model = what;
+    config = preset_config(what);  // an unknown word gets the list of models
     apply_options(arguments, config, origins);
   } else {
     file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(open_checkpoint(what)));
     file->verify_hashes();
     config = read_checkpoint_config(*file);
-    for (const auto& option : options_of_settings('i'))
+    for (const auto& option : options_of_settings(kInspect))
       if (option.name != "batch" && arguments.has(option.name))
         fail(Exit::usage, "--{}: the networks of a checkpoint are given; this option is for MODEL",
              option.name);
@@ -235,7 +233,7 @@ Command describe_inspect() {
   command.options = {{"tape", "output", "also the operations one training step records", "", "", true},
                      {"json", "output", "machine-readable, on stdout", "", "", true},
                      {"dot", "output", "the layers for Graphviz", "", "", true}};
-  for (auto& option : options_of_settings('i')) {
+  for (auto& option : options_of_settings(kInspect)) {
     if (option.name == "batch") option.fallback = "1";
     option.group = "model";
     command.options.push_back(option);

@@ -41,7 +41,7 @@ void write_grid(const std::string& out, const Image& grid) {
 }
 
 int run(const Arguments& arguments) {
-  Config config;
+  Config config = config_of_all_models();
   Origins origins;
   read_environment(config, origins);
   apply_options(arguments, config, origins);
@@ -50,7 +50,7 @@ int run(const Arguments& arguments) {
   const int stops =
       int(arguments.number("stops", std::max(2, (count + columns - 1) / columns), 1, 1'000'000));
   const bool separate = arguments.is_on("separate");
-  const std::string out = !config.out.empty() ? config.out : separate ? "samples" : "grid.png";
+  const std::string out = !config.out->empty() ? *config.out : separate ? "samples" : "grid.png";
   if (separate) prepare_folder(out, config.force);
 
   LoadedModel loaded = load_model(arguments.words[0], config.device);
@@ -63,9 +63,9 @@ int run(const Arguments& arguments) {
 
   if (config.json && out != "-") {
     const nlohmann::ordered_json line = {
-        {"out", out},          {"count", count},
-        {"seed", config.seed}, {"model", loaded.config.model},
-        {"step", loaded.step}, {"device", name_of(loaded.context->device())}};
+        {"out", out},           {"count", count},
+        {"seed", *config.seed}, {"model", *loaded.config.model},
+        {"step", loaded.step},  {"device", name_of(loaded.context->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!config.quiet) {
     fmt::print(stderr, "{} pictures of {} at step {} in {}\n", count, loaded.config.model, loaded.step, out);
@@ -87,7 +87,7 @@ Command describe_sample() {
       {"stops", "pictures", "random points on the walk; by default one for each row", "1..1000000", "",
        false},
       {"separate", "pictures", "single pictures in the folder --out instead of one grid", "", "", true}};
-  for (auto& option : options_of_settings('s')) {
+  for (auto& option : options_of_settings(kSample)) {
     if (option.name == "out")
       option.help = "file to write, - for standard output, or a folder with --separate [grid.png, samples]";
     if (option.name == "force") option.help = "with --separate: also into a folder that is not empty";

@@ -10,17 +10,11 @@
 namespace gan::tools {
 namespace {
 
-// Settings that say what the networks are: a run goes on with the ones it was begun with.
-constexpr const char* kArchitecture[] = {
-    "model", "size",       "channels",       "nz", "ngf",    "ndf", "norm", "netG",
-    "netD",  "n-layers-d", "discriminators", "up", "dropout"};
-constexpr const char* kLengths[] = {"steps", "epochs", "minutes"};
-
-// Notes every setting that differs from `before` as coming from `origin`.
-void note_changes(const Config& before, const Config& after, Origins& origins, const std::string& origin) {
-  for_each_field(after, [&](const Field& field, const auto&) {
-    if (get_field(before, field.name) != get_field(after, field.name)) origins[field.name] = origin;
-  });
+// Notes every setting that differs from its default as coming from `origin`.
+void note_preset(const Config& config, Origins& origins) {
+  for (const SettingGroup* group : config.groups())
+    for (const AnySetting* setting : group->settings())
+      if (setting->text() != setting->default_text()) origins[setting->name()] = "preset";
 }
 
 std::string from_environment(const char* name) {
@@ -42,73 +36,102 @@ void check_same_model(const std::string& word, const std::string& model, const s
     fail(Exit::usage, "{} is of model {}, the command line says {}", owner, model, word);
 }
 
-Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
-  // Which model decides the preset, so that is found first.
-  Config given;
-  Origins ignored;
-  apply_given(arguments, given, ignored);
-  check_same_model(arguments.word(0), given.model, "--config or GAN_MODEL");
-  const std::string model = arguments.words.empty() ? given.model : arguments.words[0];
-  if (model.empty()) {
-    if (given.replay.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
-  } else {
-    find_model(model);
+// Which model is meant decides what else may stand in a settings file, so that is found first.
+std::string model_of(const Arguments& arguments) {
+  std::string model = arguments.word(0), named = from_environment("GAN_MODEL");
+  if (const std::string file = arguments.text("config", from_environment("GAN_CONFIG")); !file.empty()) {
+    Config every = config_of_all_models();
+    Origins ignored;
+    read_toml_file(every, file, ignored);
+    if (named.empty()) named = every.model;
   }
+  check_same_model(model, named, "--config or GAN_MODEL");
+  return model.empty() ? named : model;
+}
 
-  Config config;
-  if (given.replay.empty()) {  // a replay file's settings are complete: no preset
-    find_model(model).preset(config);
-    note_changes(Config{}, config, origins, "preset");
+std::string replay_of(const Arguments& arguments) {
+  Config every = config_of_all_models();
+  Origins ignored;
+  apply_given(arguments, every, ignored);
+  return every.replay;
+}
+
+Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
+  const std::string model = model_of(arguments);
+  if (!replay_of(arguments).empty()) {  // a replay file's settings are complete: no preset
+    Config config = config_of_all_models();
+    apply_given(arguments, config, origins);
+    config.model = model;
+    return config;
   }
+  if (model.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
+  Config config = preset_config(model);
+  note_preset(config, origins);
   const Config preset = config;
   apply_given(arguments, config, origins);
   config.model = model;
   origins["model"] = arguments.words.empty() ? "config" : "command line";
-  if (!config.replay.empty()) return config;
   // A preset that loads larger than it crops keeps that ratio at other sizes.
   const bool load_size_given = origins.count("load-size") && origins["load-size"] != "preset";
   if (preset.load_size > 0 && !load_size_given)
     config.load_size = int(std::lround(double(preset.load_size) * config.size / preset.size));
   if (config.data == "builtin:comics" && !load_size_given && config.load_size > 256 && config.size <= 256)
     config.load_size = 256;  // faces are drawn no larger
-  if (config.data.empty())
+  if (config.data->empty())
     fail(Exit::usage, "gan train {}: DATA is missing: a folder of pictures, or builtin:comics", model);
   return config;
 }
 
-Config settings_of_resumed_run(const Arguments& arguments, const std::string& run, Origins& origins) {
-  Config earlier;
-  RunFolder::open(run).read_config(earlier, origins);
+// The settings of a run that is there. One of an earlier version holds other models' settings too, at values
+// that nobody chose: they are left without a word.
+Config read_run_config(const std::string& run, Origins& origins) {
+  const auto folder = RunFolder::open(run);
+  Config first = config_of_all_models();
+  folder.read_config(first, origins);
+  if (first.model->empty()) fail(Exit::bad_data, "{}: config.toml names no model", run);
+  Config config = neutral_config(first.model);
+  origins = {};
+  folder.read_config(config, origins);
+  origins.passed_over.clear();
   for (auto& [name, origin] : origins) origin = "run " + run;
+  return config;
+}
+
+Config settings_of_resumed_run(const Arguments& arguments, const std::string& run, Origins& origins) {
+  const Config earlier = read_run_config(run, origins);
   check_same_model(arguments.word(0), earlier.model, run);
-  find_model(earlier.model);
 
   Config config = earlier;
   Origins given;
   apply_given(arguments, config, given);
-  if (!config.replay.empty()) fail(Exit::usage, "--resume {}: a replay cannot be resumed; run it again", run);
+  if (!config.replay->empty())
+    fail(Exit::usage, "--resume {}: a replay cannot be resumed; run it again", run);
   if (given.count("out") &&
-      std::filesystem::weakly_canonical(config.out) != std::filesystem::weakly_canonical(run))
+      std::filesystem::weakly_canonical(*config.out) != std::filesystem::weakly_canonical(run))
     fail(Exit::usage, "--resume {} goes on in that folder; leave out --out {}", run, config.out);
   if (given.count("init")) fail(Exit::usage, "--resume {} has weights of its own; leave out --init", run);
   const auto refuse = [&](const std::string& name) {
     fail(Exit::usage, "--resume {}: {} is {} in this run and cannot become {}: the networks would be others",
-         run, name, get_field(earlier, name), get_field(config, name));
+         run, name, get_setting(earlier, name), get_setting(config, name));
   };
-  for (const char* name : kArchitecture)
-    if (get_field(config, name) != get_field(earlier, name)) refuse(name);
-  if ((config.ema > 0) != (earlier.ema > 0))
-    refuse("ema");  // averaged weights are there from the start or never
-  // A length given now replaces the run's.
   bool length_given = false;
-  for (const char* name : kLengths) length_given |= given.count(name) != 0;
-  if (length_given)
-    for (const char* name : kLengths)
-      if (!given.count(name)) set_field(config, name, "0", "--resume");
+  for (const SettingGroup* group : config.groups())
+    for (const AnySetting* setting : group->settings()) {
+      if (setting->is(kNetwork) && setting->text() != get_setting(earlier, setting->name()))
+        refuse(setting->name());
+      length_given |= setting->is(kLength) && given.count(setting->name()) != 0;
+    }
+  if ((config.ema > 0) != (earlier.ema > 0))
+    refuse("ema");   // averaged weights are there from the start or never
+  if (length_given)  // a length given now replaces the run's
+    for (SettingGroup* group : config.groups())
+      for (AnySetting* setting : group->settings())
+        if (setting->is(kLength) && !given.count(setting->name())) setting->set("0", "--resume");
   for (const auto& [name, origin] : given) origins[name] = origin;
+  origins.passed_over = given.passed_over;
   config.resume = run;
   config.out = run;
-  config.init.clear();
+  config.init = "";
   return config;
 }
 
@@ -117,10 +140,13 @@ int run(const Arguments& arguments) {
   const std::string resumed = arguments.text("resume", from_environment("GAN_RESUME"));
   const Config config = resumed.empty() ? settings_of_new_run(arguments, origins)
                                         : settings_of_resumed_run(arguments, resumed, origins);
-  if (resumed.empty() && !config.resume.empty())
+  if (!origins.passed_over.empty() && !config.quiet)
+    fmt::print(stderr, "passed over, settings that {} does not have: {}\n", config.model,
+               fmt::join(origins.passed_over, ", "));
+  if (resumed.empty() && !config.resume->empty())
     fail(Exit::usage, "`resume` belongs on the command line (--resume {}), not in a settings file",
          config.resume);
-  if (config.resume.empty() && !config.dry_run) RunFolder::check_out(config.out, config.force);
+  if (config.resume->empty() && !config.dry_run) RunFolder::check_out(config.out, config.force);
   return train(config, origins);
 }
 
@@ -140,7 +166,7 @@ Command describe_train() {
        Word::Kind::file,
        false,
        {}}};
-  command.options = options_of_settings('t');
+  command.options = options_of_settings(kTrain);
   for (size_t i = 0; i < command.options.size(); ++i)
     if (command.options[i].name == "init") {
       command.options.insert(command.options.begin() + i,
@@ -155,12 +181,10 @@ Command describe_train() {
                       "gan train colorize photos/ --size 128 --batch 4",
                       "gan train --resume runs/faces --epochs 50"};
   command.notes =
-      "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment "
-      "variable "
-      "(GAN_LR_POLICY). A flag wins over the environment, that over --config, that over the model's preset, "
-      "which "
-      "holds the paper's values; the brackets show what is left. --dry-run prints all values and where each "
-      "came "
+      "`gan help train MODEL` shows one model's options with its own defaults. "
+      "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment variable "
+      "(GAN_LR_POLICY). A flag wins over the environment, that over --config, that over the model's preset, which "
+      "holds the paper's values; the brackets show what is left. --dry-run prints all values and where each came "
       "from. A switch can be turned off again with =false.";
   command.run = run;
   return command;

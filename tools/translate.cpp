@@ -214,7 +214,7 @@ Command describe_translate() {
       {"enlarge", "pictures", "first enlarge so many times (bicubic), for a model that learnt from lowres",
        "1..16", "1", false}};
   for (auto& option : options_of_use()) command.options.push_back(option);
-  for (auto& option : options_of_settings('r')) {
+  for (auto& option : options_of_settings(kTranslate)) {
     if (option.name == "out")
       option.help =
           "folder to write NAME.png to, a .png file for one picture, or - for standard output [translated]";

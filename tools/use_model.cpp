@@ -1,6 +1,8 @@
 // Options of a trained model's use.
 #include "tools/use_model.h"
 
+#include "models/translation_networks.h"
+
 #include <cmath>
 
 namespace gan::tools {
@@ -31,7 +33,9 @@ UseSettings read_use_settings(const Arguments& arguments) {
 }
 
 TranslateOptions translate_options(const UseSettings& settings, const Config& run) {
-  const std::string& mode = settings.norm_mode_given ? settings.call.norm_mode : run.norm_mode;
+  if (!run.has<TranslationSettings>()) return {};  // it translates nothing, as translator_of() says
+  const Config& from = settings.norm_mode_given ? settings.call : run;
+  const std::string& mode = from.get<TranslationSettings>().norm_mode;
   return {.statistics = mode == "batch" ? Statistics::batch : Statistics::running,
           .dropout = settings.dropout,
           .seed = uint64_t(settings.call.seed)};

@@ -12,7 +12,7 @@ namespace gan::tools {
 std::vector<Option> options_of_use();
 
 struct UseSettings {
-  Config call;  // of this call, with the environment
+  Config call = config_of_all_models();  // of this call, with the environment
   bool norm_mode_given = false;
   bool dropout = false;        // use it
   int tile = 0, overlap = 64;  // tile 0: as large as the memory allows

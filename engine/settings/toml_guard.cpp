@@ -1,6 +1,6 @@
 // One pass over the text that knows texts (four kinds of quotes), comments, brackets and dots, and nothing
 // else of TOML.
-#include "engine/toml_guard.h"
+#include "engine/settings/toml_guard.h"
 
 #include <algorithm>
 
