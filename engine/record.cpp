@@ -5,8 +5,7 @@
 
 namespace gan {
 
-// ------------------------------------------------------------------------------------- description and
-// export
+// ------------------------------------------------------------------------------------ description and export
 
 namespace {
 std::string text_of(int64_t value) { return fmt::format("{}", value); }
@@ -70,8 +69,7 @@ Exported exported_as(std::string type, Attributes attributes, Attributes constan
 Exported not_exported(std::string why) { return {.chain = {}, .refusal = std::move(why)}; }
 Exported exported_never() { return not_exported("only backward passes have this operation"); }
 
-// ----------------------------------------------------------------------------------------------------
-// gradients
+// ------------------------------------------------------------------------------------------------- gradients
 
 bool Gradients::wants(const Tensor& input) const {
   if (!input.needs_gradient()) return false;

@@ -42,8 +42,7 @@
 
 namespace gan {
 
-// ------------------------------------------------------------------------------------- description and
-// export
+// ------------------------------------------------------------------------------------ description and export
 
 struct Attribute {
   std::string name;
@@ -77,8 +76,7 @@ Exported not_exported(std::string why);
 // For what only backward passes are made of.
 Exported exported_never();
 
-// ----------------------------------------------------------------------------------------------------
-// gradients
+// ------------------------------------------------------------------------------------------------- gradients
 
 // A record's inputs, in order; those that are not there are empty tensors.
 using Tensors = std::vector<const Tensor*>;
@@ -108,8 +106,7 @@ class Gradients {
   std::shared_ptr<Gradient> output_;
 };
 
-// ------------------------------------------------------------------------------------------- records on the
-// tape
+// --------------------------------------------------------------------------------------- records on the tape
 
 // A record of any type, as the tape sees it.
 class AnyRecord {

@@ -1,5 +1,4 @@
-// A flag that has another value for the length of a scope: what NoGradient, Freeze and their like are made
-// of.
+// A flag that has another value for the length of a scope: NoGradient, Freeze and their like are made of it.
 #pragma once
 
 namespace gan {

@@ -43,8 +43,7 @@ class Tape {
   void clear() { nodes_.clear(); }
   size_t size() const { return nodes_.size(); }
   const std::vector<Node>& nodes() const { return nodes_; }
-  // Told of every operation, also of those without a gradient, whose node has no output: `gan inspect
-  // --tape`.
+  // Told of every operation (`gan inspect --tape`). The node of one that is not recorded has no output.
   std::function<void(const Node&)> on_operation;
   bool enabled() const { return enabled_; }
 

@@ -1,6 +1,7 @@
 // `gan inspect`: what a model is made of, or what lies in a checkpoint. Nothing is computed: the layers are
 // walked on a plan, which counts sizes and arithmetic only.
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/tape.h"

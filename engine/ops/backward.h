@@ -9,8 +9,7 @@ namespace gan {
 inline Tensor kept_for(Activation act, const Tensor& y) {
   return act.kind == Act::none ? Tensor() : y.detach();
 }
-// From the gradient of y = act(pre) to that of pre: dy * act'(.), found from y; dy itself without an
-// activation.
+// The gradient of pre from that of y = act(pre): dy * act'(.), found from y; without an activation dy.
 Tensor before_activation(const Tensor& y, const Tensor& dy, Activation act);
 
 // The gradient of a bias by kernels, from that of what it was added to.

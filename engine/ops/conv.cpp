@@ -72,7 +72,7 @@ struct ConvolutionRecord {
     gradient(ConvSide::y, y);
   }
   void backward_in_operations(const Tensor& dy, Gradients& to) const {
-    const Tensor before = act.kind == Act::none ? dy : before_activation(to.output(kept), dy, act);
+    const Tensor before = before_activation(to.output(kept), dy, act);
     auto gradient = [&](ConvSide of, const Tensor& input) {
       if (to.wants(input))
         to.give(input, convolution(of, size, with(ConvSide::x, before), with(ConvSide::w, before),

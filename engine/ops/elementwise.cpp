@@ -3,8 +3,7 @@
 
 namespace gan {
 
-// -------------------------------------------------------------------------------------------------
-// activation
+// ------------------------------------------------------------------------------------------------ activation
 
 namespace {
 
@@ -67,8 +66,7 @@ Tensor before_activation(const Tensor& y, const Tensor& dy, Activation act) {
   return dx;
 }
 
-// ------------------------------------------------------------------------------------- two tensors, and a
-// factor
+// --------------------------------------------------------------------------------- two tensors, and a factor
 
 namespace {
 
@@ -181,8 +179,7 @@ Tensor affine(const Tensor& x, double scale, double shift) {
   return y;
 }
 
-// ---------------------------------------------------------------------------------------------------
-// channels
+// -------------------------------------------------------------------------------------------------- channels
 
 namespace {
 
@@ -235,7 +232,7 @@ struct ConcatChannelsRecord {
     if (b.needs_gradient()) take(kept, dy, channels_of(a), channels_of(b), act, gradient_of(b));
   }
   void backward_in_operations(const Tensor& dy, Gradients& to) const {
-    const Tensor before = act.kind == Act::none ? dy : before_activation(to.output(kept), dy, act);
+    const Tensor before = before_activation(to.output(kept), dy, act);
     if (to.wants(a)) to.give(a, slice_channels(before, 0, int(channels_of(a))));
     if (to.wants(b)) to.give(b, slice_channels(before, int(channels_of(a)), int(channels_of(b))));
   }
@@ -305,8 +302,7 @@ Tensor widen_channels(const Tensor& x, int first, int channels) {
   return y;
 }
 
-// ------------------------------------------------------------------------------------------- reshape and
-// sums
+// ------------------------------------------------------------------------------------------ reshape and sums
 
 namespace {
 

@@ -17,9 +17,8 @@ void give_saved(const Tensor& input, const Tensor& saved, const Tensor& dy) {
   if (input.needs_gradient()) give_gradient(input, multiply_by(saved, dy));
 }
 
-// The gradient of scale * loss with respect to logits that shall have this label, where it depends on the
-// logits: sigmoid(x) - label, or 2 (x - label). Hinge and wasserstein have constant pieces: what the kernel
-// saved.
+// The gradient of scale * loss with respect to logits that shall have this label. Where it depends on them it
+// is sigmoid(x) - label, or 2 (x - label); for hinge and wasserstein it is constant, what the kernel saved.
 Tensor logit_gradient(GanLoss kind, const Tensor& logits, double label, double scale, const Tensor& saved) {
   const double each = scale / double(logits.count());
   switch (kind) {

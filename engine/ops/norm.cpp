@@ -2,16 +2,13 @@
 //
 // The backward pass by kernels is one fused pass over the saved statistics. In operations it is made of means
 // over the values that are normalised together (a Group), and of 1/deviation as a function of x.
-#include <cmath>
-
 #include "engine/ops/backward.h"
 
 namespace gan {
 
 namespace {
 
-// Which values share a mean and a variance: those of a channel, of a channel of one picture, or all of
-// x[n,...].
+// Which values share a mean and a variance: those of a channel, of a picture's channel, or all of x[n,...].
 enum class Group { channel, channel_of_picture, picture };
 
 // The mean of each group: (C), (N,1,1,C) or (N,1).

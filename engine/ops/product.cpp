@@ -69,7 +69,7 @@ struct LinearRecord {
                c);
   }
   void backward_in_operations(const Tensor& dy, Gradients& to) const {
-    const Tensor before = act.kind == Act::none ? dy : before_activation(to.output(kept), dy, act);
+    const Tensor before = before_activation(to.output(kept), dy, act);
     if (to.wants(w)) to.give(w, matmul(before, x, true, false));
     if (to.wants(bias)) to.give(bias, sum_rows(before));
     if (to.wants(x)) to.give(x, matmul(before, w));

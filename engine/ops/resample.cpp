@@ -3,15 +3,13 @@
 
 namespace gan {
 
-// -------------------------------------------------------------------------------- linear: averages and
-// resizing
+// ----------------------------------------------------------------------------- linear: averages and resizing
 
 namespace {
 
 Tensor resample(const Tensor& x, const ResampleSize& size, const ResampleRule& rule, bool gradient = false);
 
-// `to` becomes the resampled x, or, with `gradient`, the gradient of what was resampled from that of the
-// result.
+// `to` becomes the resampled x; with `gradient`, x is a result's gradient and `to` that of the picture.
 void run_resample(const Tensor& x, const ResampleSize& size, const ResampleRule& rule, bool gradient,
                   const Out& to) {
   DeviceContext& c = x.context();
@@ -143,8 +141,7 @@ Tensor resize_bilinear(const Tensor& x, int height, int width, bool align_corner
   return resize("resize_bilinear", x, height, width, ResampleKind::bilinear, align_corners);
 }
 
-// ------------------------------------------------------------------------------------------- the largest
-// element
+// --------------------------------------------------------------------------------------- the largest element
 
 namespace {
 
@@ -179,8 +176,7 @@ Tensor max_pool(const Tensor& x, const PoolOptions& o) {
   return y;
 }
 
-// ------------------------------------------------------------------------------------------- pixels and
-// channels
+// --------------------------------------------------------------------------------------- pixels and channels
 
 namespace {
 
