@@ -89,44 +89,25 @@ class Parameters {
 };
 
 // Inside its scope a network's parameters want no gradient: the other player's step.
-class Freeze {
+class Freeze : ScopedFlag {
  public:
-  explicit Freeze(Parameters& p) : p_(p), before_(p.frozen_) { p_.frozen_ = true; }
-  ~Freeze() { p_.frozen_ = before_; }
-  Freeze(const Freeze&) = delete;
-
- private:
-  Parameters& p_;
-  bool before_;
+  explicit Freeze(Parameters& p) : ScopedFlag(p.frozen_, true) {}
 };
 
 // Inside its scope a network computes with its averaged weights, if it keeps any.
-class UseAverage {
+class UseAverage : ScopedFlag {
  public:
-  explicit UseAverage(Parameters& p) : p_(p), before_(p.averaged_) { p_.averaged_ = bool(p.average_); }
-  ~UseAverage() { p_.averaged_ = before_; }
-  UseAverage(const UseAverage&) = delete;
-
- private:
-  Parameters& p_;
-  bool before_;
+  explicit UseAverage(Parameters& p) : ScopedFlag(p.averaged_, bool(p.average_)) {}
 };
 
 // Inside its scope running statistics do not move: a forward pass by batch statistics that is not training.
-class KeepStatistics {
+class KeepStatistics : ScopedFlag {
  public:
-  explicit KeepStatistics(Parameters& p) : p_(p), before_(p.still_) { p_.still_ = true; }
-  ~KeepStatistics() { p_.still_ = before_; }
-  KeepStatistics(const KeepStatistics&) = delete;
-
- private:
-  Parameters& p_;
-  bool before_;
+  explicit KeepStatistics(Parameters& p) : ScopedFlag(p.still_, true) {}
 };
 
-// ----------------------------------------------------------------------------------------------------------
-// layers A layer declares its parameters in its constructor and is called with the Parameters they were
-// declared in.
+// --------------------------------------------------------------------------------------------------- layers
+// A layer declares its parameters in its constructor and is called with the Parameters they were declared in.
 
 enum class Statistics {
   batch,

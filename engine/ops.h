@@ -1,5 +1,6 @@
 // The vocabulary networks are written in: each operation checks its shapes, allocates its output, runs a
-// kernel, and records how to go back. Shapes are (N,H,W,C); `act` is fused into the operation it follows.
+// kernel, and leaves a record of how to go back (engine/record.h: how to add one). Shapes are (N,H,W,C);
+// `act` is fused into the operation it follows. The families lie in engine/ops/.
 #pragma once
 #include "engine/tape.h"
 
@@ -10,14 +11,25 @@ Tensor activation(const Tensor& x, Activation act);
 Tensor add(const Tensor& a, const Tensor& b);
 Tensor subtract(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
+Tensor multiply_by(const Tensor& x, const Tensor& factor);       // factor (1), a scalar on the device
 Tensor affine(const Tensor& x, double scale, double shift = 0);  // scale * x + shift
 // act of a's channels followed by b's: (N,H,W,Ca), (N,H,W,Cb) -> (N,H,W,Ca+Cb)
 Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act = {});
+// Channels first ... first + count - 1 of x (N,H,W,C).
+Tensor slice_channels(const Tensor& x, int first, int count);
+// x (N,H,W,C) as the channels first ... first + C - 1 of (N,H,W,channels); the others are 0.
+Tensor widen_channels(const Tensor& x, int first, int channels);
 Tensor reshape(const Tensor& x, Shape shape);   // the same elements in the same order; no copy
 Tensor sum(const Tensor& x, double scale = 1);  // (1): scale * (x_0 + x_1 + ...)
 inline Tensor mean(const Tensor& x) { return sum(x, 1.0 / double(x.count())); }
+Tensor broadcast(const Tensor& x, Shape shape, double scale = 1);  // scale * x everywhere; x (1)
+Tensor sum_rows(const Tensor& x);                                  // (...,C) -> (C)
+Tensor expand_rows(const Tensor& x, Shape shape);                  // (C) -> shape (...,C): x in every row
+Tensor constant(DeviceContext& context, Shape shape, double value);
 
 // ---- products ----
+// op(a) op(b): (m,k) x (k,n) -> (m,n); a transposed is given as (k,m), b transposed as (n,k)
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 // act(x w^T + bias): x (N,in), w (out,in), bias (out) or empty -> (N,out)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activation act = {});
 

@@ -1,32 +1,110 @@
 // Recording and the backward pass.
 #include "engine/tape.h"
 
+#include <algorithm>
+
+#include "engine/ops.h"
+
 namespace gan {
 
-void Tape::record(const char* name, Tensor& output, Backward backward) {
-  output.set_gradient(std::make_shared<Gradient>());
-  nodes_.push_back({name, output.shape(), output.gradient(), std::move(backward)});
-  if (on_record) on_record(nodes_.back());
+bool Tape::wants(const Tensors& inputs) const {
+  if (!enabled_) return false;
+  return std::any_of(inputs.begin(), inputs.end(), [](const Tensor* t) { return t->needs_gradient(); });
 }
 
-void Tape::backward(const Tensor& scalar) {
+void Tape::add(Tensor& output, std::unique_ptr<const AnyRecord> record, bool wanted) {
+  if (wanted && record->refuses_gradient())
+    fail(Exit::failure, "{} has no gradient: {}", record->name(), record->refuses_gradient());
+  Node node{std::move(record), output.shape(), wanted ? std::make_shared<Gradient>() : nullptr};
+  if (on_operation) on_operation(node);
+  if (!wanted) return;
+  output.set_gradient(node.output);
+  nodes_.push_back(std::move(node));
+}
+
+namespace {
+void check_start(const char* who, const Tensor& scalar) {
   GAN_CHECK(scalar.needs_gradient(), "nothing that leads to this scalar was recorded");
-  GAN_CHECK(scalar.count() == 1, "backward() starts from a scalar, got {}", to_string(scalar.shape()));
+  GAN_CHECK(scalar.count() == 1, "{}() starts from a scalar, got {}", who, to_string(scalar.shape()));
+}
+}  // namespace
+
+void Tape::backward(const Tensor& scalar) {
+  check_start("backward", scalar);
   NoGradient quiet(context_);
-  Tensor one(context_, scalar.shape(), scalar.dtype());
-  context_.run(context_.kernels().pointwise.broadcast, {.count = 1, .scale = 1, .x = {}, .y = one.out()});
-  scalar.gradient()->value = one;
+  scalar.gradient()->value = constant(context_, scalar.shape(), 1);
   scalar.gradient()->received = true;
   for (size_t i = nodes_.size(); i-- > 0;) {
     Node& node = nodes_[i];
-    if (!node.output || !node.output->received) continue;
-    node.backward(node.output->value);
-    node.output->value = Tensor();  // the gradient and everything the closure saved go back to the pool
+    if (!node.output->received) continue;
+    node.record->backward(node.output->value);
+    node.output->value = Tensor();  // the gradient and everything the record saved go back to the pool
     node.output->received = false;
     node.output.reset();
-    node.backward = nullptr;
+    node.record.reset();
   }
-  std::erase_if(nodes_, [](const Node& node) { return !node.backward; });
+  std::erase_if(nodes_, [](const Node& node) { return !node.record; });
+}
+
+std::vector<Tensor> Tape::gradients(const Tensor& scalar, const std::vector<Tensor>& inputs) {
+  check_start("gradients", scalar);
+  // What depends on the inputs, found forwards; then what of it leads to the scalar, found backwards.
+  Gradients::Slots needed, reached = {scalar.gradient().get()};
+  for (const Tensor& input : inputs) {
+    GAN_CHECK(input.needs_gradient(), "an input {} of gradients() is unknown to the tape: see variable()",
+              to_string(input.shape()));
+    needed.insert(input.gradient().get());
+  }
+  auto is_needed = [&](const Tensor* t) {
+    return t->needs_gradient() && needed.contains(t->gradient().get());
+  };
+  for (const Node& node : nodes_) {
+    const Tensors from = node.record->inputs();
+    if (std::any_of(from.begin(), from.end(), is_needed)) needed.insert(node.output.get());
+  }
+  std::vector<size_t> path;
+  for (size_t i = nodes_.size(); i-- > 0;) {
+    if (!reached.contains(nodes_[i].output.get()) || !needed.contains(nodes_[i].output.get())) continue;
+    const Tensors from = nodes_[i].record->inputs();
+    // An input of gradients() that is an operation's result: what led to it is nobody's business.
+    if (std::none_of(from.begin(), from.end(), is_needed)) continue;
+    path.push_back(i);
+    for (const Tensor* t : from)
+      if (is_needed(t)) reached.insert(t->gradient().get());
+  }
+  for (const Tensor& input : inputs)
+    GAN_CHECK(reached.contains(input.gradient().get()),
+              "an input {} of gradients() does not lead to the scalar, or backward() has dropped what was in "
+              "between",
+              to_string(input.shape()));
+  for (size_t i : path) {
+    const AnyRecord& record = *nodes_[i].record;
+    if (record.refuses_second_gradient())
+      fail(Exit::failure, "{} has no second derivative: {}", record.name(), record.refuses_second_gradient());
+  }
+
+  Gradients::Sums sums = {{scalar.gradient().get(), constant(context_, scalar.shape(), 1)}};
+  for (size_t i : path) {
+    const std::shared_ptr<Gradient> output = nodes_[i].output;
+    const auto dy = sums.find(output.get());
+    if (dy == sums.end()) continue;  // nothing arrived: a derivative that is 0 everywhere
+    Gradients to(sums, needed, output);
+    // Adds nodes, so nodes_ may move; the record does not.
+    const AnyRecord& record = *nodes_[i].record;
+    record.backward_in_operations(dy->second, to);
+  }
+  std::vector<Tensor> result;
+  for (const Tensor& input : inputs) {
+    const auto sum = sums.find(input.gradient().get());
+    result.push_back(sum == sums.end() ? constant(context_, input.shape(), 0) : sum->second);
+  }
+  return result;
+}
+
+Tensor variable(const Tensor& values) {
+  Tensor t = values.detach();
+  t.set_gradient(std::make_shared<Gradient>());
+  return t;
 }
 
 namespace {

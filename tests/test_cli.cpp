@@ -232,6 +232,12 @@ TEST_CASE("cli: inspect and data") {
   CHECK(layers["parameters"]["D"] == 3072 + 131072 + 524288 + 2097152 + 8192 + 2 * 896);
   CHECK(layers["layers"][0]["output"] == json({1, 4, 4, 512}));
   CHECK(layers["tape"].size() > 10);
+  CHECK(layers["tape"][0] == json({{"op", "conv_transpose2d"},
+                                   {"shape", {1, 4, 4, 512}},
+                                   {"attributes", "kernel=4 stride=1 pad=0"},
+                                   {"second_derivative", true}}));
+  CHECK(contains(shell.gan({"inspect", "dcgan", "--tape"}).out,
+                 "kernel=4 stride=2 pad=1 act=leaky_relu slope=0.2"));
   CHECK(json::parse(shell.gan({"inspect", "dcgan", "--size", "32", "--batch", "2", "--json"})
                         .out)["layers"][0]["output"] == json({2, 4, 4, 256}));
   CHECK(shell.gan({"inspect", "dcgan", "--dot"}).out.starts_with("digraph"));

@@ -1,6 +1,7 @@
 // `gan inspect`: what a model is made of, or what lies in a checkpoint. Nothing is computed: the layers are
 // walked on a plan, which counts sizes and arithmetic only.
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/tape.h"
@@ -22,6 +23,8 @@ struct Layer {
 struct TapeEntry {
   std::string operation;
   Shape shape;
+  std::string attributes;               // "kernel=4 stride=2"
+  const char* refuses_second_gradient;  // null, or what to use instead where gradients are penalised
 };
 
 // A model on a plan: laid out, but without memory behind it.
@@ -50,11 +53,13 @@ std::vector<Layer> layers_of(Planned& planned, int batch) {
 // The operations that one training step records, in order.
 std::vector<TapeEntry> tape_of(Planned& planned, int batch) {
   std::vector<TapeEntry> entries;
-  planned.context.tape().on_record = [&](const Tape::Node& node) {
-    entries.push_back({node.name, node.shape});
+  planned.context.tape().on_operation = [&](const Tape::Node& node) {
+    if (!node.output) return;  // not recorded: nothing wanted its gradient
+    entries.push_back({node.record->name(), node.shape, to_string(node.record->attributes()),
+                       node.record->refuses_second_gradient()});
   };
   planned.model->step(planned.model->planned_input(planned.context, batch));
-  planned.context.tape().on_record = nullptr;
+  planned.context.tape().on_operation = nullptr;
   return entries;
 }
 
@@ -198,7 +203,10 @@ int run(const Arguments& arguments) {
     if (arguments.is_on("tape")) {
       result["tape"] = Json::array();
       for (const auto& entry : tape)
-        result["tape"].push_back({{"op", entry.operation}, {"shape", shape_json(entry.shape)}});
+        result["tape"].push_back({{"op", entry.operation},
+                                  {"shape", shape_json(entry.shape)},
+                                  {"attributes", entry.attributes},
+                                  {"second_derivative", !entry.refuses_second_gradient}});
     }
     fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
     return int(Exit::ok);
@@ -211,10 +219,15 @@ int run(const Arguments& arguments) {
   print_layers(layers, planned);
   if (arguments.is_on("tape")) {
     fmt::print("\nOperations that one training step records:\n");
-    std::vector<std::vector<std::string>> rows;
-    for (size_t i = 0; i < tape.size(); ++i)
-      rows.push_back({std::to_string(i), tape[i].operation, to_string(tape[i].shape)});
-    fmt::print("{}", table_text(rows, "rll"));
+    std::vector<std::vector<std::string>> rows = {{"", "operation", "output", "attributes"}};
+    std::map<std::string, std::string> refusals;
+    for (size_t i = 0; i < tape.size(); ++i) {
+      rows.push_back({std::to_string(i), tape[i].operation, to_string(tape[i].shape), tape[i].attributes});
+      if (tape[i].refuses_second_gradient) refusals[tape[i].operation] = tape[i].refuses_second_gradient;
+    }
+    fmt::print("{}", table_text(rows, "rlll"));
+    for (const auto& [operation, remedy] : refusals)
+      fmt::print("\n{} has no second derivative: {}.\n", operation, remedy);
   }
   return int(Exit::ok);
 }

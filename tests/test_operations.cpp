@@ -1,96 +1,21 @@
-// Attention, resampling and layer norm as operations of the engine: every gradient that the tape finds on
-// device ref against central finite differences, and the same values on cpu and simt.
+// The operations of the engine, family by family: every gradient that the tape finds on device ref against
+// finite differences, the same on the other devices, shapes and refusals. Second derivatives:
+// test_second_gradients.cpp.
 #include <doctest/doctest.h>
 
 #include <cmath>
-#include <functional>
 
 #include "engine/ops.h"
-#include "tests/run_case.h"
+#include "tests/gradcheck.h"
 
 using namespace gan;
-
-namespace {
-
-// What an operation makes of its inputs.
-using Operation = std::function<Tensor(const std::vector<Tensor>&)>;
-
-std::vector<double> random_values(Shape shape, uint32_t step) {
-  DeviceContext context(Device::ref);
-  return random_normal(context, shape, 77, 1, step).host();
-}
-
-// A scalar of the operation's result that no symmetry of it hides: its product with fixed random numbers. The
-// gradients of the inputs, where wanted.
-double weighted_result(Device device, const Operation& operation, const std::vector<Shape>& shapes,
-                       const std::vector<std::vector<double>>& values,
-                       std::vector<std::vector<double>>* gradients, std::vector<double>* result = nullptr) {
-  DeviceContext context(device);
-  std::vector<Tensor> inputs;
-  for (size_t i = 0; i < shapes.size(); ++i) {
-    Tensor t(context, shapes[i]);
-    t.upload(std::span<const double>(values[i]));
-    auto slot = std::make_shared<Gradient>();
-    slot->value = Tensor(context, shapes[i]);
-    slot->parameter = true;
-    if (gradients) t.set_gradient(slot);
-    inputs.push_back(t);
-  }
-  const Tensor y = operation(inputs);
-  if (result) *result = y.host();
-  const Tensor weights = random_normal(context, y.shape(), 78, 1, 0);
-  const Tensor total = sum(multiply(y, weights));
-  if (gradients) {
-    context.tape().backward(total);
-    for (const Tensor& t : inputs) {
-      REQUIRE(t.gradient()->received);
-      gradients->push_back(t.gradient()->value.host());
-    }
-  }
-  return total.host()[0];
-}
-
-// Central differences with step 1e-6 err by about 1e-10 relative to the sum they are taken of.
-void check_operation(const char* name, const Operation& operation, const std::vector<Shape>& shapes) {
-  CAPTURE(name);
-  std::vector<std::vector<double>> values, gradients, elsewhere;
-  for (size_t i = 0; i < shapes.size(); ++i) values.push_back(random_values(shapes[i], uint32_t(i)));
-  std::vector<double> exact, other;
-  const double size =
-      std::abs(weighted_result(Device::ref, operation, shapes, values, &gradients, &exact)) + 1;
-  constexpr double step = 1e-6;
-  for (size_t input = 0; input < shapes.size(); ++input)
-    for (size_t i = 0; i < values[input].size(); ++i) {
-      auto up = values, down = values;
-      up[input][i] += step;
-      down[input][i] -= step;
-      const double measured = (weighted_result(Device::ref, operation, shapes, up, nullptr) -
-                               weighted_result(Device::ref, operation, shapes, down, nullptr)) /
-                              (2 * step);
-      CAPTURE(input);
-      CAPTURE(i);
-      CHECK(std::abs(measured - gradients[input][i]) <= 1e-8 * size + 1e-6 * std::abs(measured));
-    }
-  // The devices' own precision is the case table's business; here, that their entries are wired up alike.
-  for (Device device : tests::usable({Device::cpu, Device::simt, Device::cuda})) {
-    elsewhere.clear();
-    weighted_result(device, operation, shapes, values, &elsewhere, &other);
-    REQUIRE(other.size() == exact.size());
-    for (size_t i = 0; i < exact.size(); ++i)
-      CHECK(other[i] == doctest::Approx(exact[i]).epsilon(1e-4).scale(1));
-    for (size_t input = 0; input < shapes.size(); ++input)
-      for (size_t i = 0; i < gradients[input].size(); ++i)
-        CHECK(elsewhere[input][i] == doctest::Approx(gradients[input][i]).epsilon(1e-4).scale(1));
-  }
-}
-
-}  // namespace
+using gan::tests::check_gradients;
 
 TEST_CASE("attention: gradients of queries, keys and values") {
-  check_operation("attention", [](const auto& in) { return attention(in[0], in[1], in[2], 0.8); },
+  check_gradients("attention", [](const auto& in) { return attention(in[0], in[1], in[2], 0.8); },
                   {{2, 3, 4}, {2, 5, 4}, {2, 5, 2}});
   // One tensor in all three places collects the sum of its gradients.
-  check_operation("self-attention", [](const auto& in) { return attention(in[0], in[0], in[0]); },
+  check_gradients("self-attention", [](const auto& in) { return attention(in[0], in[0], in[0]); },
                   {{1, 6, 3}});
 }
 
@@ -110,12 +35,12 @@ TEST_CASE("attention: equal keys give the plain mean; shapes that do not fit are
 }
 
 TEST_CASE("layer norm: gradients of pictures, rows, gamma and beta") {
-  check_operation("layer norm of pictures",
+  check_gradients("layer norm of pictures",
                   [](const auto& in) {
                     return layer_norm(in[0], in[1], in[2], {Act::leaky_relu, 0.2});
                   },
                   {{2, 2, 3, 4}, {4}, {4}});
-  check_operation("layer norm of rows, plain", [](const auto& in) { return layer_norm(in[0], {}, {}); },
+  check_gradients("layer norm of rows, plain", [](const auto& in) { return layer_norm(in[0], {}, {}); },
                   {{3, 5}});
   DeviceContext context(Device::cpu);
   const Tensor x(context, {2, 3, 3, 4}), gamma(context, {3});
@@ -126,7 +51,7 @@ TEST_CASE("layer norm: gradients of pictures, rows, gamma and beta") {
 TEST_CASE("pooling and resizing: gradients") {
   const Shape picture{2, 5, 4, 3};
   const auto check = [&](const char* name, const std::function<Tensor(const Tensor&)>& f) {
-    check_operation(name, [&](const auto& in) { return f(in[0]); }, {picture});
+    check_gradients(name, [&](const auto& in) { return f(in[0]); }, {picture});
   };
   check("max pool", [](const Tensor& x) { return max_pool(x, {.kernel = 3, .stride = 2, .pad = 1}); });
   check("max pool, ceil mode", [](const Tensor& x) { return max_pool(x, {.ceil_mode = true}); });
@@ -136,8 +61,8 @@ TEST_CASE("pooling and resizing: gradients") {
   check("nearest", [](const Tensor& x) { return resize_nearest(x, 10, 8); });
   check("bilinear", [](const Tensor& x) { return resize_bilinear(x, 7, 9); });
   check("bilinear, corners", [](const Tensor& x) { return resize_bilinear(x, 9, 3, true); });
-  check_operation("pixel shuffle", [](const auto& in) { return pixel_shuffle(in[0], 2); }, {{1, 2, 3, 8}});
-  check_operation("pixel unshuffle", [](const auto& in) { return pixel_unshuffle(in[0], 2); },
+  check_gradients("pixel shuffle", [](const auto& in) { return pixel_shuffle(in[0], 2); }, {{1, 2, 3, 8}});
+  check_gradients("pixel unshuffle", [](const auto& in) { return pixel_unshuffle(in[0], 2); },
                   {{1, 4, 2, 3}});
 }
 
@@ -162,10 +87,10 @@ TEST_CASE("pooling and resizing: shapes, and the refusal of those that do not fi
 
 TEST_CASE("concatenation of channels: order, gradients, refusal") {
   for (const Activation act : {Activation{}, Activation{Act::relu}, Activation{Act::leaky_relu, 0.2}})
-    check_operation("concat", [&](const auto& in) { return concat_channels(in[0], in[1], act); },
+    check_gradients("concat", [&](const auto& in) { return concat_channels(in[0], in[1], act); },
                     {{2, 2, 3, 3}, {2, 2, 3, 4}});
   // One tensor in both places collects both gradients.
-  check_operation("concat with itself", [](const auto& in) { return concat_channels(in[0], in[0]); },
+  check_gradients("concat with itself", [](const auto& in) { return concat_channels(in[0], in[0]); },
                   {{1, 2, 2, 3}});
   DeviceContext context(Device::cpu);
   const Tensor a = random_normal(context, {1, 2, 2, 2}, 1, 1, 0),
@@ -182,7 +107,7 @@ TEST_CASE("concatenation of channels: order, gradients, refusal") {
 
 TEST_CASE("dropout: gradients, the same mask on every device, another one for another layer, step or seed") {
   const DropoutKey key{.seed = 3, .step = 5, .layer = 2};
-  check_operation("dropout", [&](const auto& in) { return dropout(in[0], 0.4, key); }, {{2, 3, 3, 5}});
+  check_gradients("dropout", [&](const auto& in) { return dropout(in[0], 0.4, key); }, {{2, 3, 3, 5}});
   // A mean of n elements that are 0 or 1/(1-p) has deviation sqrt(p/(1-p)/n); five of them are out of reach.
   DeviceContext context(Device::cpu);
   Tensor ones(context, {10000});
@@ -203,4 +128,30 @@ TEST_CASE("dropout: gradients, the same mask on every device, another one for an
     CHECK(std::abs(same - 5200) < 250);  // 0.4^2 + 0.6^2 of 10000, deviation 50
   }
   CHECK_THROWS_AS(dropout(ones, 1, key), Error);
+}
+
+TEST_CASE("mismatched shapes are refused with both shapes") {
+  DeviceContext context(Device::cpu);
+  const Tensor a(context, {2, 3}), b(context, {3, 2}), image(context, {1, 8, 8, 3}), w(context, {4, 3, 3, 5});
+  CHECK_THROWS_WITH_AS(add(a, b), doctest::Contains("(2,3) and (3,2)"), Error);
+  CHECK_THROWS_WITH_AS(conv2d(image, w, {}, {.kernel = 3}), doctest::Contains("(4,3,3,5), wanted (4,3,3,3)"),
+                       Error);
+  CHECK_THROWS_AS(linear(a, b), Error);
+  CHECK_THROWS_AS(reshape(a, {7}), Error);
+  CHECK_THROWS_AS(a.view(4, {3}), Error);
+}
+
+TEST_CASE("a transposed convolution is the adjoint of its mirror, with output padding too") {
+  DeviceContext context(Device::ref);
+  for (int output_pad : {0, 1}) {
+    const ConvOptions o{.kernel = 3, .stride = 2, .pad = 1, .output_pad = output_pad};
+    const Tensor x = random_normal(context, {2, 4, 5, 3}, 1, 1, 0),
+                 w = random_normal(context, {3, 3, 3, 2}, 1, 2, 0);
+    const Tensor y = conv_transpose2d(x, w, {}, o);
+    CHECK(y.shape() == Shape{2, 7 + output_pad, 9 + output_pad, 2});
+    const Tensor v = random_normal(context, y.shape(), 1, 3, 0);
+    const Tensor back = conv2d(v, w, {}, {.kernel = 3, .stride = 2, .pad = 1});
+    const double left = sum(multiply(y, v)).host()[0], right = sum(multiply(x, back)).host()[0];
+    CHECK(left == doctest::Approx(right).epsilon(1e-12));
+  }
 }

@@ -1,0 +1,159 @@
+// Losses. A kernel computes the value and the gradients of the logits or pictures together; the backward pass
+// only scales them. In operations the gradient is written out again where it depends on its input.
+#include "engine/ops/backward.h"
+
+namespace gan {
+
+namespace {
+
+constexpr const char* kLossNames[] = {"vanilla", "minimax", "lsgan", "hinge", "wasserstein"};
+
+Tensor like_if_wanted(const Tensor& t) {
+  return t.needs_gradient() ? Tensor(t.context(), t.shape(), t.dtype()) : Tensor();
+}
+
+// Adds to the gradient of `input` what the kernel `saved`, times the loss's gradient.
+void give_saved(const Tensor& input, const Tensor& saved, const Tensor& dy) {
+  if (input.needs_gradient()) give_gradient(input, multiply_by(saved, dy));
+}
+
+// The gradient of scale * loss with respect to logits that shall have this label. Where it depends on them it
+// is sigmoid(x) - label, or 2 (x - label); for hinge and wasserstein it is constant, what the kernel saved.
+Tensor logit_gradient(GanLoss kind, const Tensor& logits, double label, double scale, const Tensor& saved) {
+  const double each = scale / double(logits.count());
+  switch (kind) {
+    case GanLoss::vanilla:
+    case GanLoss::minimax: return affine(activation(logits, {Act::sigmoid}), each, -label * each);
+    case GanLoss::lsgan: return affine(logits, 2 * each, -2 * label * each);
+    case GanLoss::hinge:
+    case GanLoss::wasserstein: break;
+  }
+  return saved;
+}
+
+Exported no_loss() { return not_exported("a loss belongs to training"); }
+
+struct DiscriminatorLossRecord {
+  Tensor real, fake, d_real, d_fake;
+  GanLoss kind;
+  double real_label, fake_label, scale;
+
+  const char* name() const { return "discriminator_loss"; }
+  Tensors inputs() const { return {&real, &fake}; }
+  Attributes attributes() const {
+    return {{"kind", kLossNames[int(kind)]},
+            {"real_label", real_label},
+            {"fake_label", fake_label},
+            {"scale", scale}};
+  }
+  void backward(const Tensor& dy) const {
+    give_saved(real, d_real, dy);
+    give_saved(fake, d_fake, dy);
+  }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    if (to.wants(real)) to.give(real, multiply_by(logit_gradient(kind, real, real_label, scale, d_real), dy));
+    if (to.wants(fake)) to.give(fake, multiply_by(logit_gradient(kind, fake, fake_label, scale, d_fake), dy));
+  }
+  Exported exported() const { return no_loss(); }
+};
+
+struct GeneratorLossRecord {
+  Tensor fake, d_fake;
+  GanLoss kind;
+  double scale;
+
+  const char* name() const { return "generator_loss"; }
+  Tensors inputs() const { return {&fake}; }
+  Attributes attributes() const { return {{"kind", kLossNames[int(kind)]}, {"scale", scale}}; }
+  void backward(const Tensor& dy) const { give_saved(fake, d_fake, dy); }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    // minimax is what the discriminator loses on fakes, with the other sign; the others want the label 1.
+    const bool minimax = kind == GanLoss::minimax;
+    const Tensor d = logit_gradient(kind, fake, minimax ? 0 : 1, minimax ? -scale : scale, d_fake);
+    to.give(fake, multiply_by(d, dy));
+  }
+  Exported exported() const { return no_loss(); }
+};
+
+struct PixelLossRecord {
+  Tensor a, b, da, db;
+  PixelLossKind kind;
+  double scale;
+
+  const char* name() const { return "pixel_loss"; }
+  Tensors inputs() const { return {&a, &b}; }
+  Attributes attributes() const {
+    return {{"kind", kind == PixelLossKind::l1 ? "l1" : "l2"}, {"scale", scale}};
+  }
+  void backward(const Tensor& dy) const {
+    give_saved(a, da, dy);
+    give_saved(b, db, dy);
+  }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    if (kind == PixelLossKind::l1) {  // constant pieces
+      if (to.wants(a)) to.give(a, multiply_by(da, dy));
+      if (to.wants(b)) to.give(b, multiply_by(db, dy));
+      return;
+    }
+    const double each = 2 * scale / double(a.count());
+    const Tensor difference = multiply_by(subtract(a, b), dy);
+    if (to.wants(a)) to.give(a, affine(difference, each));
+    if (to.wants(b)) to.give(b, affine(difference, -each));
+  }
+  Exported exported() const { return no_loss(); }
+};
+
+}  // namespace
+
+LossValue discriminator_loss(const Tensor& real, const Tensor& fake, GanLoss kind, double real_label,
+                             double fake_label, double scale) {
+  DeviceContext& c = real.context();
+  const Tensor d_real = like_if_wanted(real), d_fake = like_if_wanted(fake), values(c, {4});
+  c.run(c.kernels().loss.discriminator, {.kind = kind,
+                                         .real_count = real.count(),
+                                         .fake_count = fake.count(),
+                                         .real_label = real_label,
+                                         .fake_label = fake_label,
+                                         .scale = scale,
+                                         .real = real.in(),
+                                         .fake = fake.in(),
+                                         .d_real = d_real.out(),
+                                         .d_fake = d_fake.out(),
+                                         .values = values.out()});
+  Tensor loss = sum(values.view(0, {2}), scale);
+  record(loss, DiscriminatorLossRecord{real, fake, d_real, d_fake, kind, real_label, fake_label, scale});
+  return {loss, values};
+}
+
+LossValue generator_loss(const Tensor& fake, GanLoss kind, double scale) {
+  DeviceContext& c = fake.context();
+  const Tensor d_fake = like_if_wanted(fake), values(c, {1});
+  c.run(c.kernels().loss.generator, {.kind = kind,
+                                     .count = fake.count(),
+                                     .scale = scale,
+                                     .fake = fake.in(),
+                                     .d_fake = d_fake.out(),
+                                     .values = values.out()});
+  Tensor loss = sum(values, scale);
+  record(loss, GeneratorLossRecord{fake, d_fake, kind, scale});
+  return {loss, values};
+}
+
+LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale) {
+  GAN_CHECK(a.shape() == b.shape(), "pixel loss of {} and {}", to_string(a.shape()), to_string(b.shape()));
+  DeviceContext& c = a.context();
+  const Tensor da = like_if_wanted(a), db = like_if_wanted(b), value(c, {1});
+  c.run(c.kernels().loss.pixel, {.kind = kind,
+                                 .count = a.count(),
+                                 .scale = scale,
+                                 .a = a.in(),
+                                 .b = b.in(),
+                                 .da = da.out(),
+                                 .db = db.out(),
+                                 .value = value.out()});
+  Tensor loss = sum(value, scale);
+  record(loss, PixelLossRecord{a, b, da, db, kind, scale});
+  return {loss, value};
+}
+
+}  // namespace gan
