@@ -20,8 +20,8 @@
 #include "bench/program.h"
 #include "engine/data.h"
 #include "kernels/philox.h"
-#include "models/noise_gan.h"
-#include "models/train.h"
+#include "models/tasks/noise_gan.h"
+#include "models/training/train.h"
 
 namespace gan::bench {
 namespace {

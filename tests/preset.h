@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
 
 namespace gan::tests {
 inline Config preset(const std::string& model) { return preset_config(model); }

@@ -10,8 +10,8 @@
 #include "engine/settings/config.h"
 #include "engine/settings/words.h"
 #include "kernels/check.h"
-#include "models/translation_networks.h"
-#include "models/zoo.h"
+#include "models/networks/translation_networks.h"
+#include "models/tasks/zoo.h"
 
 namespace gan::tests {
 namespace {

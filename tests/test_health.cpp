@@ -1,7 +1,7 @@
 // What a run is told about its health, and when.
 #include <doctest/doctest.h>
 
-#include "models/health.h"
+#include "models/training/health.h"
 
 using namespace gan;
 

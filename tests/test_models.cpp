@@ -12,9 +12,9 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/simt/simt.h"
-#include "models/checkpoint.h"
-#include "models/replay.h"
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
+#include "models/training/checkpoint.h"
+#include "models/training/replay.h"
 #include "tests/preset.h"
 #include "tests/run_case.h"
 #include "tests/skip.h"

@@ -10,9 +10,9 @@
 #include <map>
 #include <set>
 
-#include "models/checkpoint.h"
-#include "models/image_pool.h"
-#include "models/zoo.h"
+#include "models/losses/image_pool.h"
+#include "models/tasks/zoo.h"
+#include "models/training/checkpoint.h"
 #include "tests/preset.h"
 
 using namespace gan;

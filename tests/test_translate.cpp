@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "kernels/check.h"
-#include "models/translate.h"
+#include "models/use/translate.h"
 
 using namespace gan;
 

@@ -6,7 +6,7 @@
 
 #include "engine/settings/words.h"
 #include "kernels/check.h"
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

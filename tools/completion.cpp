@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "kernels/check.h"
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

@@ -3,7 +3,7 @@
 #include <cstdlib>
 
 #include "kernels/kernels.h"
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

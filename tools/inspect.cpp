@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/tape.h"
-#include "models/checkpoint.h"
-#include "models/train.h"
+#include "models/training/checkpoint.h"
+#include "models/training/train.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

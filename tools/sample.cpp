@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/atomic_file.h"
-#include "models/train.h"
+#include "models/training/train.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

@@ -1,6 +1,6 @@
 // `gan train`: gathers the settings (flag > environment > --config > the resumed run or the model's preset),
 // and hands them to models/train.cpp.
-#include "models/train.h"
+#include "models/training/train.h"
 
 #include <cmath>
 #include <cstdlib>

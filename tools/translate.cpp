@@ -1,5 +1,5 @@
 // `gan translate`: pictures through a trained network, of any size and from anywhere.
-#include "models/translate.h"
+#include "models/use/translate.h"
 
 #include <glob.h>
 
@@ -12,7 +12,7 @@
 
 #include "engine/atomic_file.h"
 #include "engine/data.h"
-#include "models/train.h"
+#include "models/training/train.h"
 #include "tools/commands.h"
 #include "tools/use_model.h"
 

@@ -1,7 +1,7 @@
 // Options of a trained model's use.
 #include "tools/use_model.h"
 
-#include "models/translation_networks.h"
+#include "models/networks/translation_networks.h"
 
 #include <cmath>
 

@@ -2,8 +2,8 @@
 #pragma once
 #include <map>
 
-#include "models/train.h"
-#include "models/translate.h"
+#include "models/training/train.h"
+#include "models/use/translate.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

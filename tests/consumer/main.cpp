@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/ops.h"
-#include "models/zoo.h"
+#include "models/tasks/zoo.h"
 
 int main() {
   gan::DeviceContext context(gan::Device::cpu);

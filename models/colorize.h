@@ -1,9 +1,0 @@
-// Automatic colorization's row of the zoo; how it works is in colorize.cpp.
-#pragma once
-#include "models/model.h"
-
-namespace gan {
-void colorize_preset(Config& config);
-void colorize_check(const Config& config);
-std::unique_ptr<Model> make_colorize();
-}  // namespace gan

@@ -1,9 +1,0 @@
-// The MLP GAN's row of the zoo; the network is in mlpgan.cpp.
-#pragma once
-#include "models/model.h"
-
-namespace gan {
-void mlpgan_preset(Config& config);
-void mlpgan_check(const Config& config);
-std::unique_ptr<Model> make_mlpgan();
-}  // namespace gan

@@ -1,0 +1,86 @@
+// Networks by their settings.
+#include "models/networks/translation_networks.h"
+
+#include <algorithm>
+
+#include "models/networks/resnet.h"
+#include "models/networks/unet.h"
+
+namespace gan {
+
+namespace {
+
+constexpr int kMostDowns = 8, kFewestDowns = 5;
+
+// How often a U-Net halves the side: `unet_256` down to one pixel of 256, so 8 times; `unet` as often as
+// --size allows. 0 for what is no U-Net.
+int unet_downs(const std::string& net, int size) {
+  int downs = 0;
+  if (net == "unet")
+    for (; downs < kMostDowns && size % (2 << downs) == 0; ++downs) {}
+  else if (net.starts_with("unet_"))
+    for (int side = std::stoi(net.substr(5)); side > 1; side /= 2) ++downs;
+  return downs;
+}
+
+}  // namespace
+
+std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in, int out) {
+  const auto& conv = c.get<ConvSettings>();
+  const auto& nets = c.get<TranslationSettings>();
+  const NormKind norm = norm_kind_of(conv.norm);
+  const ConvBlock::Kind up = up_kind_of(nets.up);
+  if (const int downs = unet_downs(nets.netG, c.size); downs > 0)
+    return std::make_unique<Unet>(p, UnetOptions{.in = in,
+                                                 .out = out,
+                                                 .width = conv.ngf,
+                                                 .downs = downs,
+                                                 .norm = norm,
+                                                 .up = up,
+                                                 .dropout = nets.dropout});
+  return std::make_unique<Resnet>(p, ResnetOptions{.in = in,
+                                                   .out = out,
+                                                   .width = conv.ngf,
+                                                   .blocks = nets.netG == "resnet_6" ? 6 : 9,
+                                                   .norm = norm,
+                                                   .up = up,
+                                                   .dropout = nets.dropout});
+}
+
+std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c, int channels) {
+  const auto& conv = c.get<ConvSettings>();
+  const auto& nets = c.get<TranslationSettings>();
+  const NormKind norm = norm_kind_of(conv.norm);
+  if (nets.netD == "pixel") return std::make_unique<PixelGan>(p, channels, conv.ndf, norm);
+  return std::make_unique<PatchGan>(p, PatchOptions{.in = channels,
+                                                    .width = conv.ndf,
+                                                    .layers = nets.n_layers_d,
+                                                    .norm = norm,
+                                                    .scales = nets.discriminators});
+}
+
+void check_translation_networks(const Config& c) {
+  const auto& nets = c.get<TranslationSettings>();
+  const int size = c.size;
+  const bool resnet = nets.netG->starts_with("resnet");
+  const int downs = unet_downs(nets.netG, size);
+  const int multiple = resnet ? 4 : 1 << std::max(downs, kFewestDowns);
+  if (size % multiple != 0 || size < 8) {
+    const int nearest = std::max(resnet ? 8 : multiple, (size + multiple / 2) / multiple * multiple);
+    fail(Exit::usage,
+         "{} with --netG {} takes pictures whose side is a multiple of {}, not {}; the nearest is --size {}",
+         c.model, nets.netG, multiple, size, nearest);
+  }
+  if (nets.netD == "pixel") {
+    if (nets.discriminators > 1)
+      fail(Exit::usage, "--discriminators {}: only --netD patch looks at several scales",
+           nets.discriminators);
+  } else if (const int least = PatchGan::smallest_side(nets.n_layers_d, nets.discriminators); size < least) {
+    fail(Exit::usage,
+         "a patch discriminator with --n-layers-d {} at {} scale{} needs pictures of at least {} pixels, not "
+         "{}; use fewer layers or --netD pixel",
+         nets.n_layers_d, nets.discriminators, nets.discriminators > 1 ? "s" : "", least, size);
+  }
+}
+
+}  // namespace gan

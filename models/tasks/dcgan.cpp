@@ -1,0 +1,90 @@
+// DCGAN (Radford, Metz & Chintala 2016), the networks of pytorch/examples: all-convolutional, sizes 32 to
+// 256.
+//
+//   G   z (N,1,1,nz) -> convT k4 s1 p0 -> (N,4,4,ngf*size/8) -> convT k4 s2 p1, halving the width and
+//   doubling the side
+//       -> (N,size/2,size/2,ngf) -> convT -> tanh (N,size,size,channels); norm and relu between
+//   D   the mirror image with leaky relu 0.2: (N,size,size,channels) -> conv k4 s2 p1 ... ->
+//   (N,4,4,ndf*size/8)
+//       -> conv k4 s1 p0 -> logit (N,1,1,1); no norm after its first layer
+//
+// No convolution has a bias. Weights start as N(0, 0.02), norm scales as N(1, 0.02). Parameters are named
+// main.k, k counting convolutions, norms and activations as they come.
+#include "models/tasks/dcgan.h"
+
+#include "models/tasks/noise_gan.h"
+
+namespace gan {
+
+namespace {
+
+constexpr ConvOptions kProject{.kernel = 4, .stride = 1, .pad = 0};  // 1x1 <-> 4x4
+constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <-> side/2
+
+class Dcgan : public NoiseGan {
+ protected:
+  void declare() override {
+    const auto& conv = config.get<ConvSettings>();
+    const int size = config.size, channels = config.channels;
+    int width = conv.ngf * size / 8;
+    add(g_, generator_, config.get<NoiseSettings>().nz, width, kProject, true, kRelu);  // (N,4,4,ngf*size/8)
+    for (int side = 8; side < size; side *= 2, width /= 2)
+      add(g_, generator_, width, width / 2, kDouble, true, kRelu);      // (N,side,side,width/2)
+    add(g_, generator_, width, channels, kDouble, true, kTanh, false);  // (N,size,size,channels)
+
+    width = conv.ndf;
+    add(d_, discriminator_, channels, width, kDouble, false, kLeaky, false);  // (N,size/2,size/2,ndf)
+    for (int side = size / 4; side >= 4; side /= 2, width *= 2)
+      add(d_, discriminator_, width, width * 2, kDouble, false, kLeaky);  // (N,side,side,width*2)
+    add(d_, discriminator_, width, 1, kProject, false, kNoAct, false);    // (N,1,1,1)
+  }
+
+  Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell) override {
+    return forward(g_, generator_, reshape(z, {z.dim(0), 1, 1, z.dim(1)}), statistics, tell);
+  }
+  Tensor discriminate(const Tensor& pictures, const LayerObserver& tell) override {
+    return forward(d_, discriminator_, pictures, Statistics::batch, tell);
+  }
+
+ private:
+  void add(Player& player, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
+           bool transposed, Activation act, bool with_norm = true) {
+    int& index = &blocks == &generator_ ? generator_modules_ : discriminator_modules_;
+    const NormKind norm = with_norm ? norm_kind_of(config.get<ConvSettings>().norm) : NormKind::none;
+    auto module = [](int k) { return "main." + std::to_string(k); };
+    blocks.push_back(
+        ConvBlock::make(player.parameters, module(index), in, out,
+                        {.kind = transposed ? ConvBlock::Kind::transposed : ConvBlock::Kind::conv,
+                         .conv = options,
+                         .norm = norm,
+                         .norm_name = module(index + 1),
+                         .act = act}));
+    index += 1 + (norm != NormKind::none) + (act.kind != Act::none);
+  }
+
+  static Tensor forward(const Player& player, const std::vector<ConvBlock>& blocks, Tensor x,
+                        Statistics statistics, const LayerObserver& tell) {
+    const Pass pass{.statistics = statistics, .tell = tell};
+    for (const ConvBlock& block : blocks) x = block(player.parameters, x, pass);
+    return x;
+  }
+
+  std::vector<ConvBlock> generator_, discriminator_;
+  int generator_modules_ = 0, discriminator_modules_ = 0;
+};
+
+}  // namespace
+
+void dcgan_preset(Config& c) { c.size = 64, c.batch = 64, c.epochs = 25; }
+
+void dcgan_check(const Config& c) {
+  int nearest = 32;
+  while (nearest < 256 && 2 * nearest * nearest < c.size * c.size) nearest *= 2;  // nearest by ratio
+  if (c.size != nearest)
+    fail(Exit::usage, "dcgan makes pictures of 32, 64, 128 or 256 pixels, not {}; the nearest is --size {}",
+         c.size, nearest);
+}
+
+std::unique_ptr<Model> make_dcgan() { return std::make_unique<Dcgan>(); }
+
+}  // namespace gan

@@ -1,0 +1,120 @@
+// The list of models.
+#include "models/tasks/zoo.h"
+
+#include "engine/settings/words.h"
+
+#include "models/losses/adversarial.h"
+#include "models/tasks/colorize.h"
+#include "models/tasks/dcgan.h"
+#include "models/tasks/mlpgan.h"
+#include "models/tasks/noise_gan.h"
+#include "models/tasks/pix2pix.h"
+
+namespace gan {
+
+namespace {
+template <class... G>
+void with(Config& config) {
+  (config.add<G>(), ...);
+}
+}  // namespace
+
+std::span<const ZooEntry> zoo() {
+  static const ZooEntry entries[] = {
+      {"dcgan", "pictures from noise, convolutional (Radford et al. 2016)",
+       with<NoiseSettings, ConvSettings, AdversarialSettings>, dcgan_preset, dcgan_check, make_dcgan,
+       Examples::pictures},
+      {"mlpgan", "pictures from noise, fully connected (Goodfellow et al. 2014)",
+       with<NoiseSettings, AdversarialSettings>, mlpgan_preset, mlpgan_check, make_mlpgan,
+       Examples::pictures},
+      {"pix2pix", "pictures from pictures, learnt from pairs (Isola et al. 2017)",
+       with<PairSettings, ConvSettings, TranslationSettings, AdversarialSettings, Pix2pixSettings,
+            PoolSettings>,
+       pix2pix_preset, pix2pix_check, make_pix2pix, Examples::pairs},
+      {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
+       with<ConvSettings, TranslationSettings, AdversarialSettings, Pix2pixSettings, PoolSettings>,
+       colorize_preset, colorize_check, make_colorize, Examples::colour},
+  };
+  return entries;
+}
+
+namespace {
+
+class ZooCatalogue : public Catalogue {
+ public:
+  std::vector<std::string> names() const override {
+    std::vector<std::string> names;
+    const Config all = config_of_all_models();
+    for (const SettingGroup* group : all.groups())
+      for (const AnySetting* setting : group->settings()) names.push_back(setting->name());
+    return names;
+  }
+  std::vector<std::string> owners_of(const std::string& name) const override {
+    std::vector<std::string> owners;
+    for (const ZooEntry& entry : zoo()) {
+      Config config;
+      entry.settings(config);
+      if (config.find(name)) owners.push_back(entry.name);
+    }
+    return owners;
+  }
+};
+
+}  // namespace
+
+const Catalogue& catalogue() {
+  static const ZooCatalogue all;
+  return all;
+}
+
+Config neutral_config(const std::string& model) {
+  Config config(&catalogue());
+  find_model(model).settings(config);
+  config.model = model;
+  return config;
+}
+
+Config preset_config(const std::string& model) {
+  Config config = neutral_config(model);
+  find_model(model).preset(config);
+  return config;
+}
+
+Config config_of_all_models() {
+  Config config(&catalogue());
+  for (const ZooEntry& entry : zoo()) entry.settings(config);
+  return config;
+}
+
+const ZooEntry& find_model(const std::string& name) {
+  std::vector<std::string> names;
+  for (const auto& entry : zoo()) {
+    if (name == entry.name) return entry;
+    names.push_back(entry.name);
+  }
+  const std::string nearest = nearest_word(names, name, 2);
+  fail(Exit::usage, "unknown model `{}`{} Models: {}", name,
+       nearest.empty() ? "." : fmt::format("; did you mean {}?", nearest), fmt::join(names, ", "));
+}
+
+namespace {
+std::unique_ptr<Model> checked_model(const Config& config) {
+  const ZooEntry& entry = find_model(config.model);
+  entry.check(config);
+  return entry.make();
+}
+}  // namespace
+
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config) {
+  auto model = checked_model(config);
+  model->build(context, config);
+  return model;
+}
+
+std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config) {
+  auto model = checked_model(config);
+  model->build_for_use(context, config);
+  return model;
+}
+
+}  // namespace gan

@@ -1,0 +1,41 @@
+// The models there are: an explicit list, no registration behind the scenes. A new network is one file and
+// one row.
+#pragma once
+#include <memory>
+#include <span>
+#include <string>
+
+#include "engine/data.h"
+#include "models/players/model.h"
+
+namespace gan {
+
+struct ZooEntry {
+  const char* name;
+  const char* summary;           // one line, for --help
+  void (*settings)(Config&);     // adds the groups that it has besides everybody's
+  void (*preset)(Config&);       // the paper's values
+  void (*check)(const Config&);  // refuses what the model cannot be, Exit::usage with the nearest that works
+  std::unique_ptr<Model> (*make)();
+  Examples examples;  // what it learns from
+};
+
+std::span<const ZooEntry> zoo();
+// Every setting that a model has, and which models those are.
+const Catalogue& catalogue();
+// Throws Exit::usage naming the models there are, and the nearest.
+const ZooEntry& find_model(const std::string& name);
+
+// Settings of a model as its paper has them; those of all models together, for what is about a call and not
+// about one model.
+Config preset_config(const std::string& model);
+// The same with every setting's own default: nothing is switched on.
+Config neutral_config(const std::string& model);
+Config config_of_all_models();
+
+// The model of `config.model`, checked and built.
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config);
+// Only to make pictures with (Model::build_for_use).
+std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config);
+
+}  // namespace gan

@@ -1,0 +1,37 @@
+// Replay files: another framework's run, step by step (README.md, "Replay files"). The file holds the initial
+// weights and every step's noise and pictures, or pairs; training on it must give the same losses.
+#pragma once
+#include "engine/safetensors.h"
+#include "models/players/model.h"
+
+namespace gan {
+
+class Replay {
+ public:
+  // Reads and checks the file. `config` has the model's settings from the file; keys it does not name are
+  // neutral.
+  explicit Replay(const std::filesystem::path& path);
+
+  const Config& config() const { return config_; }
+  int64_t steps() const { return steps_; }
+  void set_initial_weights(Model& model) const;
+  StepInput input(DeviceContext& context, int64_t step) const;  // step from 0
+
+ private:
+  struct Pictures {
+    int channels = 0;
+    std::vector<float> values;  // (S,N,C,H,W)
+  };
+  void check_initial_weights() const;
+  Pictures read_pictures(const std::string& key, int channels);
+  Tensor batch_of(DeviceContext& context, const Pictures& pictures, int64_t step) const;
+
+  SafetensorsFile file_;
+  Config config_;
+  bool paired_ = false;
+  int64_t steps_ = 0;
+  std::vector<float> z_;  // (S,N,nz)
+  Pictures real_, a_, b_;
+};
+
+}  // namespace gan

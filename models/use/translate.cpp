@@ -1,0 +1,181 @@
+// Tiles: where they lie, how they blend, and the walk over them.
+#include "models/use/translate.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/tasks/zoo.h"
+
+namespace gan {
+
+namespace {
+
+// Index `i` of a line of `length` pixels that is mirrored at its ends for ever, without repeating the end
+// itself.
+int mirrored(int i, int length) {
+  if (length == 1) return 0;
+  const int period = 2 * (length - 1);
+  const int within = ((i % period) + period) % period;
+  return within < length ? within : period - within;
+}
+
+int rounded_up(int length, int multiple) { return (length + multiple - 1) / multiple * multiple; }
+
+}  // namespace
+
+float TileAxis::weight(int i, int at) const {
+  const auto rising = [&](int left, int right) {  // from 0 to 1 on the way from tile `left` to tile `right`
+    const float middle = 0.5f * float(starts[size_t(right)] + starts[size_t(left)] + size);
+    return std::clamp((float(at) + 0.5f - middle) / float(std::max(ramp, 1)) + 0.5f, 0.0f, 1.0f);
+  };
+  const float before = i > 0 ? rising(i - 1, i) : 1;
+  const float after = i + 1 < int(starts.size()) ? rising(i, i + 1) : 0;
+  return before - after;  // neighbouring ramps do not meet, so one of the two is 0 or 1
+}
+
+TileAxis tile_axis(int length, int multiple, const TileOptions& options) {
+  GAN_CHECK(length >= 1 && multiple >= 1 && options.tile % multiple == 0 && options.tile >= 1 &&
+                options.overlap >= 0 && options.overlap <= options.tile / 4,
+            "tiles of {} with an overlap of {} for {} pixels and a network of multiple {}", options.tile,
+            options.overlap, length, multiple);
+  TileAxis axis{.length = length, .size = 0, .starts = {}, .ramp = options.overlap / 2};
+  const int rounded = rounded_up(length, multiple);
+  if (rounded <= options.tile) {
+    axis.size = rounded;
+    axis.starts = {-((rounded - length) / 2)};
+    return axis;
+  }
+  axis.size = options.tile;
+  if (length <= options.tile) {  // its multiple is larger than the tile, which is one too
+    axis.starts = {-((options.tile - length) / 2)};
+    return axis;
+  }
+  const int stride = options.tile - options.overlap, gap = length - options.tile;
+  const int steps = (gap + stride - 1) / stride;
+  for (int i = 0; i <= steps; ++i) axis.starts.push_back(int(int64_t(gap) * i / steps));
+  return axis;
+}
+
+Image translate_picture(const Translator& translator, const Image& picture, const TileOptions& options) {
+  const int channels = translator.channels;
+  GAN_CHECK(picture.channels == channels, "a picture of {} channels for a network of {}", picture.channels,
+            channels);
+  const TileAxis rows = tile_axis(picture.height, translator.multiple, options);
+  const TileAxis columns = tile_axis(picture.width, translator.multiple, options);
+  Image result(picture.height, picture.width, channels);
+  const size_t row = size_t(picture.width) * size_t(channels);
+  std::vector<float> band(row * size_t(rows.size));  // weighted sums of the rows from this row of tiles on
+  std::vector<uint8_t> cut(size_t(rows.size) * size_t(columns.size) * size_t(channels));
+  std::vector<float> values(cut.size());
+  const Shape shape{1, rows.size, columns.size, channels};
+
+  for (int i = 0; i < int(rows.starts.size()); ++i) {
+    const int top = rows.starts[size_t(i)];
+    for (int j = 0; j < int(columns.starts.size()); ++j) {
+      const int left = columns.starts[size_t(j)];
+      for (int y = 0; y < rows.size; ++y) {
+        float* to = &values[size_t(y) * size_t(columns.size) * size_t(channels)];
+        const int from = mirrored(top + y, picture.height);
+        for (int x = 0; x < columns.size; ++x)
+          for (int c = 0, source = mirrored(left + x, picture.width); c < channels; ++c)
+            *to++ = float(picture.at(from, source, c)) / 127.5f - 1;
+      }
+      Tensor input(*translator.context, shape);
+      input.upload(std::span<const float>(values));
+      const Tensor output = translator.run(input);
+      GAN_CHECK(output.shape() == shape, "the network made {} of {}", to_string(output.shape()),
+                to_string(shape));
+      const std::vector<float> made = output.host_f32();
+      for (int y = std::max(0, -top); y < std::min(rows.size, picture.height - top); ++y) {
+        const float down = rows.weight(i, top + y);
+        if (down == 0) continue;
+        for (int x = std::max(0, -left); x < std::min(columns.size, picture.width - left); ++x) {
+          const float weight = down * columns.weight(j, left + x);
+          const float* from = &made[(size_t(y) * size_t(columns.size) + size_t(x)) * size_t(channels)];
+          float* to = &band[size_t(y) * row + size_t(left + x) * size_t(channels)];
+          for (int c = 0; c < channels; ++c) to[c] += weight * from[c];
+        }
+      }
+    }
+    // Rows above the next row of tiles are finished.
+    const int next = i + 1 < int(rows.starts.size()) ? rows.starts[size_t(i) + 1] : picture.height;
+    for (int y = std::max(0, top); y < next; ++y)
+      for (size_t k = 0; k < row; ++k)
+        result.pixels[size_t(y) * row + k] = byte_of(band[size_t(y - top) * row + k]);
+    if (next == picture.height) break;
+    const auto finished = std::ptrdiff_t(size_t(next - top) * row);
+    std::copy(band.begin() + finished, band.end(), band.begin());
+    std::fill(band.end() - finished, band.end(), 0.0f);
+  }
+  return result;
+}
+
+// ------------------------------------------------------------------------------------------- models
+
+namespace {
+
+Examples examples_of(const Model& model) { return find_model(model.config.model).examples; }
+
+// Pictures (N,H,W,3) as the model's A: colorize takes their lightness.
+Tensor input_of(const Model& model, const Tensor& pictures) {
+  return examples_of(model) == Examples::colour ? rgb_to_lab(pictures).l : pictures;
+}
+
+}  // namespace
+
+Translator translator_of(Model& model, DeviceContext& context, const TranslateOptions& options) {
+  if (model.paired().a == 0)
+    fail(Exit::usage, "a {} makes pictures from noise and translates none: see `gan sample`",
+         model.config.model);
+  return {.context = &context,
+          .channels = model.config.channels,
+          .multiple = model.side_multiple(),
+          .run = [&model, options](const Tensor& pictures) {
+            const Tensor a = input_of(model, pictures);
+            return model.picture_of_output(a, model.translate(a, options));
+          }};
+}
+
+Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
+  const Translator look{
+      .context = &context, .channels = picture.channels, .multiple = 1, .run = [&](const Tensor& p) {
+        return model.picture_of_input(input_of(model, p));
+      }};
+  return translate_picture(look, picture, {.tile = std::max(picture.height, picture.width), .overlap = 0});
+}
+
+size_t translation_bytes(const Config& config, Device device, int height, int width,
+                         const TileOptions& options) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  const auto model = build_model_for_use(context, config);
+  const Translator translator = translator_of(*model, context, {});
+  const int multiple = translator.multiple;
+  const int tile_height = std::min(rounded_up(height, multiple), options.tile);
+  const int tile_width = std::min(rounded_up(width, multiple), options.tile);
+  translator.run(Tensor(context, {1, tile_height, tile_width, config.channels}));
+  // On cpu the generator's weights have re-laid-out copies, some of them several times as large (Winograd's
+  // convolution): together about one and a half times the weights.
+  const size_t weights = size_t(model->player("G").parameters.learnt_count()) * size_of(context.real());
+  const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes;
+  const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
+  return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
+         tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);
+}
+
+TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  const int multiple = build_model_for_use(context, config)->side_multiple();
+  const auto options = [&](int steps) {
+    const int tile = steps * multiple;
+    return TileOptions{tile, std::min(overlap, tile / 4)};
+  };
+  const auto fits = [&](int steps) {
+    return translation_bytes(config, device, height, width, options(steps)) <= bytes;
+  };
+  int high = rounded_up(std::max(height, width), multiple) / multiple, low = 1;  // in multiples
+  if (fits(high)) return options(high);
+  while (low + 1 < high) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
+  return options(low);
+}
+
+}  // namespace gan
