@@ -21,7 +21,7 @@
 #include "engine/data.h"
 #include "kernels/philox.h"
 #include "models/tasks/noise_gan.h"
-#include "models/training/train.h"
+#include "models/training/plan.h"
 
 namespace gan::bench {
 namespace {
@@ -53,17 +53,22 @@ class Stepper {
             activation(random_normal(context_, pictures.shape(), 1, uint32_t(RandomStream::noise), number++),
                        {Act::tanh});
     };
-    for (Tensor& pictures : input_.real) fill(pictures);
-    fill(input_.a), fill(input_.b);
+    for (const InputSpec& spec : model_->inputs())
+      if (spec.kind != InputSpec::Kind::noise)
+        for (Tensor& pictures : input_.tensors.at(spec.name)) fill(pictures);
     for (int i = 0; i < 3; ++i) step();  // the pool grows, kernels are chosen and compiled
   }
 
   // Seconds of one step, the device having finished.
   double step() {
     const double start = now();
-    for (Tensor& z : input_.z)
-      z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise), draw_++);
-    input_.learning_rate_g = input_.learning_rate_d = config_.lr;
+    for (const InputSpec& spec : model_->inputs()) {
+      if (spec.kind != InputSpec::Kind::noise) continue;
+      for (Tensor& z : input_.tensors.at(spec.name))
+        z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise),
+                          draw_++);
+    }
+    input_.learning_rate = input_.learning_rate_d = config_.lr;
     model_->step(input_);
     ++input_.step;
     if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());

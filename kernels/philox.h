@@ -29,8 +29,9 @@ enum class RandomStream : uint32_t {
   samples = 6,   // z of sample grids
   pictures = 7,  // embedded pictures
   dropout = 8,
-  pool = 9,         // which earlier pictures the discriminator sees again
-  make_input = 10,  // noise and holes of inputs that are made from their targets
+  pool = 9,              // which earlier pictures the discriminator sees again
+  make_input = 10,       // noise and holes of inputs that are made from their targets
+  init_networks = 1000,  // initial weights of networks that are not G and D, numbered from here
 };
 
 struct Philox4 {

@@ -14,7 +14,7 @@
 #include "engine/safetensors.h"
 #include "engine/settings/toml_guard.h"
 #include "models/tasks/zoo.h"
-#include "models/training/checkpoint.h"
+#include "models/use/checkpoint.h"
 #include "tests/folder.h"
 #include "tests/preset.h"
 #include "tests/shell.h"
@@ -234,8 +234,8 @@ TEST_CASE("hostile: every kind of buffer is looked at before a save") {
   c.size = 32, put(c, "netG", "unet_32"), put(c, "n-layers-d", 2), put(c, "ngf", 2), put(c, "ndf", 2),
   c.batch = 1, put(c, "pool", 2), c.ema = 0.9;
   const auto model = build_model(context, c);
-  const Player& g = model->player("G");
-  const Player& d = model->player("D");
+  const Network& g = model->network("G");
+  const Network& d = model->network("D");
   CHECK(first_not_finite(*model) == "");
   const struct {
     Tensor buffer;

@@ -13,8 +13,8 @@
 
 #include "kernels/simt/simt.h"
 #include "models/tasks/zoo.h"
-#include "models/training/checkpoint.h"
 #include "models/training/replay.h"
+#include "models/use/checkpoint.h"
 #include "tests/preset.h"
 #include "tests/run_case.h"
 #include "tests/skip.h"
@@ -26,7 +26,7 @@ namespace {
 
 std::map<std::string, Shape> file_shapes(Model& model, const std::string& player) {
   std::map<std::string, Shape> shapes;
-  for (const auto& info : model.player(player).parameters.infos()) shapes[info.name] = info.file_shape();
+  for (const auto& info : model.network(player).parameters.infos()) shapes[info.name] = info.file_shape();
   return shapes;
 }
 
@@ -105,7 +105,7 @@ void check_replay(const std::string& name, Device device, int64_t steps = INT64_
   const int64_t last = std::min(steps, replay.steps());
   for (int64_t i = 0; i < last; ++i) {
     StepInput in = replay.input(context, i);
-    in.learning_rate_g = in.learning_rate_d = replay.config().lr;
+    in.learning_rate = in.learning_rate_d = replay.config().lr;
     const Metrics got = model->step(in).read();
     const auto& want = expected["steps"][size_t(i)];
     gap = std::max(gap, want["gap"].get<double>());
@@ -124,13 +124,13 @@ void check_replay(const std::string& name, Device device, int64_t steps = INT64_
   if (last < replay.steps()) return;
 
   size_t compared = 0;
-  for (auto& player : model->players)
-    for (int i = 0; i < int(player->parameters.infos().size()); ++i) {
-      const auto& info = player->parameters.infos()[size_t(i)];
-      const std::string key = player->name + "." + info.name;
+  for (auto& network : model->networks)
+    for (int i = 0; i < int(network->parameters.infos().size()); ++i) {
+      const auto& info = network->parameters.infos()[size_t(i)];
+      const std::string key = network->name + "." + info.name;
       REQUIRE(expected["final"].contains(key));
       const auto& want = expected["final"][key];
-      const std::vector<double> here = player->parameters.value(i).host();
+      const std::vector<double> here = network->parameters.value(i).host();
       const std::vector<double> values = info.to_file(std::span<const double>(here));
       const Digest got = digest(values);
       // Adam divides by the root of the second moment: where a gradient is near 0 the float32 runs differ by
@@ -169,8 +169,8 @@ constexpr const char* kReplays[] = {
 TEST_CASE("DCGAN has PyTorch's parameters: counts, names, shapes") {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   auto model = build_model(plan, preset("dcgan"));
-  CHECK(model->player("G").parameters.learnt_count() == 3'576'704);
-  CHECK(model->player("D").parameters.learnt_count() == 2'765'568);
+  CHECK(model->network("G").parameters.learnt_count() == 3'576'704);
+  CHECK(model->network("D").parameters.learnt_count() == 2'765'568);
 
   const auto g = file_shapes(*model, "G");
   CHECK(g.size() == 25 - 4);  // PyTorch's 25 entries less four num_batches_tracked
@@ -196,8 +196,8 @@ TEST_CASE("DCGAN has PyTorch's parameters: counts, names, shapes") {
 TEST_CASE("the MLP GAN of the article: counts and names") {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   auto model = build_model(plan, preset("mlpgan"));
-  CHECK(model->player("G").parameters.learnt_count() == 1'486'352);
-  CHECK(model->player("D").parameters.learnt_count() == 1'460'225);
+  CHECK(model->network("G").parameters.learnt_count() == 1'486'352);
+  CHECK(model->network("D").parameters.learnt_count() == 1'460'225);
   CHECK(file_shapes(*model, "G").at("main.6.weight") == Shape{784, 1024});
   CHECK(file_shapes(*model, "D").at("main.0.weight") == Shape{1024, 784});
   CHECK(file_shapes(*model, "D").at("main.6.bias") == Shape{1});
@@ -287,13 +287,13 @@ TEST_CASE("the loss's gradient by the whole net against finite differences") {
   auto model = build_model(context, c);
   // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
   StepInput in;
-  in.real.push_back(random_normal(context, {3, 32, 32, 3}, 5, 100, 0));
-  in.z.push_back(random_normal(context, {3, 3}, 5, 101, 0));
+  in.add("real", random_normal(context, {3, 32, 32, 3}, 5, 100, 0));
+  in.add("z", random_normal(context, {3, 3}, 5, 101, 0));
   model->step(in);
-  const std::map<std::string, Tensor> gradients{{"G", model->player("G").parameters.gradients()},
-                                                {"D", model->player("D").parameters.gradients()}};
+  const std::map<std::string, Tensor> gradients{{"G", model->network("G").parameters.gradients()},
+                                                {"D", model->network("D").parameters.gradients()}};
   for (const auto& [name, gradient] : gradients) {
-    Parameters& p = model->player(name).parameters;
+    Parameters& p = model->network(name).parameters;
     const std::vector<double> analytic = gradient.host();
     const std::vector<double> weights = p.weights().host();
     const std::string loss = name == "G" ? "loss_G" : "loss_D";
@@ -334,9 +334,9 @@ TEST_CASE("a step gives its memory back and asks for the same the next time") {
   DeviceContext context(Device::cpu);
   auto model = build_model(context, c);
   StepInput in;
-  in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
-  in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
-  in.learning_rate_g = in.learning_rate_d = 1e-4;
+  in.add("real", random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
+  in.add("z", random_normal(context, {4, 100}, 5, 101, 0));
+  in.learning_rate = in.learning_rate_d = 1e-4;
   const size_t before = context.pool().live_bytes();
   model->step(in).read();
   CHECK(context.pool().live_bytes() == before);
@@ -350,8 +350,8 @@ TEST_CASE("a step gives its memory back and asks for the same the next time") {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   auto planned = build_model(plan, c);
   StepInput planned_in;
-  planned_in.real.emplace_back(plan, Shape{4, 32, 32, 3});
-  planned_in.z.emplace_back(plan, Shape{4, 100});
+  planned_in.add("real", Tensor(plan, {4, 32, 32, 3}));
+  planned_in.add("z", Tensor(plan, {4, 100}));
   planned->step(planned_in);
   CHECK(plan.pool().peak_bytes() == peak);
 }
@@ -370,18 +370,18 @@ TEST_CASE("simt: a step of the full DCGAN, batch of 4") {
     DeviceContext context(device);
     auto model = build_model(context, c);
     StepInput in;
-    in.real.push_back(random_normal(context, {4, 64, 64, 3}, 1, 100, 0));
-    in.z.push_back(random_normal(context, {4, 100}, 1, 101, 0));
-    in.learning_rate_g = in.learning_rate_d = 2e-4;
+    in.add("real", random_normal(context, {4, 64, 64, 3}, 1, 100, 0));
+    in.add("z", random_normal(context, {4, 100}, 1, 101, 0));
+    in.learning_rate = in.learning_rate_d = 2e-4;
     for (size_t i = 0; i < 2; ++i) {
-      const Tensor flat = model->players[i]->parameters.weights();
+      const Tensor flat = model->networks[i]->parameters.weights();
       if (weights.size() <= i) weights.push_back(flat.host());
       flat.upload(std::span<const double>(weights[i]));
       flat.changed();
     }
     Run result;
     result.metrics = model->step(in).read();
-    for (size_t i = 0; i < 2; ++i) result.gradients[i] = model->players[i]->parameters.gradients().host();
+    for (size_t i = 0; i < 2; ++i) result.gradients[i] = model->networks[i]->parameters.gradients().host();
     return result;
   };
   const Run simt = run(Device::simt), exact = run(Device::ref);
@@ -414,16 +414,16 @@ TEST_CASE("several discriminator updates, averaged weights and frozen players") 
   auto model = build_model(context, c);
   StepInput in;
   for (uint32_t i = 0; i < 3; ++i) {
-    in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, i));
-    in.z.push_back(random_normal(context, {4, 100}, 5, 101, i));
+    in.add("real", random_normal(context, {4, 32, 32, 3}, 5, 100, i));
+    in.add("z", random_normal(context, {4, 100}, 5, 101, i));
   }
-  in.learning_rate_g = in.learning_rate_d = 1e-3;
-  const auto before = model->player("G").parameters.weights().host();
+  in.learning_rate = in.learning_rate_d = 1e-3;
+  const auto before = model->network("G").parameters.weights().host();
   model->step(in);
-  CHECK(model->player("D").adam.steps == 3);
-  CHECK(model->player("G").adam.steps == 1);
-  const auto after = model->player("G").parameters.weights().host();
-  const auto average = model->player("G").parameters.average().host();
+  CHECK(model->network("D").adam.steps == 3);
+  CHECK(model->network("G").adam.steps == 1);
+  const auto after = model->network("G").parameters.weights().host();
+  const auto average = model->network("G").parameters.average().host();
   double moved = 0;
   for (size_t i = 0; i < after.size(); ++i) {
     moved = std::max(moved, std::abs(after[i] - before[i]));
@@ -434,8 +434,8 @@ TEST_CASE("several discriminator updates, averaged weights and frozen players") 
   const Tensor z = random_normal(context, {2, 100}, 9, 9, 0);
   const auto with_average = model->sample(z).host();
   model->config.ema = 0;
-  model->player("G").parameters.weights().upload(std::span<const double>(average));
-  model->player("G").parameters.weights().changed();
+  model->network("G").parameters.weights().upload(std::span<const double>(average));
+  model->network("G").parameters.weights().changed();
   CHECK(model->sample(z).host() == with_average);
 }
 
@@ -463,9 +463,9 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
   DeviceContext context(Device::cpu);
   auto model = build_model(context, c);
   StepInput in;
-  in.real.push_back(random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
-  in.z.push_back(random_normal(context, {4, 100}, 5, 101, 0));
-  in.learning_rate_g = in.learning_rate_d = 1e-3;
+  in.add("real", random_normal(context, {4, 32, 32, 3}, 5, 100, 0));
+  in.add("z", random_normal(context, {4, 100}, 5, 101, 0));
+  in.learning_rate = in.learning_rate_d = 1e-3;
   model->step(in);
   save_checkpoint(Folder(folder), "a.safetensors", *model, {.step = 7, .draw = 9, .images = 28});
 
@@ -480,19 +480,19 @@ TEST_CASE("a checkpoint brings everything back; another model's is refused with 
   CHECK(state.images == 28);
   const Metrics a = model->step(in).read(), b = copy->step(in).read();
   CHECK(a == b);
-  CHECK(copy->player("G").parameters.weights().host() == model->player("G").parameters.weights().host());
-  CHECK(copy->player("G").parameters.average().host() == model->player("G").parameters.average().host());
-  CHECK(copy->player("D").adam.v.host() == model->player("D").adam.v.host());
+  CHECK(copy->network("G").parameters.weights().host() == model->network("G").parameters.weights().host());
+  CHECK(copy->network("G").parameters.average().host() == model->network("G").parameters.average().host());
+  CHECK(copy->network("D").adam.v.host() == model->network("D").adam.v.host());
   CHECK(get_setting(read_checkpoint_config(file), "ngf") == "4");
 
   Config wider = c;
   put(wider, "ngf", 8);
   auto wide = build_model(context, wider);
-  const auto untouched = wide->player("G").parameters.weights().host();
+  const auto untouched = wide->network("G").parameters.weights().host();
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *wide, &state, true),
                        doctest::Contains("`G.main.0.weight` is (100,16,4,4), this model wants (100,32,4,4)"),
                        Error);
-  CHECK(wide->player("G").parameters.weights().host() == untouched);
+  CHECK(wide->network("G").parameters.weights().host() == untouched);
   Config mlp = preset("mlpgan");
   auto perceptron = build_model(context, mlp);
   CHECK_THROWS_WITH_AS(load_checkpoint(file, *perceptron, &state, true), doctest::Contains("main.0"), Error);

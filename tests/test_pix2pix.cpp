@@ -12,7 +12,7 @@
 
 #include "models/losses/image_pool.h"
 #include "models/tasks/zoo.h"
-#include "models/training/checkpoint.h"
+#include "models/use/checkpoint.h"
 #include "tests/preset.h"
 
 using namespace gan;
@@ -21,7 +21,7 @@ using gan::tests::preset;
 namespace {
 
 // What a row of the table below says of one network.
-struct Network {
+struct NetworkCase {
   const char* what;
   void (*set)(Config&);
   const char* player;
@@ -40,8 +40,8 @@ std::string full_name(const std::string& name) {
   return prefix + name.substr(dot);
 }
 
-const std::vector<Network>& networks() {
-  static const std::vector<Network> table = {
+const std::vector<NetworkCase>& networks() {
+  static const std::vector<NetworkCase> table = {
       {"U-Net 256",
        [](Config& c) { put(c, "netG", "unet_256"); },
        "G",
@@ -208,13 +208,29 @@ Shape last_output(Model& model, DeviceContext& context, const char* player, int 
   return last;
 }
 
+Use use_of(Statistics statistics, bool dropout, uint64_t seed) {
+  Use use;
+  use.statistics = statistics;
+  use.dropout = dropout;
+  use.seed = seed;
+  return use;
+}
+
+// The model's picture of `picture`.
+Tensor made(Model& model, const Tensor& picture, Use use) {
+  use.pictures["picture"] = picture;
+  return model.make(use);
+}
+
 StepInput random_pairs(DeviceContext& context, const Model& model, int batch, uint32_t step) {
   const Config& c = model.config;
   StepInput in;
-  in.a = random_normal(context, {batch, c.size, c.size, model.paired().a}, 5, 100, step);
-  in.b = activation(random_normal(context, {batch, c.size, c.size, model.paired().b}, 5, 101, step),
-                    {Act::tanh});
-  in.learning_rate_g = in.learning_rate_d = 2e-4;
+  in.add("A",
+         random_normal(context, {batch, c.size, c.size, channels_of(model.inputs()[0], c)}, 5, 100, step));
+  in.add("B", activation(random_normal(context, {batch, c.size, c.size, channels_of(model.inputs()[1], c)}, 5,
+                                       101, step),
+                         {Act::tanh}));
+  in.learning_rate = in.learning_rate_d = 2e-4;
   in.step = step;
   return in;
 }
@@ -222,13 +238,13 @@ StepInput random_pairs(DeviceContext& context, const Model& model, int batch, ui
 }  // namespace
 
 TEST_CASE("networks of pix2pix and colorize have PyTorch's parameters: counts, names, shapes") {
-  for (const Network& row : networks()) {
+  for (const NetworkCase& row : networks()) {
     CAPTURE(row.what);
     Config c = preset("pix2pix");
     row.set(c);
     DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
     auto model = build_model(plan, c);
-    const Parameters& p = model->player(row.player).parameters;
+    const Parameters& p = model->network(row.player).parameters;
     if (row.parameters) CHECK(p.learnt_count() == row.parameters);
     std::map<std::string, Shape> shapes;
     size_t counters = 0;  // PyTorch's num_batches_tracked, one for each batch norm; nothing here counts
@@ -364,18 +380,18 @@ TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against fini
   auto model = build_model(context, c);
   // A learning rate of 0 leaves the weights where they are; gradients stay in the flat buffers.
   StepInput in = random_pairs(context, *model, 1, 0);
-  in.learning_rate_g = in.learning_rate_d = 0;
+  in.learning_rate = in.learning_rate_d = 0;
   model->step(in);
   std::map<std::string, std::vector<double>> gradients;
-  for (auto& player : model->players) gradients[player->name] = player->parameters.gradients().host();
-  for (auto& player : model->players) {
-    Parameters& p = player->parameters;
+  for (auto& network : model->networks) gradients[network->name] = network->parameters.gradients().host();
+  for (auto& network : model->networks) {
+    Parameters& p = network->parameters;
     const std::vector<double> weights = p.weights().host();
     auto loss_at = [&](const std::vector<double>& w) {
       p.weights().upload(std::span<const double>(w));
       p.weights().changed();
       for (const auto& [key, value] : model->step(in).read())
-        if (key == "loss_" + player->name) return value;
+        if (key == "loss_" + network->name) return value;
       return std::nan("");
     };
     for (const auto& info : p.infos()) {
@@ -386,8 +402,8 @@ TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against fini
       w[at] = weights[at] + h;
       const double above = loss_at(w);
       w[at] = weights[at] - h;
-      const double numeric = (above - loss_at(w)) / (2 * h), analytic = gradients[player->name][at];
-      INFO(player->name << "." << info.name << ": " << analytic << ", finite difference " << numeric);
+      const double numeric = (above - loss_at(w)) / (2 * h), analytic = gradients[network->name][at];
+      INFO(network->name << "." << info.name << ": " << analytic << ", finite difference " << numeric);
       CHECK(std::abs(analytic - numeric) <= 1e-6 + 1e-4 * std::abs(numeric));
     }
     p.weights().upload(std::span<const double>(weights));
@@ -505,8 +521,8 @@ TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, w
   Metrics last;
   for (uint32_t i = 2; i < 4; ++i) last = step(*second, i);
   for (const char* player : {"G", "D"})
-    CHECK(second->player(player).parameters.weights().host() ==
-          whole->player(player).parameters.weights().host());
+    CHECK(second->network(player).parameters.weights().host() ==
+          whole->network(player).parameters.weights().host());
   CHECK(second->state().at(0).second.host() == whole->state().at(0).second.host());
 
   Config other = c;
@@ -524,28 +540,27 @@ TEST_CASE("translating: running statistics make pictures independent, batch stat
   auto model = build_model(context, c);
   for (uint32_t i = 0; i < 2; ++i) model->step(random_pairs(context, *model, 3, i));
   const Tensor a = random_normal(context, {3, 64, 64, 3}, 9, 9, 0);
-  const auto all = model->translate(a, {}).host();
+  const auto all = made(*model, a, {}).host();
   const size_t each = all.size() / 3;
   for (int i = 0; i < 3; ++i) {
-    const auto one = model->translate(a.view(i * int64_t(each), {1, 64, 64, 3}), {}).host();
+    const auto one = made(*model, a.view(i * int64_t(each), {1, 64, 64, 3}), {}).host();
     for (size_t k = 0; k < each; ++k) REQUIRE(one[k] == all[size_t(i) * each + k]);
   }
   // Any height and width that are multiples of the network's, not only the size it was trained at.
-  CHECK(model->translate(random_normal(context, {1, 64, 128, 3}, 9, 9, 1), {}).shape() ==
-        Shape{1, 64, 128, 3});
-  CHECK_THROWS_WITH_AS(model->translate(Tensor(context, {1, 64, 100, 3}), {}),
+  CHECK(made(*model, random_normal(context, {1, 64, 128, 3}, 9, 9, 1), {}).shape() == Shape{1, 64, 128, 3});
+  CHECK_THROWS_WITH_AS(made(*model, Tensor(context, {1, 64, 100, 3}), {}),
                        doctest::Contains("multiples of 64"), Error);
 
-  const TranslateOptions as_trained{.statistics = Statistics::batch, .dropout = true, .seed = 5};
-  const auto trained = model->translate(a, as_trained).host();
+  const Use as_trained = use_of(Statistics::batch, true, 5);
+  const auto trained = made(*model, a, as_trained).host();
   CHECK(trained != all);
-  CHECK(model->translate(a, as_trained).host() == trained);
-  CHECK(model->translate(a, {.statistics = Statistics::batch, .dropout = true, .seed = 6}).host() != trained);
-  CHECK(model->translate(a, {}).host() == all);  // no running statistic has moved
+  CHECK(made(*model, a, as_trained).host() == trained);
+  CHECK(made(*model, a, use_of(Statistics::batch, true, 6)).host() != trained);
+  CHECK(made(*model, a, {}).host() == all);  // no running statistic has moved
 
   CHECK_THROWS_WITH_AS(model->sample(a), doctest::Contains("gan translate"), Error);
   auto noise = build_model(context, preset("mlpgan"));
-  CHECK_THROWS_WITH_AS(noise->translate(a, {}), doctest::Contains("gan sample"), Error);
+  CHECK_THROWS_WITH_AS(noise->make(Use{}), doctest::Contains("gan sample"), Error);
 }
 
 TEST_CASE("a step of pix2pix takes what the plan says, and the same each time") {
@@ -606,12 +621,16 @@ TEST_CASE("colorize shows its input grey and its output in colour") {
   c.size = 32, put(c, "ngf", 2), put(c, "ndf", 2);
   DeviceContext context(Device::ref);
   auto model = build_model(context, c);
-  CHECK(model->paired().a == 1);
-  CHECK(model->paired().b == 2);
+  CHECK(channels_of(model->inputs()[0], c) == 1);
+  CHECK(channels_of(model->inputs()[1], c) == 2);
   const Tensor rgb = activation(random_normal(context, {1, 32, 32, 3}, 4, 4, 0), {Act::tanh});
   const LabPicture lab = rgb_to_lab(rgb);
-  const auto grey = model->picture_of_input(lab.l).host(), all = rgb.host(),
-             again = model->picture_of_output(lab.l, lab.ab).host();
+  const auto grey = model->seen(rgb).host(), all = rgb.host(), again = lab_to_rgb(lab.l, lab.ab).host();
+  // What it makes keeps the lightness that it was given.
+  const auto coloured = rgb_to_lab(made(*model, rgb, {})).l.host(), wanted = lab.l.host();
+  double worst = 0;
+  for (size_t i = 0; i < wanted.size(); ++i) worst = std::max(worst, std::abs(coloured[i] - wanted[i]));
+  CHECK(worst < 0.1);  // colours that no screen can show are clipped, which moves the lightness a little
   for (size_t i = 0; i < grey.size(); i += 3) {
     CHECK(std::abs(grey[i] - grey[i + 1]) < 1e-3);
     CHECK(std::abs(grey[i] - grey[i + 2]) < 1e-3);

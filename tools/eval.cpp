@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "engine/data.h"
+#include "models/training/plan.h"
 #include "tools/scores.h"
 #include "tools/use_model.h"
 
@@ -22,7 +23,7 @@ int run(const Arguments& arguments) {
   LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
   Model& model = *loaded.model;
   DeviceContext& context = *loaded.context;
-  const Translator translator = translator_of(model, context, translate_options(settings, loaded.config));
+  const Translator translator = translator_of(model, context, use_of(settings, loaded.config));
   TileChooser tiles(settings, loaded);
 
   // The pairs that the run learnt from, unless the call says otherwise.

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/tape.h"
-#include "models/training/checkpoint.h"
-#include "models/training/train.h"
+#include "models/tasks/zoo.h"
+#include "models/use/checkpoint.h"
 #include "tools/commands.h"
 
 namespace gan::tools {
@@ -15,7 +15,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 struct Layer {
-  std::string player;
+  std::string network;
   LayerRecord record;
   size_t bytes;  // of the output, float32
 };
@@ -42,9 +42,9 @@ struct Planned {
 
 std::vector<Layer> layers_of(Planned& planned, int batch) {
   std::vector<Layer> layers;
-  for (auto& player : planned.model->players) {
-    planned.model->describe(planned.context, batch, player->name, [&](const LayerRecord& record) {
-      layers.push_back({player->name, record, size_t(record.output.count()) * sizeof(float)});
+  for (auto& network : planned.model->networks) {
+    planned.model->describe(planned.context, batch, network->name, [&](const LayerRecord& record) {
+      layers.push_back({network->name, record, size_t(record.output.count()) * sizeof(float)});
     });
   }
   return layers;
@@ -80,19 +80,19 @@ std::string shape_text(const std::vector<int64_t>& shape) {
 void print_layers(const std::vector<Layer>& layers, Planned& planned) {
   std::vector<std::vector<std::string>> rows;
   rows.push_back({"network", "layer", "kind", "output", "parameters", "FLOP", "output bytes"});
-  for (auto& player : planned.model->players) {
+  for (auto& network : planned.model->networks) {
     int64_t parameters = 0;
     double flop = 0, bytes = 0;
     for (const auto& layer : layers) {
-      if (layer.player != player->name) continue;
-      rows.push_back({layer.player, layer.record.name, layer.record.kind, to_string(layer.record.output),
+      if (layer.network != network->name) continue;
+      rows.push_back({layer.network, layer.record.name, layer.record.kind, to_string(layer.record.output),
                       grouped(layer.record.parameters), flop_text(layer.record.flop),
                       bytes_text(double(layer.bytes))});
       parameters += layer.record.parameters;
       flop += layer.record.flop;
       bytes += double(layer.bytes);
     }
-    rows.push_back({player->name, "total", "", "", grouped(parameters), flop_text(flop), bytes_text(bytes)});
+    rows.push_back({network->name, "total", "", "", grouped(parameters), flop_text(flop), bytes_text(bytes)});
   }
   fmt::print("{}", table_text(rows, "llllrrr"));
 }
@@ -100,7 +100,7 @@ void print_layers(const std::vector<Layer>& layers, Planned& planned) {
 Json layers_json(const std::vector<Layer>& layers) {
   Json list = Json::array();
   for (const auto& layer : layers)
-    list.push_back({{"network", layer.player},
+    list.push_back({{"network", layer.network},
                     {"name", layer.record.name},
                     {"kind", layer.record.kind},
                     {"output", shape_json(layer.record.output)},
@@ -113,12 +113,12 @@ Json layers_json(const std::vector<Layer>& layers) {
 // For Graphviz: one column of boxes per network.
 void print_dot(const std::vector<Layer>& layers, const std::string& model) {
   fmt::print("digraph {} {{\n  node [shape=box, fontname=\"sans-serif\"];\n", Json(model).dump());
-  std::string previous, player;
+  std::string previous, network;
   for (size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].player != player) {
-      if (!player.empty()) fmt::print("  }}\n");
-      player = layers[i].player;
-      fmt::print("  subgraph cluster_{0} {{\n    label={0};\n", player);
+    if (layers[i].network != network) {
+      if (!network.empty()) fmt::print("  }}\n");
+      network = layers[i].network;
+      fmt::print("  subgraph cluster_{0} {{\n    label={0};\n", network);
       previous.clear();
     }
     const std::string node = fmt::format("layer{}", i);
@@ -128,7 +128,7 @@ void print_dot(const std::vector<Layer>& layers, const std::string& model) {
     if (!previous.empty()) fmt::print("    {} -> {};\n", previous, node);
     previous = node;
   }
-  fmt::print("{}}}\n", player.empty() ? "" : "  }\n");
+  fmt::print("{}}}\n", network.empty() ? "" : "  }\n");
 }
 
 bool is_hash(const std::string& key) { return key.starts_with("xxh64."); }
@@ -197,8 +197,8 @@ int run(const Arguments& arguments) {
     result["model"] = config.model;
     result["batch"] = batch;
     if (file) result["checkpoint"] = checkpoint_json(*file);
-    for (auto& player : planned.model->players)
-      result["parameters"][player->name] = player->parameters.learnt_count();
+    for (auto& network : planned.model->networks)
+      result["parameters"][network->name] = network->parameters.learnt_count();
     result["layers"] = layers_json(layers);
     if (arguments.is_on("tape")) {
       result["tape"] = Json::array();

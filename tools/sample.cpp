@@ -3,7 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/atomic_file.h"
-#include "models/training/train.h"
+#include "models/tasks/zoo.h"
+#include "models/use/sample.h"
 #include "tools/commands.h"
 
 namespace gan::tools {
@@ -54,8 +55,9 @@ int run(const Arguments& arguments) {
   if (separate) prepare_folder(out, config.force);
 
   LoadedModel loaded = load_model(arguments.words[0], config.device);
-  const auto pictures = arguments.is_on("walk") ? sample_walk(loaded, count, stops, uint64_t(config.seed))
-                                                : sample_pictures(loaded, count, uint64_t(config.seed));
+  const auto pictures = arguments.is_on("walk")
+                            ? sample_walk(*loaded.model, *loaded.context, count, stops, uint64_t(config.seed))
+                            : sample_pictures(*loaded.model, *loaded.context, count, uint64_t(config.seed));
   if (separate)
     for (size_t i = 0; i < pictures.size(); ++i)
       write_png(fs::path(out) / fmt::format("sample-{:05}.png", i), pictures[i]);

@@ -1,10 +1,12 @@
 // `gan train`: gathers the settings (flag > environment > --config > the resumed run or the model's preset),
-// and hands them to models/train.cpp.
-#include "models/training/train.h"
+// and hands them to models/training/loop.cpp.
+#include "models/training/loop.h"
 
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/runlog.h"
+#include "models/tasks/zoo.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

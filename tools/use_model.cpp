@@ -32,13 +32,15 @@ UseSettings read_use_settings(const Arguments& arguments) {
   return settings;
 }
 
-TranslateOptions translate_options(const UseSettings& settings, const Config& run) {
+Use use_of(const UseSettings& settings, const Config& run) {
   if (!run.has<TranslationSettings>()) return {};  // it translates nothing, as translator_of() says
   const Config& from = settings.norm_mode_given ? settings.call : run;
   const std::string& mode = from.get<TranslationSettings>().norm_mode;
-  return {.statistics = mode == "batch" ? Statistics::batch : Statistics::running,
-          .dropout = settings.dropout,
-          .seed = uint64_t(settings.call.seed)};
+  Use use;
+  use.statistics = mode == "batch" ? Statistics::batch : Statistics::running;
+  use.dropout = settings.dropout;
+  use.seed = uint64_t(settings.call.seed);
+  return use;
 }
 
 TileChooser::TileChooser(const UseSettings& settings, const LoadedModel& loaded)

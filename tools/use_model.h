@@ -2,7 +2,8 @@
 #pragma once
 #include <map>
 
-#include "models/training/train.h"
+#include "models/tasks/zoo.h"
+#include "models/use/load.h"
 #include "models/use/translate.h"
 #include "tools/commands.h"
 
@@ -21,7 +22,7 @@ struct UseSettings {
 UseSettings read_use_settings(const Arguments& arguments);
 
 // The run's --norm-mode unless the call gives one.
-TranslateOptions translate_options(const UseSettings& settings, const Config& run);
+Use use_of(const UseSettings& settings, const Config& run);
 
 // Tiles for each size of picture, found once. Says so when a picture goes through in tiles.
 class TileChooser {

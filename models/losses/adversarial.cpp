@@ -1,4 +1,4 @@
-// The losses by their names.
+// The losses by their names, and over several scales.
 #include "models/losses/adversarial.h"
 
 namespace gan {
@@ -9,6 +9,29 @@ GanLoss AdversarialSettings::kind() const {
   if (gan_loss == "lsgan") return GanLoss::lsgan;
   if (gan_loss == "hinge") return GanLoss::hinge;
   fail(Exit::usage, "unknown gan-loss `{}`: vanilla, minimax, lsgan or hinge", gan_loss);
+}
+
+LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<Tensor>& fake,
+                             const AdversarialSettings& settings, double scale) {
+  const double part = 1.0 / double(fake.size());
+  LossValue sum;
+  for (size_t i = 0; i < fake.size(); ++i) {
+    const LossValue one =
+        discriminator_loss(real[i], fake[i], settings.kind(), settings.real_label(), 0, scale * part);
+    sum.loss = sum.loss ? add(sum.loss, one.loss) : one.loss;
+    const Tensor values = part == 1 ? one.values : affine(one.values, part);
+    sum.values = sum.values ? add(sum.values, values) : values;
+  }
+  return sum;
+}
+
+Tensor generator_loss(const std::vector<Tensor>& fake, const AdversarialSettings& settings) {
+  Tensor sum;
+  for (const Tensor& logits : fake) {
+    const Tensor loss = generator_loss(logits, settings.kind(), 1.0 / double(fake.size())).loss;
+    sum = sum ? add(sum, loss) : loss;
+  }
+  return sum;
 }
 
 }  // namespace gan

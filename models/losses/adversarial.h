@@ -1,4 +1,5 @@
-// The losses of the two players: which one, and how real pictures are labelled.
+// The losses of the two players: which one, how real pictures are labelled, and the sum over a discriminator's
+// scales.
 #pragma once
 #include "engine/ops.h"
 #include "engine/settings/config.h"
@@ -15,5 +16,12 @@ struct AdversarialSettings : Group<AdversarialSettings> {
   double real_label() const { return 1 - label_smooth; }
 };
 // clang-format on
+
+// scale * (loss of the real logits + loss of the fake ones). Several scales count alike: loss and values are the
+// means of theirs. values (4): loss_real, loss_fake, D_real, D_fake.
+LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<Tensor>& fake,
+                             const AdversarialSettings& settings, double scale = 1);
+// The mean over the scales.
+Tensor generator_loss(const std::vector<Tensor>& fake, const AdversarialSettings& settings);
 
 }  // namespace gan

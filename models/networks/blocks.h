@@ -28,6 +28,8 @@ struct LayerRecord {
   double flop;
 };
 using LayerObserver = std::function<void(const LayerRecord&)>;
+// Given what a layer put out, on the tape: for losses on what a network sees in its middle.
+using LayerTap = std::function<void(const std::string& name, const Tensor& output)>;
 
 // How a forward pass is made.
 struct Pass {
@@ -36,6 +38,7 @@ struct Pass {
   uint64_t seed = 0;        // of the masks
   uint32_t step = 0;        // another mask in each
   LayerObserver tell = {};  // may be empty
+  LayerTap tap = {};        // may be empty
 };
 
 inline constexpr Activation kNoAct{Act::none}, kRelu{Act::relu}, kTanh{Act::tanh},

@@ -1,72 +1,160 @@
-// What all models share: players, building, reading a step's scalars.
+// What all models share: declaring, building, running a step.
 #include "models/players/model.h"
 
+#include <algorithm>
+
+#include "engine/safetensors.h"
 #include "kernels/philox.h"
-#include "models/tasks/noise_gan.h"
 
 namespace gan {
 
-Metrics StepResult::read() const {
-  Metrics values;
-  for (const auto& [name, scalar] : scalars) values.emplace_back(name, scalar.host()[0]);
-  return values;
+int channels_of(const InputSpec& input, const Config& config) {
+  switch (input.kind) {
+    case InputSpec::Kind::lightness: return 1;
+    case InputSpec::Kind::colour: return 2;
+    default: return config.channels;
+  }
 }
 
-Player& Model::player(const std::string& name) {
-  for (auto& p : players)
-    if (p->name == name) return *p;
+Network& Model::network(const std::string& name) {
+  for (auto& network : networks)
+    if (network->name == name) return *network;
   fail(Exit::failure, "model {} has no network {}", config.model, name);
 }
 
-Player& Model::add_player(const std::string& name) {
-  players.push_back(std::make_unique<Player>());
-  players.back()->name = name;
+namespace {
+// The stream of a network's initial weights. G and D have the numbers that they always had; others are numbered
+// by their place.
+uint32_t initial_stream(const std::string& name, size_t place) {
+  if (name == "G") return uint32_t(RandomStream::init_g);
+  if (name == "D") return uint32_t(RandomStream::init_d);
+  return uint32_t(RandomStream::init_networks) + uint32_t(place);
+}
+}  // namespace
+
+Network& Model::add_network(const std::string& name, const NetworkTraits& traits) {
+  auto network = std::make_unique<Network>();
+  network->name = name;
+  network->stream = initial_stream(name, networks.size());
+  network->averaged = traits.averaged;
+  network->used = traits.used;
+  network->weights_from = traits.weights_from;
+  networks.push_back(std::move(network));
+  return *networks.back();
+}
+
+Player& Model::add_player(const std::string& name, std::vector<Network*> of, bool discriminates) {
+  players.push_back(std::make_unique<Player>(Player{name, std::move(of), discriminates}));
   return *players.back();
+}
+
+void Model::declare_all(const Config& settings) {
+  config = settings;
+  declare();
+  if (stages_.empty()) stages_.push_back({});
+  for (size_t i = 0; i + 1 < stages_.size(); ++i)
+    GAN_CHECK(stages_[i].steps > 0, "stage {} of {} has no length, and others follow", i, config.model);
+}
+
+int Model::stage_at(int64_t steps_done) const {
+  size_t stage = 0;
+  for (int64_t end = 0; stage + 1 < stages_.size(); ++stage)
+    if (steps_done < (end += stages_[stage].steps)) break;
+  return int(stage);
+}
+
+int Model::size_at(int stage) const {
+  const int size = stages_.at(size_t(stage)).size;
+  return size > 0 ? size : config.size;
+}
+
+bool Model::trains(int stage, const Network& network) const {
+  const auto& names = stages_.at(size_t(stage)).trains;
+  return network.learns() &&
+         (names.empty() || std::find(names.begin(), names.end(), network.name) != names.end());
+}
+
+void Model::build(DeviceContext& context, const Config& settings) {
+  declare_all(settings);
+  for (auto& network : networks) {
+    if (!network->learns()) {
+      network->parameters.build_for_use(context);
+      continue;
+    }
+    network->parameters.build(context, uint64_t(config.seed), network->stream);
+    network->adam =
+        AdamOptimiser(network->parameters,
+                      {.beta1 = config.beta1, .beta2 = config.beta2, .weight_decay = config.weight_decay});
+    if (network->averaged && config.ema > 0) network->parameters.keep_average();
+  }
+  if (!context.planning()) load_frozen();
+  after_build(context);
+}
+
+void Model::build_for_use(DeviceContext& context, const Config& settings) {
+  declare_all(settings);
+  for (auto& network : networks) {
+    if (!network->used) continue;
+    network->parameters.build_for_use(context);
+    if (network->averaged && config.ema > 0) network->parameters.keep_average();
+  }
+  if (!context.planning()) load_frozen();
+}
+
+void Model::load_frozen() {
+  for (auto& network : networks) {
+    if (network->learns() || !network->parameters.built()) continue;
+    const std::string path = get_setting(config, network->weights_from);
+    if (path.empty())
+      fail(Exit::usage, "{} needs --{} FILE: the weights of its network {}", config.model,
+           network->weights_from, network->name);
+    const auto file = SafetensorsFile::open(path);
+    const Parameters& p = network->parameters;
+    for (size_t i = 0; i < p.infos().size(); ++i) {
+      const ParameterInfo& info = p.infos()[i];
+      const TensorEntry& entry = file.get(info.name);
+      const Shape want = info.file_shape();
+      if (!std::equal(entry.shape.begin(), entry.shape.end(), want.dims.begin(),
+                      want.dims.begin() + want.rank))
+        fail(Exit::bad_data, "{}: tensor `{}` is ({}), network {} wants {}", path, info.name,
+             fmt::join(entry.shape, ","), network->name, to_string(want));
+      p.import_values(int(i), file.read_f32(info.name), info.buffer ? Tensor() : p.weights());
+    }
+    if (ask_finite(p.weights()).host()[1] != 1)
+      fail(Exit::bad_data, "{}: holds numbers that are not finite", path);
+  }
+}
+
+StepResult Model::step(const StepInput& input) {
+  Step step(*this, input);
+  Tape& tape = step.context().tape();
+  tape.clear();
+  learn(step);
+  tape.clear();
+  return step.result();
+}
+
+StepInput Model::planned_input(DeviceContext& context, int batch) const {
+  StepInput in;
+  in.stage = int(stages_.size()) - 1;  // where the largest pictures are
+  const int size = size_at(in.stage);
+  for (const InputSpec& spec : inputs_)
+    for (int i = 0; i < spec.draws; ++i) {
+      const bool noise = spec.kind == InputSpec::Kind::noise;
+      in.add(spec.name, noise ? Tensor(context, {batch, spec.width})
+                              : Tensor(context, {batch, size, size, channels_of(spec, config)}));
+    }
+  return in;
 }
 
 Tensor Model::sample(const Tensor&) {
   fail(Exit::usage, "{} makes pictures from pictures, not from noise; use `gan translate`", config.model);
 }
 
-Tensor Model::translate(const Tensor&, const TranslateOptions&) {
+Tensor Model::make(const Use&) {
   fail(Exit::usage, "{} makes pictures from noise, not from pictures; use `gan sample`", config.model);
 }
 
-Tensor Model::picture_of_output(const Tensor&, const Tensor& b) { return b; }
-
-StepInput Model::planned_input(DeviceContext& context, int batch) const {
-  StepInput in;
-  if (const Channels channels = paired(); channels.a > 0) {
-    in.a = Tensor(context, {batch, config.size, config.size, channels.a});
-    in.b = Tensor(context, {batch, config.size, config.size, channels.b});
-    return in;
-  }
-  const auto& noise = config.get<NoiseSettings>();
-  for (int i = 0; i < noise.n_critic; ++i) {
-    in.real.emplace_back(context, Shape{batch, config.size, config.size, config.channels});
-    in.z.emplace_back(context, Shape{batch, noise.nz});
-  }
-  return in;
-}
-
-void Model::build_for_use(DeviceContext& context, const Config& settings) {
-  config = settings;
-  declare();
-  players[0]->parameters.build_for_use(context);
-  if (config.ema > 0) players[0]->parameters.keep_average();
-}
-
-void Model::build(DeviceContext& context, const Config& settings) {
-  config = settings;
-  declare();
-  for (size_t i = 0; i < players.size(); ++i) {
-    Player& p = *players[i];
-    p.parameters.build(context, uint64_t(config.seed), uint32_t(RandomStream::init_g) + uint32_t(i));
-    p.adam = AdamOptimiser(
-        p.parameters, {.beta1 = config.beta1, .beta2 = config.beta2, .weight_decay = config.weight_decay});
-  }
-  if (config.ema > 0) players[0]->parameters.keep_average();
-  after_build(context);
-}
+GridRow Model::show(const std::map<std::string, Tensor>&, const Use&) { return {}; }
 
 }  // namespace gan

@@ -1,105 +1,152 @@
-// What every model is to the training loop: players that learn, one training step, and pictures to look at.
+// What a model is to everything around it: what it declares once, its training step, and how it is used. A model is
+// one file in models/tasks and one row in its zoo; the learner, the loop, the checkpoint and the commands walk what
+// is declared here and know no model by name.
 #pragma once
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/optim.h"
-#include "engine/runlog.h"
 #include "engine/settings/config.h"
-#include "models/networks/blocks.h"
+#include "models/players/step.h"
 
 namespace gan {
 
 // What the program takes before its first tensor: code and libraries, for predictions of memory.
 inline constexpr size_t program_bytes = size_t(60) << 20;
 
-// One network with its optimiser: "G", "D".
-struct Player {
+// An input of the training step.
+struct InputSpec {
+  enum class Kind {
+    picture,    // (N,size,size,channels) in [-1,1]
+    lightness,  // of a colour picture: L/50 - 1, (N,size,size,1)
+    colour,     // of a colour picture: (a,b)/110, (N,size,size,2)
+    noise,      // normal numbers, (N,width)
+  };
+  std::string name;  // "real", "A", "z"
+  Kind kind = Kind::picture;
+  std::string of;  // which picture of an example: "picture", "A", "B"
+  int width = 0;   // of noise
+  int draws = 1;   // batches of it that one step takes
+};
+
+int channels_of(const InputSpec& input, const Config& config);  // of an input that is a picture
+
+// A part of the training: its own length, size and players. The last one has the rest of the run.
+struct Stage {
   std::string name;
-  Parameters parameters;
-  AdamOptimiser adam;
+  int64_t steps = 0;                // 0: the rest
+  int size = 0;                     // side of the pictures; 0: --size
+  std::vector<std::string> trains;  // names of networks; empty: all that learn
 };
 
-// What one training step works on. Noise models: one batch of pictures and one of noise per discriminator
-// update. Paired models: a batch of pairs.
-struct StepInput {
-  std::vector<Tensor> real;  // n_critic x (N,H,W,C)
-  std::vector<Tensor> z;     // n_critic x (N,nz)
-  Tensor a, b;               // (N,H,W,Ca), (N,H,W,Cb): a is the generator's input
-  int64_t step = 0;          // steps done before this one: what masks and pools draw by
-  double learning_rate_g = 0, learning_rate_d = 0;
-  bool log = false;  // also compute what only the log needs (gradient norms)
+// How a trained model is used, beside its pictures: a number that the user may turn.
+struct Control {
+  std::string name, help;
+  double value = 1, low = 0, high = 1;
 };
 
-// Scalars of a step, still on the device. Reading them waits for it.
-struct StepResult {
-  std::vector<std::pair<std::string, Tensor>> scalars;  // name, (1)
-  Metrics read() const;
-};
-
-// How a trained generator is used. What it learnt with is batch statistics and its dropout; with the running
-// statistics and none, pictures do not depend on their neighbours and come out the same each time.
-struct TranslateOptions {
+// One use of a trained model: named pictures (N,H,W,C) in [-1,1], and how the networks compute. What they learnt
+// with is batch statistics and dropout; with the running statistics and none, pictures do not depend on their
+// neighbours and come out the same each time.
+struct Use {
+  std::map<std::string, Tensor> pictures;  // by UsePicture name
+  std::map<std::string, double> controls;  // those not given have their Control's value
   Statistics statistics = Statistics::running;
   bool dropout = false;  // where the model was made with it
   uint64_t seed = 1;     // of the masks
+};
+// What `gan translate` may be given. Empty pictures: the model makes pictures from noise.
+struct UseSpec {
+  std::vector<std::string> pictures;  // the first is what is translated; others are given by options
+  std::vector<Control> controls;
+};
+
+// How validation tries a model: a picture of an example goes in, and another says what should come out.
+struct Trial {
+  std::string measure;  // how its measures begin in metrics.jsonl: "val"
+  std::string input, target;
+  std::map<std::string, double> controls;
+};
+
+// A row of the sample grid: pictures side by side; `made` says which of them the model made.
+struct GridRow {
+  std::vector<Tensor> cells;  // (1,H,W,C) in [-1,1]
+  std::vector<size_t> made;
 };
 
 class Model {
  public:
   virtual ~Model() = default;
 
-  // Players in the order of checkpoints: G first.
+  Config config;
+  // In the order of checkpoints.
+  std::vector<std::unique_ptr<Network>> networks;
   std::vector<std::unique_ptr<Player>> players;
-  Player& player(const std::string& name);
+  Network& network(const std::string& name);
+  // What of each a step takes; the stages, at least one.
+  const std::vector<InputSpec>& inputs() const { return inputs_; }
+  const std::vector<Stage>& stages() const { return stages_; }
+  // The stage that a step belongs to; a resumed run finds its place by this alone.
+  int stage_at(int64_t steps_done) const;
+  int size_at(int stage) const;  // side of its pictures
+  bool trains(int stage, const Network& network) const;
 
-  // Declares the layers, lays the parameters out on the device and makes the optimisers. Call once.
+  // Declares everything, lays the parameters out on the device and makes the optimisers. Call once.
   void build(DeviceContext& context, const Config& config);
-  // Only what making pictures needs: the first player's weights, no gradients, moments or other players.
+  // Only what making pictures needs: the weights of the networks that are used.
   void build_for_use(DeviceContext& context, const Config& config);
+  // Loads what comes from files that settings name.
+  void load_frozen();
 
-  // One training step: every discriminator update, then the generator's; the model's file tells the order.
-  virtual StepResult step(const StepInput& input) = 0;
+  // One training step: runs learn() on a clean tape.
+  StepResult step(const StepInput& input);
+  // What a step of `batch` takes, uninitialised: for a plan.
+  StepInput planned_input(DeviceContext& context, int batch) const;
 
-  // Noise models. Pictures (N,H,W,C) in [-1,1] from noise (N,nz), by running statistics and averaged weights
+  // Models of noise. Pictures (N,H,W,C) in [-1,1] from noise (N,nz), by running statistics and averaged weights
   // where there are any: one picture at a time gives the same picture.
   virtual Tensor sample(const Tensor& z);
 
-  // Paired models, which make pictures (N,H,W,Cb) of pictures (N,H,W,Ca). Channels are {Ca, Cb}; {0, 0} for a
-  // model that is not paired.
-  struct Channels {
-    int a = 0, b = 0;
-  };
-  virtual Channels paired() const { return {}; }
-  // The generator's picture of `a`, by averaged weights where there are any. H and W are multiples of
-  // side_multiple().
-  virtual Tensor translate(const Tensor& a, const TranslateOptions& options);
-  virtual int side_multiple() const { return 1; }
-  // Between what the networks see and pictures (N,H,W,C) in [-1,1] to look at: pix2pix's are the same,
-  // colorize's are parts of Lab. The input alone, and the output with the input it belongs to.
-  virtual Tensor picture_of_input(const Tensor& a) { return a; }
-  virtual Tensor picture_of_output(const Tensor& a, const Tensor& b);
+  // Models of pictures.
+  virtual UseSpec use() const { return {}; }
+  virtual Tensor make(const Use& use);             // (N,H,W,C) in [-1,1]
+  virtual int side_multiple() const { return 1; }  // heights and widths of what make() takes
+  // What the model sees of its input, as a picture: colorize sees no colour.
+  virtual Tensor seen(const Tensor& picture) const { return picture; }
+  // Trials of examples that have these pictures.
+  virtual std::vector<Trial> trials() const { return {}; }
+  // What the grid shows of an example.
+  virtual GridRow show(const std::map<std::string, Tensor>& example, const Use& use);
 
-  // Tensors besides the players' that a checkpoint has to keep to go on bit for bit, with their names.
+  // Tensors besides the networks' that a checkpoint has to keep to go on bit for bit, with their names.
   virtual std::vector<std::pair<std::string, Tensor>> state() { return {}; }
 
-  // What one step of `batch` takes, uninitialised: for a plan.
-  StepInput planned_input(DeviceContext& context, int batch) const;
-
-  // A forward pass of a player on a batch of `batch`, reporting each layer.
-  virtual void describe(DeviceContext& context, int batch, const std::string& player,
+  // A forward pass of a network on a batch of `batch`, reporting each layer.
+  virtual void describe(DeviceContext& context, int batch, const std::string& network,
                         const LayerObserver& tell) = 0;
 
-  int picture_channels() const { return config.channels; }
-
-  Config config;
-
  protected:
-  virtual void declare() = 0;
+  // ---- a model's page
+  virtual void declare() = 0;  // networks and their layers, players, inputs, stages
   virtual void after_build(DeviceContext&) {}
-  Player& add_player(const std::string& name);
+  virtual void learn(Step& step) = 0;  // the training step, read from top to bottom
+
+  // `traits` names what differs from a plain network that learns.
+  struct NetworkTraits {
+    bool averaged = false, used = false;
+    std::string weights_from;
+  };
+  Network& add_network(const std::string& name, const NetworkTraits& traits);
+  Network& add_network(const std::string& name) { return add_network(name, {}); }
+  Player& add_player(const std::string& name, std::vector<Network*> networks, bool discriminates = false);
+  void add_input(const InputSpec& input) { inputs_.push_back(input); }
+  void add_stage(const Stage& stage) { stages_.push_back(stage); }
+
+ private:
+  void declare_all(const Config& config);
+  std::vector<InputSpec> inputs_;
+  std::vector<Stage> stages_;
 };
 
 }  // namespace gan

@@ -11,13 +11,23 @@ namespace {
 
 class Colorize : public Pix2pix {
  public:
-  Channels paired() const override { return {1, 2}; }
-  Tensor picture_of_input(const Tensor& a) override {
-    Tensor no_colour(a.context(), {a.dim(0), a.dim(1), a.dim(2), 2});
-    no_colour.zero();
-    return lab_to_rgb(a, no_colour);
+  Tensor make(const Use& use) override {
+    const Tensor l = rgb_to_lab(use.pictures.at("picture")).l;  // (N,H,W,1)
+    return lab_to_rgb(l, generate(l, use));
   }
-  Tensor picture_of_output(const Tensor& a, const Tensor& b) override { return lab_to_rgb(a, b); }
+  Tensor seen(const Tensor& picture) const override {
+    Tensor no_colour(picture.context(), {picture.dim(0), picture.dim(1), picture.dim(2), 2});
+    no_colour.zero();
+    return lab_to_rgb(rgb_to_lab(picture).l, no_colour);
+  }
+
+ protected:
+  Sides sides() const override {
+    return {{.name = "A", .kind = InputSpec::Kind::lightness, .of = "picture"},
+            {.name = "B", .kind = InputSpec::Kind::colour, .of = "picture"},
+            1,
+            2};
+  }
 };
 
 }  // namespace

@@ -23,7 +23,7 @@ constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <->
 
 class Dcgan : public NoiseGan {
  protected:
-  void declare() override {
+  void declare_layers() override {
     const auto& conv = config.get<ConvSettings>();
     const int size = config.size, channels = config.channels;
     int width = conv.ngf * size / 8;
@@ -47,13 +47,13 @@ class Dcgan : public NoiseGan {
   }
 
  private:
-  void add(Player& player, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
+  void add(Network& network, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
            bool transposed, Activation act, bool with_norm = true) {
     int& index = &blocks == &generator_ ? generator_modules_ : discriminator_modules_;
     const NormKind norm = with_norm ? norm_kind_of(config.get<ConvSettings>().norm) : NormKind::none;
     auto module = [](int k) { return "main." + std::to_string(k); };
     blocks.push_back(
-        ConvBlock::make(player.parameters, module(index), in, out,
+        ConvBlock::make(network.parameters, module(index), in, out,
                         {.kind = transposed ? ConvBlock::Kind::transposed : ConvBlock::Kind::conv,
                          .conv = options,
                          .norm = norm,
@@ -62,10 +62,10 @@ class Dcgan : public NoiseGan {
     index += 1 + (norm != NormKind::none) + (act.kind != Act::none);
   }
 
-  static Tensor forward(const Player& player, const std::vector<ConvBlock>& blocks, Tensor x,
+  static Tensor forward(const Network& network, const std::vector<ConvBlock>& blocks, Tensor x,
                         Statistics statistics, const LayerObserver& tell) {
     const Pass pass{.statistics = statistics, .tell = tell};
-    for (const ConvBlock& block : blocks) x = block(player.parameters, x, pass);
+    for (const ConvBlock& block : blocks) x = block(network.parameters, x, pass);
     return x;
   }
 

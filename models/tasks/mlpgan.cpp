@@ -19,7 +19,7 @@ namespace {
 constexpr int kGeneratorWidths[] = {256, 512, 1024};
 constexpr int kDiscriminatorWidths[] = {1024, 512, 256};
 
-struct Stage {
+struct DenseLayer {
   std::string name;
   LinearLayer linear;
   Activation act;
@@ -27,7 +27,7 @@ struct Stage {
 
 class MlpGan : public NoiseGan {
  protected:
-  void declare() override {
+  void declare_layers() override {
     picture_ = {config.size, config.size, config.channels};
     const int elements = int(picture_.count());
     int in = config.get<NoiseSettings>().nz;
@@ -56,30 +56,30 @@ class MlpGan : public NoiseGan {
   }
 
  private:
-  void add(Player& player, std::vector<Stage>& stages, int in, int out, Activation act,
+  void add(Network& network, std::vector<DenseLayer>& stages, int in, int out, Activation act,
            Layout layout = Layout::plain) {
-    Stage s{.name = "main." + std::to_string(2 * stages.size()), .linear = {}, .act = act};
-    s.linear.weight = player.parameters.declare({.name = s.name + ".weight",
-                                                 .shape = {out, in},
-                                                 .layout = layout,
-                                                 .picture = picture_,
-                                                 .deviation = 1 / std::sqrt(3.0 * in)});
+    DenseLayer s{.name = "main." + std::to_string(2 * stages.size()), .linear = {}, .act = act};
+    s.linear.weight = network.parameters.declare({.name = s.name + ".weight",
+                                                  .shape = {out, in},
+                                                  .layout = layout,
+                                                  .picture = picture_,
+                                                  .deviation = 1 / std::sqrt(3.0 * in)});
     s.linear.bias =
-        player.parameters.declare({.name = s.name + ".bias",
-                                   .shape = {out},
-                                   .layout = layout == Layout::rows_picture ? layout : Layout::plain,
-                                   .picture = picture_});
+        network.parameters.declare({.name = s.name + ".bias",
+                                    .shape = {out},
+                                    .layout = layout == Layout::rows_picture ? layout : Layout::plain,
+                                    .picture = picture_});
     stages.push_back(s);
   }
 
-  Tensor forward(const Player& player, const std::vector<Stage>& stages, Tensor x,
+  Tensor forward(const Network& network, const std::vector<DenseLayer>& stages, Tensor x,
                  const LayerObserver& tell) {
-    for (const Stage& s : stages) {
+    for (const DenseLayer& s : stages) {
       const double before = x.context().flop();
-      x = s.linear(player.parameters, x, s.act);
+      x = s.linear(network.parameters, x, s.act);
       if (!tell) continue;
       static const char* const acts[] = {"", " + relu", " + leaky relu", " + tanh", " + sigmoid"};
-      const auto& infos = player.parameters.infos();
+      const auto& infos = network.parameters.infos();
       tell({s.name, fmt::format("linear{}", acts[int(s.act.kind)]), x.shape(),
             infos[s.linear.weight].shape.count() + infos[s.linear.bias].shape.count(),
             x.context().flop() - before});
@@ -88,7 +88,7 @@ class MlpGan : public NoiseGan {
   }
 
   Shape picture_;  // (H,W,C)
-  std::vector<Stage> generator_, discriminator_;
+  std::vector<DenseLayer> generator_, discriminator_;
 };
 
 }  // namespace

@@ -5,61 +5,56 @@
 
 namespace gan {
 
-NoiseGan::NoiseGan() : g_(add_player("G")), d_(add_player("D")) {}
+NoiseGan::NoiseGan()
+    : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
+      d_(add_network("D")),
+      generator_player_(add_player("G", {&g_})),
+      discriminator_player_(add_player("D", {&d_}, true)) {}
 
-StepResult NoiseGan::step(const StepInput& in) {
+void NoiseGan::declare() {
+  const auto& noise = config.get<NoiseSettings>();
+  add_input({.name = "real", .of = "picture", .draws = noise.n_critic});
+  add_input(
+      {.name = "z", .kind = InputSpec::Kind::noise, .of = "", .width = noise.nz, .draws = noise.n_critic});
+  declare_layers();
+}
+
+void NoiseGan::learn(Step& step) {
   const auto& adversarial = config.get<AdversarialSettings>();
-  const GanLoss kind = adversarial.kind();
-  const size_t updates = in.real.size();
-  GAN_CHECK(updates >= 1 && in.z.size() == updates);
-  DeviceContext& context = in.real[0].context();
-  Tape& tape = context.tape();
-  tape.clear();
+  const int updates = step.draws("real");
 
   // The discriminator learns to tell real pictures from generated ones. What it sees of the generator is
   // detached: its mistakes teach the generator nothing yet.
   Tensor fake;
   LossValue d_loss;
-  for (size_t i = 0; i < updates; ++i) {
+  for (int i = 0; i < updates; ++i) {
     if (i + 1 < updates) {
-      NoGradient quiet(context);
-      fake = generate(in.z[i], Statistics::batch);
+      NoGradient quiet(step.context());
+      fake = generate(step.input("z", i), Statistics::batch);
     } else {
-      fake = generate(in.z[i], Statistics::batch);  // recorded: the generator learns from this one
+      fake = generate(step.input("z", i), Statistics::batch);  // recorded: the generator learns from this one
     }
-    d_.parameters.forget_gradients();
-    const Tensor real_logits = discriminate(in.real[i]);
+    Turn turn(step, discriminator_player_);
+    const Tensor real_logits = discriminate(step.input("real", i));
     const Tensor fake_logits = discriminate(fake.detach());
-    d_loss = discriminator_loss(real_logits, fake_logits, kind, adversarial.real_label());
-    tape.backward(d_loss.loss);
-    d_.adam.step(in.learning_rate_d);
+    d_loss = discriminator_loss({real_logits}, {fake_logits}, adversarial);
+    turn.learn(d_loss.loss);
   }
-  const Tensor d_norm = in.log ? gradient_norm(d_.parameters) : Tensor();
 
   // The generator learns from the improved discriminator, which stands still meanwhile.
-  LossValue g_loss;
+  Tensor g_loss;
   {
-    Freeze still(d_.parameters);
-    g_.parameters.forget_gradients();
-    g_loss = generator_loss(discriminate(fake), kind);
-    tape.backward(g_loss.loss);
-    g_.adam.step(in.learning_rate_g);
+    Turn turn(step, generator_player_);
+    g_loss = generator_loss({discriminate(fake)}, adversarial);
+    turn.learn(g_loss);
   }
-  if (config.ema > 0) update_average(g_.parameters, config.ema);
-  tape.clear();
 
-  StepResult result;
-  result.scalars = {{"loss_D", d_loss.loss},
-                    {"loss_D_real", d_loss.values.view(0, {1})},
-                    {"loss_D_fake", d_loss.values.view(1, {1})},
-                    {"loss_G", g_loss.loss},
-                    {"D_real", d_loss.values.view(2, {1})},
-                    {"D_fake", d_loss.values.view(3, {1})}};
-  if (in.log) {
-    result.scalars.emplace_back("grad_norm_G", gradient_norm(g_.parameters).view(0, {1}));
-    result.scalars.emplace_back("grad_norm_D", d_norm.view(0, {1}));
-  }
-  return result;
+  step.report("loss_D", d_loss.loss);
+  step.report("loss_D_real", d_loss.values.view(0, {1}));
+  step.report("loss_D_fake", d_loss.values.view(1, {1}));
+  step.report("loss_G", g_loss);
+  step.report("D_real", d_loss.values.view(2, {1}));
+  step.report("D_fake", d_loss.values.view(3, {1}));
 }
 
 Tensor NoiseGan::sample(const Tensor& z) {
@@ -68,12 +63,12 @@ Tensor NoiseGan::sample(const Tensor& z) {
   return generate(z, Statistics::running);
 }
 
-void NoiseGan::describe(DeviceContext& context, int batch, const std::string& player,
+void NoiseGan::describe(DeviceContext& context, int batch, const std::string& network,
                         const LayerObserver& tell) {
   NoGradient quiet(context);
-  if (player == "G")
-    generate(Tensor(context, {batch, config.get<NoiseSettings>().nz}), Statistics::batch, tell);
-  else discriminate(Tensor(context, {batch, config.size, config.size, config.channels}), tell);
+  const StepInput in = planned_input(context, batch);
+  if (network == "G") generate(in.tensors.at("z")[0], Statistics::batch, tell);
+  else discriminate(in.tensors.at("real")[0], tell);
 }
 
 }  // namespace gan

@@ -16,19 +16,22 @@ struct NoiseSettings : Group<NoiseSettings> {
 class NoiseGan : public Model {
  public:
   NoiseGan();
-  StepResult step(const StepInput& input) override;
   Tensor sample(const Tensor& z) override;
-  void describe(DeviceContext& context, int batch, const std::string& player,
+  void describe(DeviceContext& context, int batch, const std::string& network,
                 const LayerObserver& tell) override;
 
  protected:
+  void declare() final;
+  void learn(Step& step) override;
+
+  virtual void declare_layers() = 0;  // of both networks
   // z (N,nz) -> pictures (N,H,W,C) in [-1,1]
   virtual Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell = {}) = 0;
   // pictures (N,H,W,C) -> logits (N,...), one or more per picture
   virtual Tensor discriminate(const Tensor& pictures, const LayerObserver& tell = {}) = 0;
 
-  Player& g_;
-  Player& d_;
+  Network &g_, &d_;
+  Player &generator_player_, &discriminator_player_;
 };
 
 }  // namespace gan

@@ -1,22 +1,33 @@
-// Pix2pix: the networks by their settings, and the training step.
+// Pix2pix: its inputs, the training step, and its use.
 #include "models/tasks/pix2pix.h"
 
 #include "models/losses/adversarial.h"
+#include "models/players/judge.h"
 
 namespace gan {
 
-Pix2pix::Pix2pix() : g_(add_player("G")), d_(add_player("D")) {}
+Pix2pix::Pix2pix()
+    : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
+      d_(add_network("D")),
+      generator_player_(add_player("G", {&g_})),
+      discriminator_player_(add_player("D", {&d_}, true)) {}
+
+Pix2pix::Sides Pix2pix::sides() const {
+  return {{.name = "A", .of = "A"}, {.name = "B", .of = "B"}, config.channels, config.channels};
+}
 
 void Pix2pix::declare() {
-  const Channels channels = paired();
-  generator_ = make_generator(g_.parameters, config, channels.a, channels.b);
-  discriminator_ = make_discriminator(d_.parameters, config, channels.a + channels.b);
+  const Sides s = sides();
+  add_input(s.a);
+  add_input(s.b);
+  generator_ = make_generator(g_.parameters, config, s.a_channels, s.b_channels);
+  discriminator_ = make_discriminator(d_.parameters, config, s.a_channels + s.b_channels);
 }
 
 void Pix2pix::after_build(DeviceContext& context) {
-  const Channels channels = paired();
-  pool_ =
-      ImagePool(context, config.get<PoolSettings>().pool, config.size, config.size, channels.a + channels.b);
+  const Sides s = sides();
+  pool_ = ImagePool(context, config.get<PoolSettings>().pool, config.size, config.size,
+                    s.a_channels + s.b_channels);
 }
 
 std::vector<std::pair<std::string, Tensor>> Pix2pix::state() {
@@ -24,97 +35,81 @@ std::vector<std::pair<std::string, Tensor>> Pix2pix::state() {
   return {{"pool", pool_.pictures()}};
 }
 
-StepResult Pix2pix::step(const StepInput& in) {
+void Pix2pix::learn(Step& step) {
   const auto& adversarial = config.get<AdversarialSettings>();
-  const GanLoss kind = adversarial.kind();
-  DeviceContext& context = in.a.context();
-  Tape& tape = context.tape();
-  tape.clear();
+  const Tensor &a = step.input("A"), &b = step.input("B");
+  const Tensor fake = (*generator_)(g_.parameters, a, step.pass(config.get<TranslationSettings>().dropout));
 
-  const Pass with_dropout{.dropout = config.get<TranslationSettings>().dropout,
-                          .seed = uint64_t(config.seed),
-                          .step = uint32_t(in.step)};
-  const Tensor fake = (*generator_)(g_.parameters, in.a, with_dropout);
-
-  // The discriminator sees the pair that the generator made, or an earlier one, then the real pair. Several
-  // scales count alike: every loss is the mean of theirs.
-  Tensor d_loss, d_values;
+  // The discriminator sees the pair that the generator made, or an earlier one, then the real pair.
+  LossValue d_loss;
   {
-    d_.parameters.forget_gradients();
+    Turn turn(step, discriminator_player_);
     const Tensor shown =
-        pool_.exchange(concat_channels(in.a, fake.detach()), uint64_t(config.seed), in.step * in.a.dim(0));
-    const auto fake_logits = (*discriminator_)(d_.parameters, shown, {});
-    const auto real_logits = (*discriminator_)(d_.parameters, concat_channels(in.a, in.b), {});
-    const double part = 1.0 / double(fake_logits.size());
-    for (size_t i = 0; i < fake_logits.size(); ++i) {
-      const LossValue one =
-          discriminator_loss(real_logits[i], fake_logits[i], kind, adversarial.real_label(), 0, 0.5 * part);
-      d_loss = d_loss ? add(d_loss, one.loss) : one.loss;
-      const Tensor values = part == 1 ? one.values : affine(one.values, part);
-      d_values = d_values ? add(d_values, values) : values;
-    }
+        pool_.exchange(concat_channels(a, fake.detach()), uint64_t(config.seed), step.number() * a.dim(0));
+    const auto fake_logits = judge(d_, *discriminator_, shown);
+    const auto real_logits = judge(d_, *discriminator_, concat_channels(a, b));
+    d_loss = discriminator_loss(real_logits, fake_logits, adversarial, 0.5);
+    turn.learn(d_loss.loss);
   }
-  tape.backward(d_loss);
-  d_.adam.step(in.learning_rate_d);
-  const Tensor d_norm = in.log ? gradient_norm(d_.parameters) : Tensor();
 
   // The generator learns from the improved discriminator, which stands still meanwhile, and from the picture
   // it should have made.
-  Tensor gan_loss, g_loss, l1_loss;
+  Tensor gan_loss, l1_loss, g_loss;
   {
-    Freeze still(d_.parameters);
-    g_.parameters.forget_gradients();
-    const auto logits = (*discriminator_)(d_.parameters, concat_channels(in.a, fake), {});
-    for (const Tensor& one : logits) {
-      const Tensor loss = generator_loss(one, kind, 1.0 / double(logits.size())).loss;
-      gan_loss = gan_loss ? add(gan_loss, loss) : loss;
-    }
-    l1_loss = pixel_loss(fake, in.b, PixelLossKind::l1, config.get<Pix2pixSettings>().lambda_l1).loss;
+    Turn turn(step, generator_player_);
+    gan_loss = generator_loss(judge(d_, *discriminator_, concat_channels(a, fake)), adversarial);
+    l1_loss = pixel_loss(fake, b, PixelLossKind::l1, config.get<Pix2pixSettings>().lambda_l1).loss;
     g_loss = add(gan_loss, l1_loss);
-    tape.backward(g_loss);
-    g_.adam.step(in.learning_rate_g);
+    turn.learn(g_loss);
   }
-  if (config.ema > 0) update_average(g_.parameters, config.ema);
-  tape.clear();
 
-  StepResult result;
-  result.scalars = {{"loss_D", d_loss},
-                    {"loss_D_real", d_values.view(0, {1})},
-                    {"loss_D_fake", d_values.view(1, {1})},
-                    {"loss_G", g_loss},
-                    {"loss_G_GAN", gan_loss},
-                    {"loss_G_L1", l1_loss},
-                    {"D_real", d_values.view(2, {1})},
-                    {"D_fake", d_values.view(3, {1})}};
-  if (in.log) {
-    result.scalars.emplace_back("grad_norm_G", gradient_norm(g_.parameters).view(0, {1}));
-    result.scalars.emplace_back("grad_norm_D", d_norm.view(0, {1}));
-  }
-  return result;
+  step.report("loss_D", d_loss.loss);
+  step.report("loss_D_real", d_loss.values.view(0, {1}));
+  step.report("loss_D_fake", d_loss.values.view(1, {1}));
+  step.report("loss_G", g_loss);
+  step.report("loss_G_GAN", gan_loss);
+  step.report("loss_G_L1", l1_loss);
+  step.report("D_real", d_loss.values.view(2, {1}));
+  step.report("D_fake", d_loss.values.view(3, {1}));
 }
 
-Tensor Pix2pix::translate(const Tensor& a, const TranslateOptions& o) {
+// ------------------------------------------------------------------------------------------------- use
+
+Tensor Pix2pix::generate(const Tensor& a, const Use& use) {
   const int side = side_multiple();
-  GAN_CHECK(a.shape().rank == 4 && a.dim(1) % side == 0 && a.dim(2) % side == 0 && a.dim(3) == paired().a,
-            "translate {}: height and width must be multiples of {}, channels {}", to_string(a.shape()), side,
-            paired().a);
+  GAN_CHECK(a.shape().rank == 4 && a.dim(1) % side == 0 && a.dim(2) % side == 0,
+            "translate {}: height and width must be multiples of {}", to_string(a.shape()), side);
   NoGradient quiet(a.context());
   UseAverage averaged(g_.parameters);
   // Batch statistics shall not move the running ones of a model that is only used.
   KeepStatistics kept(g_.parameters);
+  const bool dropout = use.dropout && config.get<TranslationSettings>().dropout;
   return (*generator_)(g_.parameters, a,
-                       {.statistics = o.statistics,
-                        .dropout = o.dropout && config.get<TranslationSettings>().dropout,
-                        .seed = o.seed});
+                       {.statistics = use.statistics, .dropout = dropout, .seed = use.seed});
 }
 
-void Pix2pix::describe(DeviceContext& context, int batch, const std::string& player,
+Tensor Pix2pix::make(const Use& use) { return generate(use.pictures.at("picture"), use); }
+
+std::vector<Trial> Pix2pix::trials() const {
+  const Sides s = sides();
+  return {{.measure = "val", .input = s.a.of, .target = s.b.of, .controls = {}}};
+}
+
+GridRow Pix2pix::show(const std::map<std::string, Tensor>& example, const Use& use) {
+  const Trial trial = trials()[0];
+  Use one = use;
+  one.pictures["picture"] = example.at(trial.input);
+  return {.cells = {seen(example.at(trial.input)), make(one), example.at(trial.target)}, .made = {1}};
+}
+
+void Pix2pix::describe(DeviceContext& context, int batch, const std::string& network,
                        const LayerObserver& tell) {
   NoGradient quiet(context);
   const StepInput in = planned_input(context, batch);
+  const Tensor &a = in.tensors.at("A")[0], &b = in.tensors.at("B")[0];
   const Pass pass{.dropout = config.get<TranslationSettings>().dropout, .tell = tell};
-  if (player == "G") (*generator_)(g_.parameters, in.a, pass);
-  else (*discriminator_)(d_.parameters, concat_channels(in.a, in.b), pass);
+  if (network == "G") (*generator_)(g_.parameters, a, pass);
+  else (*discriminator_)(d_.parameters, concat_channels(a, b), pass);
 }
 
 // -------------------------------------------------------------------------------------------- settings

@@ -17,21 +17,31 @@ struct Pix2pixSettings : Group<Pix2pixSettings> {
 class Pix2pix : public Model {
  public:
   Pix2pix();
-  StepResult step(const StepInput& input) override;
-  Channels paired() const override { return {config.channels, config.channels}; }
-  Tensor translate(const Tensor& a, const TranslateOptions& options) override;
+  UseSpec use() const override { return {.pictures = {"picture"}, .controls = {}}; }
+  Tensor make(const Use& use) override;
   int side_multiple() const override { return generator_->side_multiple(); }
+  std::vector<Trial> trials() const override;
+  GridRow show(const std::map<std::string, Tensor>& example, const Use& use) override;
   std::vector<std::pair<std::string, Tensor>> state() override;
-  void describe(DeviceContext& context, int batch, const std::string& player,
+  void describe(DeviceContext& context, int batch, const std::string& network,
                 const LayerObserver& tell) override;
 
  protected:
   void declare() override;
   void after_build(DeviceContext& context) override;
+  void learn(Step& step) override;
+
+  // Channels of A and B, and which pictures of an example they are.
+  struct Sides {
+    InputSpec a, b;
+    int a_channels, b_channels;
+  };
+  virtual Sides sides() const;
+  Tensor generate(const Tensor& a, const Use& use);  // B (N,H,W,Cb), by averaged weights where there are any
 
  private:
-  Player& g_;
-  Player& d_;
+  Network &g_, &d_;
+  Player &generator_player_, &discriminator_player_;
   std::unique_ptr<Generator> generator_;
   std::unique_ptr<Discriminator> discriminator_;
   ImagePool pool_;  // of pairs

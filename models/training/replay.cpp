@@ -5,9 +5,8 @@
 #include <span>
 
 #include "models/networks/translation_networks.h"
-#include "models/tasks/noise_gan.h"
 #include "models/tasks/zoo.h"
-#include "models/training/checkpoint.h"
+#include "models/use/checkpoint.h"
 
 namespace gan {
 
@@ -64,58 +63,48 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
   if (first.model->empty()) fail(Exit::bad_data, "{}: the config names no model", name);
   const ZooEntry& entry = find_model(first.model);
   config_ = config_of_replay(first.model);
-  {
-    const auto model = entry.make();
-    model->config = config_;
-    paired_ = model->paired().a > 0;
-  }
   read_toml_text(config_, text->second, name, origins, "replay", Foreign::refuse,
                  switched_off(name, config_));
   entry.check(config_);
-  if (!paired_) {
-    const auto& noise = config_.get<NoiseSettings>();
-    if (noise.n_critic != 1)
-      fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,
-           noise.n_critic);
-  }
-
   check_initial_weights();
 
-  if (paired_) {
-    const auto model = entry.make();
-    model->config = config_;
-    a_ = read_pictures("input.A", model->paired().a);
-    b_ = read_pictures("input.B", model->paired().b);
-  } else {
-    real_ = read_pictures("input.real", config_.channels);
-    const TensorEntry& z = file_.get("input.z");  // (S,N,nz)
-    const int nz = config_.get<NoiseSettings>().nz;
-    if (z.shape != std::vector<int64_t>{steps_, config_.batch, nz})
-      fail(Exit::bad_data, "{}: input.z must be ({},{},{})", name, steps_, config_.batch, nz);
-    z_ = file_.read_f32("input.z");
+  DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+  const auto model = build_model(plan, config_);
+  for (const InputSpec& input : model->inputs()) {
+    if (input.draws != 1)
+      fail(Exit::bad_data, "{}: n_critic {} cannot be replayed: the file has one batch per step", name,
+           input.draws);
+    read_input(input);
   }
   config_.steps = steps_;
 }
 
-// (S,N,C,H,W). The first one says how many steps and how many pictures there are.
-Replay::Pictures Replay::read_pictures(const std::string& key, int channels) {
+// Pictures (S,N,C,H,W), noise (S,N,width). The first one says how many steps and how many pictures there are.
+void Replay::read_input(const InputSpec& input) {
+  const std::string key = "input." + input.name;
   const TensorEntry& entry = file_.get(key);
   const auto& s = entry.shape;
-  const bool fits = s.size() == 5 && s[0] >= 1 && s[0] <= kMostDraws && s[1] >= 1 && s[1] <= 65536 &&
-                    (steps_ == 0 || s[0] == steps_) && (steps_ == 0 || s[1] == config_.batch) &&
-                    s[2] == channels && s[3] == config_.size && s[4] == config_.size;
-  if (!fits)
-    fail(Exit::bad_data, "{}: {} is ({}), it must be ({},{},{},{},{})", file_.path().string(), key,
-         fmt::join(s, ","), steps_ ? std::to_string(steps_) : "steps",
-         steps_ ? std::to_string(config_.batch) : "batch", channels, config_.size, config_.size);
+  std::vector<int64_t> want = {steps_, config_.batch};
+  if (steps_ == 0) {
+    const bool fits = s.size() >= 2 && s[0] >= 1 && s[0] <= kMostDraws && s[1] >= 1 && s[1] <= 65536;
+    if (!fits)
+      fail(Exit::bad_data, "{}: {} is ({}), it must begin with steps and pictures a step",
+           file_.path().string(), key, fmt::join(s, ","));
+    want = {s[0], s[1]};
+  }
+  if (input.kind == InputSpec::Kind::noise) want.push_back(input.width);
+  else want.insert(want.end(), {channels_of(input, config_), config_.size, config_.size});
+  if (s != want)
+    fail(Exit::bad_data, "{}: {} is ({}), it must be ({})", file_.path().string(), key, fmt::join(s, ","),
+         fmt::join(want, ","));
   steps_ = s[0];
   config_.batch = int(s[1]);
-  return {channels, file_.read_f32(key)};
+  inputs_.push_back({input, file_.read_f32(key)});
 }
 
 namespace {
-std::string initial_key(const Player& player, const ParameterInfo& info) {
-  return "init." + player.name + "." + info.name;
+std::string initial_key(const Network& network, const ParameterInfo& info) {
+  return "init." + network.name + "." + info.name;
 }
 }  // namespace
 
@@ -123,9 +112,9 @@ std::string initial_key(const Player& player, const ParameterInfo& info) {
 void Replay::check_initial_weights() const {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   const auto model = build_model(plan, config_);
-  for (auto& player : model->players)
-    for (const auto& info : player->parameters.infos()) {
-      const std::string key = initial_key(*player, info);
+  for (auto& network : model->networks)
+    for (const auto& info : network->parameters.infos()) {
+      const std::string key = initial_key(*network, info);
       const TensorEntry& entry = file_.get(key);
       const Shape want = info.file_shape();
       if (!std::equal(entry.shape.begin(), entry.shape.end(), want.dims.begin(),
@@ -137,18 +126,20 @@ void Replay::check_initial_weights() const {
 }
 
 void Replay::set_initial_weights(Model& model) const {
-  for (auto& player : model.players) {
-    const Parameters& p = player->parameters;
+  for (auto& network : model.networks) {
+    const Parameters& p = network->parameters;
     for (int i = 0; i < int(p.infos().size()); ++i)
-      p.import_values(i, file_.read_f32(initial_key(*player, p.infos()[i])),
+      p.import_values(i, file_.read_f32(initial_key(*network, p.infos()[i])),
                       p.infos()[i].buffer ? Tensor() : p.weights());
   }
 }
 
-Tensor Replay::batch_of(DeviceContext& context, const Pictures& pictures, int64_t step) const {
-  const int64_t n = config_.batch, c = pictures.channels, pixels = int64_t(config_.size) * config_.size;
+// The pictures of a step: (N,C,H,W) in the file, (N,H,W,C) here.
+Tensor Replay::batch_of(DeviceContext& context, const Recorded& recorded, int64_t step) const {
+  const int64_t n = config_.batch, c = channels_of(recorded.input, config_),
+                pixels = int64_t(config_.size) * config_.size;
   std::vector<float> nhwc(size_t(n * pixels * c));
-  const float* nchw = pictures.values.data() + step * n * c * pixels;
+  const float* nchw = recorded.values.data() + step * n * c * pixels;
   for (int64_t i = 0; i < n; ++i)
     for (int64_t k = 0; k < c; ++k)
       for (int64_t pixel = 0; pixel < pixels; ++pixel)
@@ -161,15 +152,16 @@ Tensor Replay::batch_of(DeviceContext& context, const Pictures& pictures, int64_
 StepInput Replay::input(DeviceContext& context, int64_t step) const {
   StepInput in;
   in.step = step;
-  if (paired_) {
-    in.a = batch_of(context, a_, step);
-    in.b = batch_of(context, b_, step);
-    return in;
+  for (const Recorded& recorded : inputs_) {
+    if (recorded.input.kind != InputSpec::Kind::noise) {
+      in.add(recorded.input.name, batch_of(context, recorded, step));
+      continue;
+    }
+    const int64_t n = config_.batch, width = recorded.input.width;
+    Tensor z(context, {n, width});
+    z.upload(std::span<const float>(recorded.values).subspan(size_t(step * n * width), size_t(n * width)));
+    in.add(recorded.input.name, z);
   }
-  const int64_t n = config_.batch, nz = config_.get<NoiseSettings>().nz;
-  in.z.emplace_back(context, Shape{n, nz});
-  in.z[0].upload(std::span<const float>(z_).subspan(size_t(step * n * nz), size_t(n * nz)));
-  in.real.push_back(batch_of(context, real_, step));
   return in;
 }
 

@@ -18,20 +18,18 @@ class Replay {
   StepInput input(DeviceContext& context, int64_t step) const;  // step from 0
 
  private:
-  struct Pictures {
-    int channels = 0;
-    std::vector<float> values;  // (S,N,C,H,W)
+  struct Recorded {
+    InputSpec input;
+    std::vector<float> values;  // of all steps, as the file has them
   };
   void check_initial_weights() const;
-  Pictures read_pictures(const std::string& key, int channels);
-  Tensor batch_of(DeviceContext& context, const Pictures& pictures, int64_t step) const;
+  void read_input(const InputSpec& input);
+  Tensor batch_of(DeviceContext& context, const Recorded& recorded, int64_t step) const;
 
   SafetensorsFile file_;
   Config config_;
-  bool paired_ = false;
   int64_t steps_ = 0;
-  std::vector<float> z_;  // (S,N,nz)
-  Pictures real_, a_, b_;
+  std::vector<Recorded> inputs_;
 };
 
 }  // namespace gan

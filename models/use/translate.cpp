@@ -112,34 +112,25 @@ Image translate_picture(const Translator& translator, const Image& picture, cons
 
 // ------------------------------------------------------------------------------------------- models
 
-namespace {
-
-Examples examples_of(const Model& model) { return find_model(model.config.model).examples; }
-
-// Pictures (N,H,W,3) as the model's A: colorize takes their lightness.
-Tensor input_of(const Model& model, const Tensor& pictures) {
-  return examples_of(model) == Examples::colour ? rgb_to_lab(pictures).l : pictures;
-}
-
-}  // namespace
-
-Translator translator_of(Model& model, DeviceContext& context, const TranslateOptions& options) {
-  if (model.paired().a == 0)
+Translator translator_of(Model& model, DeviceContext& context, const Use& use) {
+  const UseSpec spec = model.use();
+  if (spec.pictures.empty())
     fail(Exit::usage, "a {} makes pictures from noise and translates none: see `gan sample`",
          model.config.model);
   return {.context = &context,
           .channels = model.config.channels,
           .multiple = model.side_multiple(),
-          .run = [&model, options](const Tensor& pictures) {
-            const Tensor a = input_of(model, pictures);
-            return model.picture_of_output(a, model.translate(a, options));
+          .run = [&model, use, name = spec.pictures[0]](const Tensor& picture) {
+            Use one = use;
+            one.pictures[name] = picture;
+            return model.make(one);
           }};
 }
 
 Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
   const Translator look{
       .context = &context, .channels = picture.channels, .multiple = 1, .run = [&](const Tensor& p) {
-        return model.picture_of_input(input_of(model, p));
+        return model.seen(p);
       }};
   return translate_picture(look, picture, {.tile = std::max(picture.height, picture.width), .overlap = 0});
 }
@@ -155,7 +146,9 @@ size_t translation_bytes(const Config& config, Device device, int height, int wi
   translator.run(Tensor(context, {1, tile_height, tile_width, config.channels}));
   // On cpu the generator's weights have re-laid-out copies, some of them several times as large (Winograd's
   // convolution): together about one and a half times the weights.
-  const size_t weights = size_t(model->player("G").parameters.learnt_count()) * size_of(context.real());
+  size_t weights = 0;
+  for (const auto& network : model->networks)
+    if (network->used) weights += size_t(network->parameters.learnt_count()) * size_of(context.real());
   const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes;
   const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
   return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +

@@ -18,8 +18,9 @@ struct Translator {
   // (1,h,w,channels) in [-1,1] -> the same shape
   std::function<Tensor(const Tensor&)> run;
 };
-// Of a paired model, which must outlive it. A model that is not is Exit::usage.
-Translator translator_of(Model& model, DeviceContext& context, const TranslateOptions& options);
+// Of a model, which must outlive it; what it takes besides the picture that is translated is in `use`. A model of
+// noise is Exit::usage.
+Translator translator_of(Model& model, DeviceContext& context, const Use& use);
 // What the model sees of a picture, as a picture: colorize looks at lightness alone.
 Image seen_by(Model& model, DeviceContext& context, const Image& picture);
 

@@ -1,5 +1,5 @@
 // Writing and reading checkpoints.
-#include "models/training/checkpoint.h"
+#include "models/use/checkpoint.h"
 
 #include <algorithm>
 #include <cmath>
@@ -27,21 +27,24 @@ std::string text_of(const std::vector<int64_t>& dims) {
 // flat buffer stands for the running statistics.
 template <class F>
 void for_each_tensor(Model& model, bool optimiser, F f) {
-  for (auto& player : model.players) {
-    const Parameters& p = player->parameters;
-    if (!p.built()) continue;  // a model that is only used has its generator alone
+  for (auto& network : model.networks) {
+    const Parameters& p = network->parameters;
+    // A model that is only used has not all of its networks, and frozen ones have a file of their own.
+    if (!p.built() || !network->learns()) continue;
     for (int i = 0; i < int(p.infos().size()); ++i) {
       const auto& info = p.infos()[i];
-      const std::string name = player->name + "." + info.name;
+      const std::string name = network->name + "." + info.name;
       f(name, p, i, info.buffer ? Tensor() : p.weights());
-      if (optimiser && !info.buffer && player->adam.m) {
-        f("adam." + player->name + ".m." + info.name, p, i, player->adam.m);
-        f("adam." + player->name + ".v." + info.name, p, i, player->adam.v);
+      if (optimiser && !info.buffer && network->adam.m) {
+        f("adam." + network->name + ".m." + info.name, p, i, network->adam.m);
+        f("adam." + network->name + ".v." + info.name, p, i, network->adam.v);
       }
       if (p.average()) f("ema." + name, p, i, info.buffer ? Tensor() : p.average());
     }
   }
 }
+
+std::string adam_steps_key(const Network& network) { return "state.adam." + network.name + ".steps"; }
 
 }  // namespace
 
@@ -53,10 +56,10 @@ std::string first_not_finite(Model& model) {
   const auto ask = [&](const Tensor& flat) {
     if (flat && flat.count() > 0) buffers.push_back({flat, ask_finite(flat)});
   };
-  for (auto& player : model.players) {
-    const Parameters& p = player->parameters;
+  for (auto& network : model.networks) {
+    const Parameters& p = network->parameters;
     if (!p.built()) continue;
-    for (const Tensor& flat : {p.weights(), p.statistics(), p.average(), player->adam.m, player->adam.v})
+    for (const Tensor& flat : {p.weights(), p.statistics(), p.average(), network->adam.m, network->adam.v})
       ask(flat);
   }
   for (const auto& [name, tensor] : model.state()) ask(tensor);
@@ -96,7 +99,8 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
   if (state.best > 0) writer.add("state.best", {1}, std::span<const float>(&state.best, 1));
-  for (auto& player : model.players) add_number("state.adam." + player->name + ".steps", player->adam.steps);
+  for (auto& network : model.networks)
+    if (network->learns()) add_number(adam_steps_key(*network), network->adam.steps);
   for (const auto& [key, tensor] : model.state()) {
     writer.add("state." + key, dims_of(tensor.shape()), [tensor = tensor] { return tensor.host_f32(); });
   }
@@ -119,8 +123,6 @@ int64_t read_counter(const SafetensorsFile& file, const std::string& key, int64_
   return value;
 }
 
-std::string adam_steps_key(const Player& player) { return "state.adam." + player.name + ".steps"; }
-
 // Compares every key, shape and counter of a file with a model, built or planned.
 void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
   const std::string where = file.path().string();
@@ -136,10 +138,10 @@ void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
            key, text_of(entry->shape), text_of(want));
   });
   for (const auto& entry : file.tensors())
-    for (auto& player : model.players) {
-      if (!entry.name.starts_with(player->name + ".")) continue;
-      const auto& infos = player->parameters.infos();
-      const auto name = entry.name.substr(player->name.size() + 1);
+    for (auto& network : model.networks) {
+      if (!entry.name.starts_with(network->name + ".")) continue;
+      const auto& infos = network->parameters.infos();
+      const auto name = entry.name.substr(network->name.size() + 1);
       if (name.ends_with("num_batches_tracked")) continue;  // PyTorch's counter; nothing here uses it
       if (std::none_of(infos.begin(), infos.end(), [&](const auto& info) { return info.name == name; }))
         fail(Exit::bad_data,
@@ -155,7 +157,8 @@ void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
            "{}: tensor `{}` is {}, this model wants {}; the settings differ from the checkpoint's", where,
            key, text_of(entry.shape), text_of(dims_of(tensor.shape())));
   }
-  for (auto& player : model.players) read_counter(file, adam_steps_key(*player), kMostDraws);
+  for (auto& network : model.networks)
+    if (network->learns()) read_counter(file, adam_steps_key(*network), kMostDraws);
   read_train_state(file);
 }
 
@@ -190,8 +193,8 @@ void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* stat
   if (optimiser) {
     for (const auto& [name, tensor] : model.state())
       tensor.upload(std::span<const float>(file.read_f32("state." + name)));
-    for (auto& player : model.players)
-      player->adam.steps = read_counter(file, adam_steps_key(*player), kMostDraws);
+    for (auto& network : model.networks)
+      if (network->learns()) network->adam.steps = read_counter(file, adam_steps_key(*network), kMostDraws);
     if (state) *state = read_train_state(file);
   }
   if (const std::string bad = first_not_finite(model); !bad.empty())

@@ -39,7 +39,7 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
 void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser);
 // Into a built model, after the same checks: a refused file changes nothing, but for one with numbers that
 // are not finite, which is found after loading (Exit::bad_data). `optimiser` false: weights only (sampling,
-// --init), of the players that are built.
+// --init), of the networks that are built.
 void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* state, bool optimiser);
 
 // Counters as they stand in a file, each within its range: Exit::bad_data for one that no run can have.

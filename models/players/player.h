@@ -1,0 +1,35 @@
+// Networks with their optimisers, and the players that they are together.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/optim.h"
+
+namespace gan {
+
+// One network of a model: named parameters, and how they learn.
+struct Network {
+  std::string name;  // of its tensors in files: "G", "D_A", "features"
+  // Its initial weights are drawn from this stream of random numbers, its own among the model's networks.
+  uint32_t stream = 0;
+  bool averaged = false;  // keeps a moving average of its weights where --ema is on
+  bool used = false;      // what the trained model makes pictures with
+  // Not empty: the weights come from the safetensors file that this setting names, and never learn. Tensors are
+  // named as the network's parameters.
+  std::string weights_from;
+
+  Parameters parameters;
+  AdamOptimiser adam;  // of a network that learns
+
+  bool learns() const { return weights_from.empty(); }
+};
+
+// Networks that take their turn together: CycleGAN's two generators are one player. Each has an Adam of its own,
+// which is the same as one over all of them.
+struct Player {
+  std::string name;  // "G"
+  std::vector<Network*> networks;
+  bool discriminates = false;  // learns at --lr-d
+};
+
+}  // namespace gan

@@ -1,0 +1,130 @@
+// Validation and the grids of models that make pictures of pictures.
+#include "models/training/evaluation.h"
+
+#include <algorithm>
+
+#include "engine/metrics.h"
+#include "models/networks/translation_networks.h"
+#include "models/use/sample.h"
+#include "models/use/translate.h"
+
+namespace gan {
+
+namespace {
+
+constexpr int kExamples = 32, kGridRows = 8, kMeanTargets = 256;
+
+Tensor tensor_of(DeviceContext& context, const Image& image) {
+  std::vector<float> values(image.pixels.size());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(image.pixels[i]) / 127.5f - 1;
+  Tensor tensor(context, {1, image.height, image.width, image.channels});
+  tensor.upload(std::span<const float>(values));
+  return tensor;
+}
+
+}  // namespace
+
+Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& pictures, Examples examples,
+                       const std::function<void(const std::string&)>& say)
+    : model_(model), context_(context), pictures_(pictures), kind_(examples), trials_(model.trials()) {
+  const int64_t count = std::min<int64_t>(pictures.validation_count(), kExamples);
+  for (int64_t i = 0; i < count; ++i) examples_.push_back(example(i, true));
+  if (trials_.empty()) return;
+  if (count == 0) {
+    say("no pictures for validation: val/, or --split 0.9,0.1, gives some");
+    return;
+  }
+  const int means = int(std::min<int64_t>(pictures.train_count(), kMeanTargets));
+  for (const Trial& trial : trials_) {
+    std::vector<Image> targets(static_cast<size_t>(means)), seen;
+    parallel_for(means, model.config.workers,
+                 [&](int64_t i) { targets[size_t(i)] = example(i, false).at(trial.target); });
+    std::vector<uint32_t> sums(targets[0].pixels.size());
+    for (const Image& target : targets)
+      for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];
+    Image mean = targets[0];
+    for (size_t k = 0; k < sums.size(); ++k)
+      mean.pixels[k] = uint8_t((sums[k] + uint32_t(means) / 2) / uint32_t(means));
+    for (const Pictures& one : examples_) seen.push_back(seen_by(model, context, one.at(trial.input)));
+    const Score of_input = score(trial, seen),
+                of_mean = score(trial, std::vector<Image>(examples_.size(), mean));
+    easiest_.push_back({std::max(of_input.psnr, of_mean.psnr), std::max(of_input.ssim, of_mean.ssim)});
+    say(fmt::format(
+        "validation{} on {} pictures; easiest answers: {} {:.2f} dB, SSIM {:.4f}; the mean target "
+        "{:.2f} dB, SSIM {:.4f}",
+        trials_.size() > 1 ? " of " + trial.measure : "", count,
+        trial.input == trial.target ? "no colour" : "the input itself", of_input.psnr, of_input.ssim,
+        of_mean.psnr, of_mean.ssim));
+  }
+}
+
+Evaluation::Pictures Evaluation::example(int64_t i, bool held_out) const {
+  const PicturePair pair = pictures_.pair(i, held_out);
+  if (kind_ == Examples::pairs) return {{"A", pair.input}, {"B", pair.target}};
+  return {{"picture", pair.target}};
+}
+
+Use Evaluation::use_of(const Trial& trial) const {
+  Use use;
+  use.controls = trial.controls;
+  const bool batch = model_.config.has<TranslationSettings>() &&
+                     *model_.config.get<TranslationSettings>().norm_mode == "batch";
+  use.statistics = batch ? Statistics::batch : Statistics::running;
+  return use;
+}
+
+Image Evaluation::output_of(const Trial& trial, const Image& input) const {
+  return translate_picture(translator_of(model_, context_, use_of(trial)), input,
+                           {.tile = model_.config.size, .overlap = 0});
+}
+
+Evaluation::Score Evaluation::score(const Trial& trial, const std::vector<Image>& answers) const {
+  std::vector<Measures> all;
+  for (size_t i = 0; i < answers.size(); ++i)
+    all.push_back(measure(answers[i], examples_[i].at(trial.target), {"psnr", "ssim"}));
+  const Measures mean = mean_of(all);
+  return {mean[0].second, mean[1].second};
+}
+
+Evaluation::Result Evaluation::run() {
+  Result result;
+  for (size_t k = 0; k < trials_.size(); ++k) {
+    const Trial& trial = trials_[k];
+    std::vector<Image> outputs;
+    for (const Pictures& one : examples_) outputs.push_back(output_of(trial, one.at(trial.input)));
+    const Score found = score(trial, outputs), easiest = easiest_[k];
+    const Metrics measured = {{trial.measure + "_psnr", found.psnr},
+                              {trial.measure + "_ssim", found.ssim},
+                              {trial.measure + "_psnr_trivial", easiest.psnr},
+                              {trial.measure + "_ssim_trivial", easiest.ssim}};
+    result.measures.insert(result.measures.end(), measured.begin(), measured.end());
+    result.best_by += found.psnr / double(trials_.size());
+    result.words += fmt::format("{}{}PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f} ({:.4f})",
+                                k ? "; " : "", trials_.size() > 1 ? trial.measure + " " : "", found.psnr,
+                                easiest.psnr, found.ssim, easiest.ssim);
+  }
+  return result;
+}
+
+Image Evaluation::grid(std::vector<Image>& made) const {
+  const bool held_out = !examples_.empty();
+  const int64_t count = held_out ? int64_t(examples_.size()) : pictures_.train_count();
+  std::vector<Image> cells;
+  size_t columns = 0;
+  for (int64_t i = 0; i < std::min<int64_t>(count, kGridRows); ++i) {
+    std::map<std::string, Tensor> shown;
+    for (const auto& [name, image] : held_out ? examples_[size_t(i)] : example(i, false))
+      shown[name] = tensor_of(context_, image);
+    const GridRow row = model_.show(shown, use_of({}));
+    columns = row.cells.size();
+    for (size_t k = 0; k < columns; ++k) {
+      cells.push_back(to_images(row.cells[k])[0]);
+      if (std::find(row.made.begin(), row.made.end(), k) != row.made.end()) made.push_back(cells.back());
+    }
+  }
+  // Short rows stand two beside each other.
+  const size_t rows_beside = columns <= 3 && cells.size() > columns ? 2 : 1;
+  return make_grid(cells, int(rows_beside * columns), 2, 255);
+}
+
+}  // namespace gan

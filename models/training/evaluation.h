@@ -1,0 +1,53 @@
+// How good a model of pictures is on pictures that it does not learn from: the same ones each time, one at a time,
+// beside what the easiest answers would be worth.
+#pragma once
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "engine/data.h"
+#include "engine/runlog.h"
+#include "models/players/model.h"
+
+namespace gan {
+
+class Evaluation {
+ public:
+  // Reads the examples, and says what the easiest answers are worth: the input as the model sees it, and the mean
+  // of the training targets.
+  Evaluation(Model& model, DeviceContext& context, PictureSet& pictures, Examples examples,
+             const std::function<void(const std::string&)>& say);
+
+  bool empty() const { return examples_.empty() || trials_.empty(); }
+  // "val_psnr", "val_ssim" and their "_trivial" companions, for every trial.
+  struct Result {
+    Metrics measures;
+    double best_by = 0;  // mean PSNR of the trials: larger is better
+    std::string words;
+  };
+  Result run();
+
+  // Pictures for the grid: held-out ones where there are any, else of the training set.
+  Image grid(std::vector<Image>& made) const;
+
+ private:
+  struct Score {
+    double psnr = 0, ssim = 0;
+  };
+  using Pictures = std::map<std::string, Image>;
+  Pictures example(int64_t i, bool held_out) const;
+  Image output_of(const Trial& trial, const Image& input) const;
+  Score score(const Trial& trial, const std::vector<Image>& answers) const;
+  Use use_of(const Trial& trial) const;
+
+  Model& model_;
+  DeviceContext& context_;
+  PictureSet& pictures_;
+  Examples kind_;
+  std::vector<Trial> trials_;
+  std::vector<Pictures> examples_;
+  std::vector<Score> easiest_;  // of each trial
+};
+
+}  // namespace gan

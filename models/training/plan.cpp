@@ -1,0 +1,119 @@
+// A step on a plan, and words for it.
+#include "models/training/plan.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "models/use/checkpoint.h"
+
+namespace gan {
+
+StepPlan plan_step(const Config& config, Device device) {
+  DeviceContext context(device, DeviceContext::Mode::plan);
+  auto model = build_model(context, config);
+  StepPlan plan;
+  const int64_t operations = context.operations();
+  const double flop = context.flop();
+  model->step(model->planned_input(context, config.batch));
+  plan.operations = context.operations() - operations;
+  plan.flop = context.flop() - flop;
+  plan.buffer_bytes = context.pool().reserved_bytes();
+  // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
+  // gradient), the others about one: one at a time, or longer in Winograd's convolution.
+  int64_t copies = 0;
+  for (const auto& player : model->players)
+    for (const Network* network : player->networks) {
+      const bool twice = player->discriminates || draws_per_step(*model) > 1;
+      copies += (twice ? 2 : 1) * network->parameters.learnt_count();
+    }
+  for (const auto& network : model->networks)
+    plan.parameters.emplace_back(network->name, network->parameters.learnt_count());
+  plan.library_bytes = (device == Device::cpu ? size_t(copies) * size_of(context.real()) : 0) + program_bytes;
+  return plan;
+}
+
+void print_plan(const Config& config, const Origins& origins, const StepPlan& plan, Device device) {
+  const double megabyte = 1 << 20;
+  if (config.json) {
+    nlohmann::ordered_json line;
+    line["config"] = nlohmann::ordered_json::parse(to_json(config));
+    line["origins"] = origins;
+    line["device"] = name_of(device);
+    for (const auto& [network, count] : plan.parameters) line["parameters_" + network] = count;
+    line["memory_bytes"] = plan.memory_bytes();
+    line["flop_per_step"] = std::llround(plan.flop);
+    line["operations_per_step"] = plan.operations;
+    fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+    return;
+  }
+  for (const SettingGroup* group : config.groups())
+    for (const AnySetting* setting : group->settings()) {
+      const std::string text = setting->text();
+      const auto origin = origins.find(setting->name());
+      fmt::print("{:<16}{:<24}{}\n", setting->name(), text.empty() ? "-" : text,
+                 origin == origins.end() ? "default" : origin->second);
+    }
+  fmt::print("\ndevice           {}\n", name_of(device));
+  fmt::print("parameters      ");
+  for (const auto& [network, count] : plan.parameters) fmt::print(" {} {} ", network, count);
+  fmt::print("\n");
+  fmt::print(
+      "memory           {:.0f} MB: {:.0f} weights, moments and activations, {:.0f} pictures, {:.0f} library "
+      "and code\n",
+      double(plan.memory_bytes()) / megabyte, double(plan.buffer_bytes) / megabyte,
+      double(plan.data_bytes) / megabyte, double(plan.library_bytes) / megabyte);
+  fmt::print("work per step    {:.2f} GFLOP in {} operations\n", plan.flop / 1e9, plan.operations);
+}
+
+int draws_per_step(const Model& model) {
+  int draws = 1;
+  for (const InputSpec& input : model.inputs()) draws = std::max(draws, input.draws);
+  return draws;
+}
+
+RunLength plan_length(const Config& config, const Model& model, int64_t draws_per_epoch) {
+  RunLength length;
+  const int draws = draws_per_step(model);
+  length.steps_per_epoch = std::max<int64_t>(1, draws_per_epoch / draws);
+  // More than the random numbers are counted for takes centuries; past it they would repeat.
+  const int64_t most = kMostDraws / draws;
+  length.last_step = config.steps > 0 ? std::min(int64_t(config.steps), most) : INT64_MAX;
+  if (config.epochs > 0)
+    length.last_step =
+        std::min(length.last_step,
+                 std::min(int64_t(config.epochs), most / length.steps_per_epoch) * length.steps_per_epoch);
+  if (length.last_step == INT64_MAX && *config.lr_policy != "constant")
+    fail(Exit::usage,
+         "--lr-policy {} needs to know the number of epochs: give --steps or --epochs with --minutes",
+         config.lr_policy);
+  if (length.last_step != INT64_MAX)
+    length.epochs = (length.last_step + length.steps_per_epoch - 1) / length.steps_per_epoch;
+  return length;
+}
+
+DataOptions data_options(const Config& c) {
+  DataOptions o;
+  o.source = c.data;
+  o.examples = find_model(c.model).examples;
+  if (c.has<PairSettings>()) {
+    o.make_input = parse_input_kind(c.get<PairSettings>().make_input);
+    o.b_to_a = c.get<PairSettings>().direction == "BtoA";
+  }
+  if (o.make_input == InputKind::grey && c.channels == 1)
+    fail(Exit::usage, "--make-input grey with --channels 1: the input would be the target itself");
+  o.size = c.size;
+  o.load_size = c.load_size;
+  o.channels = c.channels;
+  o.augment = !c.no_augment;
+  o.shuffle = !c.no_shuffle;
+  o.split = c.split;
+  o.matte = parse_colour(c.matte);
+  o.max_bad = c.max_bad;
+  o.workers = c.workers;
+  o.cache_gb = c.cache_gb;
+  o.seed = uint64_t(c.seed);
+  return o;
+}
+
+}  // namespace gan

@@ -1,0 +1,22 @@
+// Opening, checking, building, loading: in this order, so that nothing is built for a file that is refused.
+#include "models/use/load.h"
+
+#include "models/tasks/zoo.h"
+#include "models/use/checkpoint.h"
+
+namespace gan {
+
+LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& device) {
+  const auto file = SafetensorsFile::open(open_checkpoint(run_or_checkpoint));
+  file.verify_hashes();
+  LoadedModel loaded;
+  loaded.config = read_checkpoint_config(file);
+  check_checkpoint(file, loaded.config, false);
+  loaded.context = std::make_unique<DeviceContext>(choose_device(device).device);
+  loaded.model = build_model_for_use(*loaded.context, loaded.config);
+  load_checkpoint(file, *loaded.model, nullptr, false);
+  loaded.step = read_train_state(file).step;
+  return loaded;
+}
+
+}  // namespace gan
