@@ -1,5 +1,5 @@
 // Pictures as arrays: files in and out, Pillow's resampling, cutting, and grids of samples. What is inside
-// the files is the business of engine/image_formats.cpp.
+// the files is the business of engine/image_formats.h.
 #include "engine/image.h"
 
 #include <algorithm>

@@ -1,0 +1,312 @@
+// JPEG (ITU-T T.81) with EXIF orientation: walked marker by marker here, then decoded by stb.
+#include "engine/image_formats.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "engine/stb.h"
+
+namespace gan::formats {
+
+namespace {
+
+constexpr int kMaxJpegScans =
+    100;  // usual progressive files have about 10; each scan costs a pass over the picture
+
+// The EXIF tag 0x0112 in the body of an APP1 segment, 1 (upright) if it is absent or the EXIF data are
+// damaged: they are a note beside the picture, no reason to refuse it.
+int exif_orientation(Bytes segment) {
+  constexpr std::string_view kExif("Exif\0\0", 6);
+  if (segment.size() < kExif.size() + 8 || std::memcmp(segment.data(), kExif.data(), kExif.size()) != 0)
+    return 1;
+  const Bytes tiff = segment.subspan(kExif.size());
+  const std::string_view order(reinterpret_cast<const char*>(tiff.data()), 2);
+  if (order != "II" && order != "MM") return 1;
+  const bool little = order == "II";
+  const auto u16 = [&](size_t at) -> uint32_t {
+    if (at + 2 > tiff.size()) return 0;
+    const uint32_t a = std::to_integer<uint32_t>(tiff[at]), b = std::to_integer<uint32_t>(tiff[at + 1]);
+    return little ? b << 8 | a : a << 8 | b;
+  };
+  const auto u32 = [&](size_t at) -> uint32_t {
+    return little ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2);
+  };
+  const size_t directory = u32(4), entries = u16(directory);
+  for (size_t i = 0; i < entries; ++i) {
+    const size_t entry = directory + 2 + 12 * i;  // tag, type (3 = 16-bit), count, value
+    if (entry + 12 > tiff.size()) return 1;
+    if (u16(entry) == 0x0112 && u16(entry + 2) == 3 && u32(entry + 4) == 1) {
+      const uint32_t value = u16(entry + 8);
+      return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+    }
+  }
+  return 1;
+}
+
+struct Jpeg {
+  struct Component {
+    int id = 0, h = 0, v = 0, quantization = 0;
+    bool decoded = false;  // a scan with data for it has been seen
+  };
+  int height = 0, width = 0;
+  bool progressive = false;
+  std::vector<Component> components;
+  int orientation = 1;
+
+  int max_h() const {
+    return std::max_element(components.begin(), components.end(), [](auto& a, auto& b) { return a.h < b.h; })
+        ->h;
+  }
+  int max_v() const {
+    return std::max_element(components.begin(), components.end(), [](auto& a, auto& b) { return a.v < b.v; })
+        ->v;
+  }
+};
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Checks what a decoder would otherwise paper over: that every marker, table and scan is there, that each
+// scan has as many restart markers as its size demands and at least as many bits as it has blocks, that all
+// components get data, and that the file reaches its end marker. (A decoder shows grey or black where data
+// are missing.)
+class JpegWalk {
+ public:
+  explicit JpegWalk(const Source& source) : source_(source) {}
+
+  Jpeg run(bool header_only) {
+    for (;;) {
+      const uint32_t marker = next_marker();
+      if (marker == kEnd) break;
+      if (marker == kTemporary || is_restart(marker)) continue;  // stand alone, without a length
+      if (marker == kStart) source_.refuse("damaged JPEG: two start markers");
+      const size_t length = source_.be16(at_);
+      if (length < 2) source_.refuse("damaged JPEG: segment of {} bytes at byte {}", length, at_);
+      const size_t body = at_ + 2;
+      const Bytes content = source_.part(body, length - 2);
+      at_ += length;
+      if (marker >= 0xC0 && marker <= 0xCF && marker != kHuffman && marker != 0xC8 && marker != 0xCC) {
+        read_frame(marker, body, content.size());
+        if (header_only) return jpeg_;
+      } else if (marker == kHuffman) {
+        read_huffman_tables(body, content.size());
+      } else if (marker == kQuantization) {
+        read_quantization_tables(body, content.size());
+      } else if (marker == kRestartInterval) {
+        if (content.size() != 2) source_.refuse("damaged JPEG: restart interval of {} bytes", content.size());
+        restart_interval_ = source_.be16(body);
+      } else if (marker == kExifSegment) {
+        if (const int orientation = exif_orientation(content); orientation != 1)
+          jpeg_.orientation = orientation;
+      } else if (marker == kAdobe) {
+        adobe_ = adobe_ || source_.starts_with(body, "Adobe");
+      } else if (marker == kScan) {
+        read_scan(body, content.size());
+      }
+    }
+    if (jpeg_.components.empty()) source_.refuse("damaged JPEG: no picture header before the end");
+    for (const Jpeg::Component& component : jpeg_.components)
+      if (!component.decoded) source_.refuse("damaged JPEG: no data for colour component {}", component.id);
+    return jpeg_;
+  }
+
+ private:
+  enum Marker : uint32_t {
+    kTemporary = 0x01,
+    kHuffman = 0xC4,
+    kStart = 0xD8,
+    kEnd = 0xD9,
+    kScan = 0xDA,
+    kQuantization = 0xDB,
+    kRestartInterval = 0xDD,
+    kExifSegment = 0xE1,
+    kAdobe = 0xEE,
+  };
+  static bool is_restart(uint32_t marker) { return marker >= 0xD0 && marker <= 0xD7; }
+
+  uint32_t next_marker() {
+    if (at_ >= source_.size()) source_.refuse("cut off: the JPEG end marker is missing");
+    if (jpeg_.components
+            .empty())  // some writers pad or miscount their notes; nothing of the picture is there yet
+      while (at_ < source_.size() && source_.u8(at_) != 0xFF) ++at_;
+    if (source_.u8(at_) != 0xFF)
+      source_.refuse("damaged JPEG: no marker where one should be, at byte {}", at_);
+    while (source_.u8(at_) == 0xFF) ++at_;  // fill bytes are allowed
+    return source_.u8(at_++);
+  }
+
+  void read_frame(uint32_t marker, size_t body, size_t length) {
+    if (marker > 0xC2)
+      source_.refuse("a JPEG of a kind that is not supported ({}); save it as baseline or progressive JPEG",
+                     marker == 0xC3   ? "lossless"
+                     : marker >= 0xC9 ? "arithmetic coding"
+                                      : "hierarchical");
+    if (!jpeg_.components.empty()) source_.refuse("damaged JPEG: two picture headers");
+    if (length < 6) source_.refuse("damaged JPEG: picture header of {} bytes", length);
+    const uint32_t bits = source_.u8(body), count = source_.u8(body + 5);
+    if (bits != 8) source_.refuse("a JPEG with {} bits per sample; only 8 are supported", bits);
+    jpeg_.height = static_cast<int>(source_.be16(body + 1));
+    jpeg_.width = static_cast<int>(source_.be16(body + 3));
+    source_.check_dimensions(jpeg_.width, jpeg_.height);
+    jpeg_.progressive = marker == 0xC2;
+    if (count != 1 && count != 3 && count != 4) source_.refuse("a JPEG with {} colour components", count);
+    if (length != 6 + 3 * count) source_.refuse("damaged JPEG: picture header of {} bytes", length);
+    for (size_t i = 0; i < count; ++i) {
+      const size_t at = body + 6 + 3 * i;
+      const uint32_t sampling = source_.u8(at + 1), table = source_.u8(at + 2);
+      const Jpeg::Component component{static_cast<int>(source_.u8(at)), static_cast<int>(sampling >> 4),
+                                      static_cast<int>(sampling & 15), static_cast<int>(table)};
+      if (component.h < 1 || component.h > 4 || component.v < 1 || component.v > 4 || table > 3)
+        source_.refuse("damaged JPEG: impossible sampling factors or table in the picture header");
+      jpeg_.components.push_back(component);
+    }
+  }
+
+  void read_huffman_tables(size_t at, size_t length) {
+    for (const size_t end = at + length; at < end;) {
+      const uint32_t which = source_.u8(at);  // high half: 0 DC, 1 AC; low half: number
+      if (which >> 4 > 1 || (which & 15) > 3) source_.refuse("damaged JPEG: Huffman table {:#x}", which);
+      size_t codes = 0;
+      for (size_t i = 1; i <= 16; ++i) codes += source_.u8(at + i);
+      if (codes > 256) source_.refuse("damaged JPEG: Huffman table with {} codes", codes);
+      at += 17 + codes;
+      if (at > end) source_.refuse("damaged JPEG: Huffman table is cut off");
+      huffman_tables_ |= 1u << which % 32;
+    }
+  }
+
+  void read_quantization_tables(size_t at, size_t length) {
+    for (const size_t end = at + length; at < end;) {
+      const uint32_t which = source_.u8(at);  // high half: 0 8-bit, 1 16-bit; low half: number
+      if (which >> 4 > 1 || (which & 15) > 3) source_.refuse("damaged JPEG: quantization table {:#x}", which);
+      at += which >> 4 ? 129 : 65;
+      if (at > end) source_.refuse("damaged JPEG: quantization table is cut off");
+      quantization_tables_ |= 1u << (which & 15);
+    }
+  }
+
+  void read_scan(size_t body, size_t length) {
+    if (jpeg_.components.empty()) source_.refuse("damaged JPEG: picture data before the picture header");
+    if (++scans_ > kMaxJpegScans) source_.refuse("a JPEG with more than {} scans", kMaxJpegScans);
+    if (jpeg_.components.size() == 4 && !adobe_)
+      source_.refuse("a CMYK JPEG that does not say how its colours are stored (no Adobe marker)");
+    const uint32_t count = length > 0 ? source_.u8(body) : 0;
+    if (count < 1 || count > jpeg_.components.size() || length != 4 + 2 * count)
+      source_.refuse("damaged JPEG: scan header of {} bytes for {} components", length, count);
+    const uint32_t first_coefficient = source_.u8(body + 1 + 2 * count);
+    const uint32_t refinement = source_.u8(body + 3 + 2 * count) >> 4;
+    const bool basic = !jpeg_.progressive || first_coefficient == 0;
+
+    int64_t units = 0;  // what restart intervals count: blocks of one component, or groups of all (MCUs)
+    int64_t blocks_per_unit = 0;
+    const int64_t across = 8 * jpeg_.max_h(), down = 8 * jpeg_.max_v();
+    for (size_t i = 0; i < count; ++i) {
+      const int id = static_cast<int>(source_.u8(body + 1 + 2 * i));
+      const uint32_t tables = source_.u8(body + 2 + 2 * i);
+      const auto component = std::find_if(jpeg_.components.begin(), jpeg_.components.end(),
+                                          [&](const Jpeg::Component& c) { return c.id == id; });
+      if (component == jpeg_.components.end())
+        source_.refuse("damaged JPEG: scan of the unknown component {}", id);
+      if (!(quantization_tables_ >> component->quantization & 1))
+        source_.refuse("damaged JPEG: quantization table {} is missing", component->quantization);
+      const uint32_t dc = tables >> 4, ac = tables & 15;
+      const bool needs_dc = basic && refinement == 0, needs_ac = !jpeg_.progressive || first_coefficient > 0;
+      if (dc > 3 || ac > 3 || (needs_dc && !(huffman_tables_ >> dc & 1)) ||
+          (needs_ac && !(huffman_tables_ >> (16 + ac) & 1)))
+        source_.refuse("damaged JPEG: a Huffman table is missing");
+      component->decoded = true;
+      if (count == 1) {
+        units = divide_up(divide_up(int64_t{jpeg_.width} * component->h, jpeg_.max_h()), 8) *
+                divide_up(divide_up(int64_t{jpeg_.height} * component->v, jpeg_.max_v()), 8);
+        blocks_per_unit = 1;
+      } else {
+        units = divide_up(jpeg_.width, across) * divide_up(jpeg_.height, down);
+        blocks_per_unit += component->h * component->v;
+      }
+    }
+
+    const size_t begin = at_;
+    int64_t restarts = 0;
+    for (;;) {  // to the next marker that is not part of the data
+      const Bytes rest = source_.part(at_, source_.size() - at_);
+      const void* found = std::memchr(rest.data(), 0xFF, rest.size());
+      if (!found) source_.refuse("cut off: the JPEG end marker is missing");
+      at_ += static_cast<size_t>(static_cast<const std::byte*>(found) - rest.data());
+      if (at_ + 1 >= source_.size()) source_.refuse("cut off: the JPEG end marker is missing");
+      const uint32_t next = source_.u8(at_ + 1);
+      if (next != 0 && next != 0xFF && !is_restart(next)) break;
+      restarts += is_restart(next);
+      at_ += next == 0xFF ? 1 : 2;
+    }
+    const int64_t wanted = restart_interval_ ? divide_up(units, restart_interval_) - 1 : 0;
+    if (restarts < wanted)
+      source_.refuse("damaged JPEG: {} of {} restart markers are missing", wanted - restarts, wanted);
+    // A block costs at least one bit for its DC coefficient and, unless progressive, one more for its end.
+    const int64_t least_bits = basic ? units * blocks_per_unit * (jpeg_.progressive ? 1 : 2) : 0;
+    if (const int64_t bits = 8 * static_cast<int64_t>(at_ - begin); bits < least_bits)
+      source_.refuse("damaged JPEG: a scan of {} bits for {} x {} pixels, which need at least {}", bits,
+                     jpeg_.width, jpeg_.height, least_bits);
+  }
+
+  const Source& source_;
+  Jpeg jpeg_;
+  size_t at_ = 2;                                          // behind the start marker
+  uint32_t huffman_tables_ = 0, quantization_tables_ = 0;  // one bit per table that has been defined
+  int64_t restart_interval_ = 0;
+  int scans_ = 0;
+  bool adobe_ = false;
+};
+
+// Turns the stored picture upright. Orientations 5 to 8 exchange height and width.
+Image apply_orientation(Image image, int orientation) {
+  if (orientation == 1) return image;
+  const bool exchange = orientation >= 5;
+  Image upright(exchange ? image.width : image.height, exchange ? image.height : image.width, image.channels);
+  const int bottom = image.height - 1, right = image.width - 1;
+  for (int y = 0; y < upright.height; ++y)
+    for (int x = 0; x < upright.width; ++x) {
+      int from_y = y, from_x = x;
+      switch (orientation) {
+        case 2: from_x = right - x; break;                       // mirrored
+        case 3: from_y = bottom - y, from_x = right - x; break;  // upside down
+        case 4: from_y = bottom - y; break;                      // mirrored, upside down
+        case 5: from_y = x, from_x = y; break;                   // transposed
+        case 6: from_y = bottom - x, from_x = y; break;          // needs a quarter turn clockwise
+        case 7: from_y = bottom - x, from_x = right - y; break;  // transposed along the other diagonal
+        case 8: from_y = x, from_x = right - y; break;           // needs a quarter turn counter-clockwise
+      }
+      std::copy_n(&image.at(from_y, from_x, 0), image.channels, &upright.at(y, x, 0));
+    }
+  return upright;
+}
+
+}  // namespace
+
+Image decode_jpeg(const Source& source, const DecodeOptions& options) {
+  const Jpeg jpeg = JpegWalk(source).run(false);
+  const stb::DecodedJpeg decoded = stb::decode_jpeg(source.part(0, source.size()));
+  if (!decoded.pixels) source.refuse("damaged JPEG: {}", decoded.reason);
+  if (decoded.height != jpeg.height || decoded.width != jpeg.width ||
+      (decoded.channels != 1 && decoded.channels != 3))
+    source.refuse("damaged JPEG: decoded to {} x {} x {}", decoded.width, decoded.height, decoded.channels);
+  Canvas canvas(jpeg.height, jpeg.width, options);
+  const uint8_t* from = decoded.pixels.get();
+  for (int y = 0; y < jpeg.height; ++y)
+    for (int x = 0; x < jpeg.width; ++x, from += decoded.channels)
+      canvas.set(y, x,
+                 decoded.channels == 1 ? Rgba{from[0], from[0], from[0]} : Rgba{from[0], from[1], from[2]});
+  return apply_orientation(canvas.take(), jpeg.orientation);
+}
+
+ImageInfo probe_jpeg(const Source& source) {
+  const Jpeg jpeg = JpegWalk(source).run(true);
+  const bool exchange = jpeg.orientation >= 5;
+  return {exchange ? jpeg.width : jpeg.height,
+          exchange ? jpeg.height : jpeg.width,
+          jpeg.components.size() == 1 ? 1 : 3,
+          "jpeg",
+          8,
+          false,
+          false};
+}
+
+}  // namespace gan::formats
