@@ -81,19 +81,22 @@ Bmp read_bmp_header(const Source& source) {
   return bmp;
 }
 
-// The palette indices of a run-length coded picture, (height, width), first row at the bottom. Pixels that
-// the code skips have index 0.
-std::vector<uint8_t> expand_bmp_runs(const Source& source, const Bmp& bmp) {
-  // Two bytes make at most 255 pixels, and no real encoder skips most of a picture.
-  if (int64_t{bmp.width} * bmp.height / 255 > int64_t(source.size()))
-    source.refuse("claims {} x {} pixels, more than its {} bytes can hold", bmp.width, bmp.height,
-                  source.size());
-  std::vector<uint8_t> indices(size_t(bmp.width) * size_t(bmp.height));
+Rgba palette_entry(const Source& source, const Bmp& bmp, uint32_t index) {
+  if (index >= bmp.entries.size())
+    source.refuse("damaged BMP: a pixel uses palette entry {} of {}", index, bmp.entries.size());
+  return bmp.entries[index];
+}
+
+// Run-length coded pixels, first row at the bottom. Those that the code skips have the palette's first
+// colour; it may skip parts of rows and whole rows, but not end before it has come to the last one.
+void decode_bmp_runs(const Source& source, const Bmp& bmp, Canvas& canvas) {
+  for (int y = 0; y < bmp.height; ++y)
+    for (int x = 0; x < bmp.width; ++x) canvas.set(y, x, bmp.entries[0]);
   size_t at = bmp.pixels_at;
   int x = 0, y = 0;
   const auto put = [&](uint32_t index) {
     if (x >= bmp.width || y >= bmp.height) source.refuse("damaged BMP: a run leaves the picture");
-    indices[size_t(y) * size_t(bmp.width) + size_t(x++)] = static_cast<uint8_t>(index);
+    canvas.set(bmp.height - 1 - y, x++, palette_entry(source, bmp, index));
   };
   for (;;) {
     const uint32_t count = source.u8(at), value = source.u8(at + 1);
@@ -103,7 +106,9 @@ std::vector<uint8_t> expand_bmp_runs(const Source& source, const Bmp& bmp) {
     } else if (value == 0) {  // end of row
       x = 0, ++y;
     } else if (value == 1) {  // end of picture
-      return indices;
+      if (y < bmp.height - 1)
+        source.refuse("damaged BMP: its runs end after {} of {} rows", x > 0 ? y + 1 : y, bmp.height);
+      return;
     } else if (value == 2) {  // move
       x += static_cast<int>(source.u8(at)), y += static_cast<int>(source.u8(at + 1));
       at += 2;
@@ -123,37 +128,38 @@ std::vector<uint8_t> expand_bmp_runs(const Source& source, const Bmp& bmp) {
 
 Image decode_bmp(const Source& source, const DecodeOptions& options) {
   const Bmp bmp = read_bmp_header(source);
-  const bool runs = bmp.compression == Bmp::rle8 || bmp.compression == Bmp::rle4;
-  std::vector<uint8_t> indices;
   const size_t used = (size_t(bmp.width) * size_t(bmp.bits) + 7) / 8, stride = (used + 3) / 4 * 4;
-  if (runs) indices = expand_bmp_runs(source, bmp);
-  else
-    source.part(bmp.pixels_at,
-                stride * size_t(bmp.height - 1) + used);  // all there, though the last row unpadded
-
-  const auto entry = [&](uint32_t index) {
-    if (index >= bmp.entries.size())
-      source.refuse("damaged BMP: a pixel uses palette entry {} of {}", index, bmp.entries.size());
-    return bmp.entries[index];
-  };
+  const bool runs = bmp.compression == Bmp::rle8 || bmp.compression == Bmp::rle4;
+  if (runs) {
+    // Two bytes make at most 255 pixels, and no real encoder skips most of a picture.
+    if (int64_t{bmp.width} * bmp.height / 255 > int64_t(source.size()))
+      source.refuse("claims {} x {} pixels, more than its {} bytes can hold", bmp.width, bmp.height,
+                    source.size());
+  } else {
+    source.part(bmp.pixels_at, stride * size_t(bmp.height - 1) + used);  // all there, the last row unpadded
+  }
+  Canvas canvas(bmp.height, bmp.width, options);
+  if (runs) {
+    decode_bmp_runs(source, bmp, canvas);
+    return canvas.take();
+  }
   const auto masked = [&](uint32_t value, int channel, uint8_t absent) {
     const uint32_t mask = bmp.mask[size_t(channel)];
     if (mask == 0) return absent;
     const int shift = std::countr_zero(mask);
     return to_8_bit((value & mask) >> shift, mask >> shift);
   };
-  Canvas canvas(bmp.height, bmp.width, options);
   for (int row = 0; row < bmp.height; ++row) {
     const int y = bmp.top_down ? row : bmp.height - 1 - row;
-    const Bytes bytes = runs ? Bytes{} : source.part(bmp.pixels_at + size_t(row) * stride, used);
+    const Bytes bytes = source.part(bmp.pixels_at + size_t(row) * stride, used);
     const auto byte = [&](size_t i) { return std::to_integer<uint32_t>(bytes[i]); };
     for (int x = 0; x < bmp.width; ++x) {
       const size_t i = size_t(x);
-      if (runs) {
-        canvas.set(y, x, entry(indices[size_t(row) * size_t(bmp.width) + i]));
-      } else if (bmp.bits <= 8) {
+      if (bmp.bits <= 8) {
         const size_t bit = i * size_t(bmp.bits);
-        canvas.set(y, x, entry(byte(bit / 8) >> (8 - bmp.bits - int(bit % 8)) & ((1u << bmp.bits) - 1)));
+        canvas.set(y, x,
+                   palette_entry(source, bmp,
+                                 byte(bit / 8) >> (8 - bmp.bits - int(bit % 8)) & ((1u << bmp.bits) - 1)));
       } else if (bmp.bits == 24) {
         canvas.set(y, x, {uint8_t(byte(3 * i + 2)), uint8_t(byte(3 * i + 1)), uint8_t(byte(3 * i)), 255});
       } else {

@@ -1,17 +1,18 @@
-// JPEG (ITU-T T.81) with EXIF orientation: walked marker by marker here, then decoded by stb.
-#include "engine/image_formats.h"
-
+// JPEG (ITU-T T.81) with EXIF orientation: walked marker by marker and bit by bit, then decoded by stb.
 #include <algorithm>
 #include <vector>
 
+#include "engine/image_formats.h"
+#include "engine/image_jpeg_scan.h"
 #include "engine/stb.h"
 
 namespace gan::formats {
 
 namespace {
 
-constexpr int kMaxJpegScans =
-    100;  // usual progressive files have about 10; each scan costs a pass over the picture
+// Usual progressive files have about 10 scans. Each costs a pass over the picture, a small file can have
+// many.
+constexpr int kMaxScans = 100;
 
 // The EXIF tag 0x0112 in the body of an APP1 segment, 1 (upright) if it is absent or the EXIF data are
 // damaged: they are a note beside the picture, no reason to refuse it.
@@ -43,10 +44,20 @@ int exif_orientation(Bytes segment) {
   return 1;
 }
 
+constexpr int kAllBits = 16;  // unknown_bits of a coefficient that no scan has told
+
+std::array<int, 64> nothing_known() {
+  std::array<int, 64> unknown_bits;
+  unknown_bits.fill(kAllBits);
+  return unknown_bits;
+}
+
 struct Jpeg {
   struct Component {
     int id = 0, h = 0, v = 0, quantization = 0;
     bool decoded = false;  // a scan with data for it has been seen
+    // Of each coefficient: how many low bits no scan has told so far.
+    std::array<int, 64> unknown_bits = nothing_known();
   };
   int height = 0, width = 0;
   bool progressive = false;
@@ -66,9 +77,9 @@ struct Jpeg {
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Checks what a decoder would otherwise paper over: that every marker, table and scan is there, that each
-// scan has as many restart markers as its size demands and at least as many bits as it has blocks, that all
-// components get data, and that the file reaches its end marker. (A decoder shows grey or black where data
-// are missing.)
+// scan has the data of all its blocks, that all components get data, and that the file reaches its end
+// marker. (A decoder shows grey or black where data are missing.) A progressive picture may lack whole scans:
+// it is complete, but coarse.
 class JpegWalk {
  public:
   explicit JpegWalk(const Source& source) : source_(source) {}
@@ -153,8 +164,11 @@ class JpegWalk {
     for (size_t i = 0; i < count; ++i) {
       const size_t at = body + 6 + 3 * i;
       const uint32_t sampling = source_.u8(at + 1), table = source_.u8(at + 2);
-      const Jpeg::Component component{static_cast<int>(source_.u8(at)), static_cast<int>(sampling >> 4),
-                                      static_cast<int>(sampling & 15), static_cast<int>(table)};
+      Jpeg::Component component;
+      component.id = static_cast<int>(source_.u8(at));
+      component.h = static_cast<int>(sampling >> 4);
+      component.v = static_cast<int>(sampling & 15);
+      component.quantization = static_cast<int>(table);
       if (component.h < 1 || component.h > 4 || component.v < 1 || component.v > 4 || table > 3)
         source_.refuse("damaged JPEG: impossible sampling factors or table in the picture header");
       jpeg_.components.push_back(component);
@@ -168,9 +182,11 @@ class JpegWalk {
       size_t codes = 0;
       for (size_t i = 1; i <= 16; ++i) codes += source_.u8(at + i);
       if (codes > 256) source_.refuse("damaged JPEG: Huffman table with {} codes", codes);
+      if (at + 17 + codes > end) source_.refuse("damaged JPEG: Huffman table is cut off");
+      HuffmanTable& table = (which >> 4 ? ac_tables_ : dc_tables_)[which & 15];
+      if (!table.assign(source_.part(at + 1, 16).first<16>(), source_.part(at + 17, codes)))
+        source_.refuse("damaged JPEG: Huffman table {:#x} has impossible code lengths", which);
       at += 17 + codes;
-      if (at > end) source_.refuse("damaged JPEG: Huffman table is cut off");
-      huffman_tables_ |= 1u << which % 32;
     }
   }
 
@@ -186,71 +202,146 @@ class JpegWalk {
 
   void read_scan(size_t body, size_t length) {
     if (jpeg_.components.empty()) source_.refuse("damaged JPEG: picture data before the picture header");
-    if (++scans_ > kMaxJpegScans) source_.refuse("a JPEG with more than {} scans", kMaxJpegScans);
+    if (++scans_ > kMaxScans) source_.refuse("a JPEG with more than {} scans", kMaxScans);
     if (jpeg_.components.size() == 4 && !adobe_)
       source_.refuse("a CMYK JPEG that does not say how its colours are stored (no Adobe marker)");
     const uint32_t count = length > 0 ? source_.u8(body) : 0;
     if (count < 1 || count > jpeg_.components.size() || length != 4 + 2 * count)
       source_.refuse("damaged JPEG: scan header of {} bytes for {} components", length, count);
-    const uint32_t first_coefficient = source_.u8(body + 1 + 2 * count);
-    const uint32_t refinement = source_.u8(body + 3 + 2 * count) >> 4;
-    const bool basic = !jpeg_.progressive || first_coefficient == 0;
 
-    int64_t units = 0;  // what restart intervals count: blocks of one component, or groups of all (MCUs)
-    int64_t blocks_per_unit = 0;
-    const int64_t across = 8 * jpeg_.max_h(), down = 8 * jpeg_.max_v();
+    JpegScan scan;
+    scan.progressive = jpeg_.progressive;
+    scan.interval = restart_interval_;
+    if (scan.progressive) {
+      scan.first = static_cast<int>(source_.u8(body + 1 + 2 * count));
+      scan.last = static_cast<int>(source_.u8(body + 2 + 2 * count));
+      scan.high = static_cast<int>(source_.u8(body + 3 + 2 * count) >> 4);
+      scan.low = static_cast<int>(source_.u8(body + 3 + 2 * count) & 15);
+      const bool dc = scan.first == 0 && scan.last == 0;
+      const bool ac = scan.first > 0 && scan.first <= scan.last && scan.last < 64 && count == 1;
+      if (!(dc || ac) || scan.low > 13 || (scan.high > 0 && scan.low != scan.high - 1))
+        source_.refuse("damaged JPEG: scan {} is of coefficients {} to {}, bits {} to {}", scans_, scan.first,
+                       scan.last, scan.high, scan.low);
+    }
+    scan.across = divide_up(jpeg_.width, 8 * jpeg_.max_h());
+    scan.down = divide_up(jpeg_.height, 8 * jpeg_.max_v());
+    scan.rows = 8 * jpeg_.max_v();
     for (size_t i = 0; i < count; ++i) {
       const int id = static_cast<int>(source_.u8(body + 1 + 2 * i));
-      const uint32_t tables = source_.u8(body + 2 + 2 * i);
       const auto component = std::find_if(jpeg_.components.begin(), jpeg_.components.end(),
                                           [&](const Jpeg::Component& c) { return c.id == id; });
       if (component == jpeg_.components.end())
         source_.refuse("damaged JPEG: scan of the unknown component {}", id);
-      if (!(quantization_tables_ >> component->quantization & 1))
-        source_.refuse("damaged JPEG: quantization table {} is missing", component->quantization);
-      const uint32_t dc = tables >> 4, ac = tables & 15;
-      const bool needs_dc = basic && refinement == 0, needs_ac = !jpeg_.progressive || first_coefficient > 0;
-      if (dc > 3 || ac > 3 || (needs_dc && !(huffman_tables_ >> dc & 1)) ||
-          (needs_ac && !(huffman_tables_ >> (16 + ac) & 1)))
-        source_.refuse("damaged JPEG: a Huffman table is missing");
-      component->decoded = true;
-      if (count == 1) {
-        units = divide_up(divide_up(int64_t{jpeg_.width} * component->h, jpeg_.max_h()), 8) *
-                divide_up(divide_up(int64_t{jpeg_.height} * component->v, jpeg_.max_v()), 8);
-        blocks_per_unit = 1;
-      } else {
-        units = divide_up(jpeg_.width, across) * divide_up(jpeg_.height, down);
-        blocks_per_unit += component->h * component->v;
+      JpegScan::Part part{component->h * component->v};
+      if (count == 1) {  // the blocks of one component alone, without those that only fill up a group
+        part.blocks = 1;
+        scan.across = divide_up(divide_up(int64_t{jpeg_.width} * component->h, jpeg_.max_h()), 8);
+        scan.down = divide_up(divide_up(int64_t{jpeg_.height} * component->v, jpeg_.max_v()), 8);
+        scan.rows = 8 * jpeg_.max_v() / component->v;
       }
+      find_tables(*component, source_.u8(body + 2 + 2 * i), scan, part);
+      note_progress(*component, scan);
+      if (scan.first > 0) {
+        part.not_zero = &not_zero_[size_t(component - jpeg_.components.begin())];
+        part.not_zero->resize(size_t(scan.units()));
+      }
+      scan.parts.push_back(part);
     }
+    read_scan_data(scan);
+  }
 
-    const size_t begin = at_;
-    int64_t restarts = 0;
-    for (;;) {  // to the next marker that is not part of the data
+  // The tables that the scan uses for a component; `numbers` as in the scan header.
+  void find_tables(const Jpeg::Component& component, uint32_t numbers, const JpegScan& scan,
+                   JpegScan::Part& part) {
+    if (!(quantization_tables_ >> component.quantization & 1))
+      source_.refuse("damaged JPEG: quantization table {} is missing", component.quantization);
+    const uint32_t dc = numbers >> 4, ac = numbers & 15;
+    if (dc > 3 || ac > 3) source_.refuse("damaged JPEG: Huffman table {} or {} does not exist", dc, ac);
+    part.dc = &dc_tables_[dc];
+    part.ac = &ac_tables_[ac];
+    const bool needs_dc = scan.first == 0 && scan.high == 0, needs_ac = scan.last > 0;
+    if ((needs_dc && part.dc->empty()) || (needs_ac && part.ac->empty()))
+      source_.refuse("damaged JPEG: a Huffman table is missing");
+  }
+
+  // A scan tells coefficients for the first time, or the next lower bit of those that are known so far.
+  void note_progress(Jpeg::Component& component, const JpegScan& scan) {
+    component.decoded = true;
+    const int expected = scan.high > 0 ? scan.high : kAllBits;
+    if (scan.first == 0 && scan.high == 0 && component.unknown_bits != nothing_known())
+      source_.refuse("damaged JPEG: scan {} begins component {} anew", scans_, component.id);
+    for (int k = scan.first; k <= scan.last; ++k) {
+      int& unknown_bits = component.unknown_bits[size_t(k)];
+      if (unknown_bits != expected)
+        source_.refuse("damaged JPEG: scan {} repeats or skips a part of component {}", scans_, component.id);
+      unknown_bits = scan.low;
+    }
+  }
+
+  // Reads the scan's data, interval by interval, up to the next marker that is not part of them.
+  void read_scan_data(const JpegScan& scan) {
+    JpegScanReader reader(scan);
+    const size_t first = at_;
+    size_t begin = at_;  // of the interval
+    for (uint32_t restarts = 0;;) {
       const Bytes rest = source_.part(at_, source_.size() - at_);
       const void* found = std::memchr(rest.data(), 0xFF, rest.size());
       if (!found) source_.refuse("cut off: the JPEG end marker is missing");
       at_ += static_cast<size_t>(static_cast<const std::byte*>(found) - rest.data());
       if (at_ + 1 >= source_.size()) source_.refuse("cut off: the JPEG end marker is missing");
       const uint32_t next = source_.u8(at_ + 1);
-      if (next != 0 && next != 0xFF && !is_restart(next)) break;
-      restarts += is_restart(next);
-      at_ += next == 0xFF ? 1 : 2;
+      if (next == 0 || next == 0xFF) {  // a stuffed byte, or a fill byte before what comes
+        at_ += next == 0 ? 2 : 1;
+        continue;
+      }
+      size_t end = at_;
+      while (end > begin && source_.u8(end - 1) == 0xFF) --end;
+      check_interval(reader, scan, source_.part(begin, end - begin));
+      if (!is_restart(next)) break;
+      if (next - 0xD0 != restarts % 8 && !reader.complete())
+        source_.refuse("damaged JPEG: restart marker {} where {} should be, at byte {}", next - 0xD0,
+                       restarts % 8, at_);
+      ++restarts;
+      at_ += 2;
+      begin = at_;
     }
-    const int64_t wanted = restart_interval_ ? divide_up(units, restart_interval_) - 1 : 0;
-    if (restarts < wanted)
-      source_.refuse("damaged JPEG: {} of {} restart markers are missing", wanted - restarts, wanted);
-    // A block costs at least one bit for its DC coefficient and, unless progressive, one more for its end.
-    const int64_t least_bits = basic ? units * blocks_per_unit * (jpeg_.progressive ? 1 : 2) : 0;
-    if (const int64_t bits = 8 * static_cast<int64_t>(at_ - begin); bits < least_bits)
-      source_.refuse("damaged JPEG: a scan of {} bits for {} x {} pixels, which need at least {}", bits,
-                     jpeg_.width, jpeg_.height, least_bits);
+    if (!reader.complete()) refuse_short(reader, scan);
+    // Some cameras pad their data. More than that belongs to rows or columns of which the header does not
+    // know.
+    constexpr size_t kPadding = 256;
+    if (reader.surplus() > std::max(kPadding, (at_ - first) / 16))
+      source_.refuse("damaged JPEG: scan {} has {} bytes more than {} x {} pixels need", scans_,
+                     reader.surplus(), jpeg_.width, jpeg_.height);
+  }
+
+  void check_interval(JpegScanReader& reader, const JpegScan& scan, Bytes data) {
+    switch (reader.read_interval(data)) {
+      case JpegScanReader::Finding::sound: return;
+      case JpegScanReader::Finding::ended: refuse_short(reader, scan);
+      case JpegScanReader::Finding::damaged:
+        source_.refuse("damaged JPEG: the data of scan {} make no sense in row {} of {}", scans_,
+                       std::min<int64_t>(rows_done(reader, scan) + 1, jpeg_.height), jpeg_.height);
+      case JpegScanReader::Finding::surplus:
+        source_.refuse("damaged JPEG: {} bytes too many before the restart marker at byte {}",
+                       reader.surplus(), at_);
+    }
+  }
+
+  int64_t rows_done(const JpegScanReader& reader, const JpegScan& scan) const {
+    return std::min<int64_t>(reader.units_done() / scan.across * scan.rows, jpeg_.height);
+  }
+
+  [[noreturn]] void refuse_short(const JpegScanReader& reader, const JpegScan& scan) const {
+    source_.refuse("damaged JPEG: the data of scan {} end after {} of {} rows", scans_,
+                   rows_done(reader, scan), jpeg_.height);
   }
 
   const Source& source_;
   Jpeg jpeg_;
-  size_t at_ = 2;                                          // behind the start marker
-  uint32_t huffman_tables_ = 0, quantization_tables_ = 0;  // one bit per table that has been defined
+  size_t at_ = 2;  // behind the start marker
+  std::array<HuffmanTable, 4> dc_tables_, ac_tables_;
+  uint32_t quantization_tables_ = 0;               // one bit per table that has been defined
+  std::array<std::vector<uint64_t>, 4> not_zero_;  // of each component, see JpegScan::Part
   int64_t restart_interval_ = 0;
   int scans_ = 0;
   bool adobe_ = false;
@@ -283,18 +374,26 @@ Image apply_orientation(Image image, int orientation) {
 
 Image decode_jpeg(const Source& source, const DecodeOptions& options) {
   const Jpeg jpeg = JpegWalk(source).run(false);
-  const stb::DecodedJpeg decoded = stb::decode_jpeg(source.part(0, source.size()));
+  stb::DecodedJpeg decoded = stb::decode_jpeg(source.part(0, source.size()));
   if (!decoded.pixels) source.refuse("damaged JPEG: {}", decoded.reason);
   if (decoded.height != jpeg.height || decoded.width != jpeg.width ||
       (decoded.channels != 1 && decoded.channels != 3))
     source.refuse("damaged JPEG: decoded to {} x {} x {}", decoded.width, decoded.height, decoded.channels);
-  Canvas canvas(jpeg.height, jpeg.width, options);
+  Image image;
+  image.height = jpeg.height, image.width = jpeg.width, image.channels = options.channels;
   const uint8_t* from = decoded.pixels.get();
-  for (int y = 0; y < jpeg.height; ++y)
-    for (int x = 0; x < jpeg.width; ++x, from += decoded.channels)
-      canvas.set(y, x,
-                 decoded.channels == 1 ? Rgba{from[0], from[0], from[0]} : Rgba{from[0], from[1], from[2]});
-  return apply_orientation(canvas.take(), jpeg.orientation);
+  const size_t pixels = size_t(jpeg.height) * size_t(jpeg.width);
+  if (decoded.channels == options.channels) {
+    image.pixels.assign(from, from + pixels * size_t(decoded.channels));
+  } else {
+    image.pixels.resize(pixels * size_t(options.channels));
+    for (size_t i = 0; i < pixels; ++i) {
+      if (options.channels == 1) image.pixels[i] = luma(from[3 * i], from[3 * i + 1], from[3 * i + 2]);
+      else std::fill_n(&image.pixels[3 * i], 3, from[i]);
+    }
+  }
+  decoded.pixels.reset();
+  return apply_orientation(std::move(image), jpeg.orientation);
 }
 
 ImageInfo probe_jpeg(const Source& source) {
