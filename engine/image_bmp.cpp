@@ -176,7 +176,14 @@ Image decode_bmp(const Source& source, const DecodeOptions& options) {
 
 ImageInfo probe_bmp(const Source& source) {
   const Bmp bmp = read_bmp_header(source);
-  return {bmp.height, bmp.width, 3, "bmp", bmp.bits, bmp.mask[3] != 0, !bmp.entries.empty()};
+  return {bmp.height,
+          bmp.width,
+          3,
+          "bmp",
+          bmp.bits,
+          bmp.mask[3] != 0,
+          !bmp.entries.empty(),
+          picture_bytes(bmp.height, bmp.width)};
 }
 
 }  // namespace gan::formats

@@ -32,7 +32,11 @@ Reader reader_of(const Source& source) {
 Image decode_image(Bytes file, const std::string& name, const DecodeOptions& options) {
   GAN_CHECK(options.channels == 1 || options.channels == 3, "channels = {}", options.channels);
   const Source source(file, name, options.max_pixels);
-  return reader_of(source).decode(source, options);
+  const Reader reader = reader_of(source);
+  const size_t bytes = reader.probe(source).decoding_bytes;
+  source.check_cost(static_cast<int64_t>(bytes));
+  const ReadingTurn turn(bytes);
+  return reader.decode(source, options);
 }
 
 ImageInfo probe_image(Bytes file, const std::string& name, int64_t max_pixels) {

@@ -4,6 +4,7 @@
 // image_pnm.cpp), in the same order: read the header, refuse what is damaged or larger than its bytes can
 // justify, and only then decode.
 #pragma once
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -20,7 +21,6 @@ namespace gan::formats {
 
 using Bytes = std::span<const std::byte>;
 
-constexpr int64_t kMaxSide = 65535;  // the largest that JPEG can express
 constexpr std::string_view kPngSignature = "\x89PNG\r\n\x1a\n";
 
 // The file under examination: bounds-checked reads, and the one way to refuse it.
@@ -52,11 +52,21 @@ class Source {
 
   void check_dimensions(int64_t width, int64_t height) const {
     if (width <= 0 || height <= 0) refuse("claims a picture of {} x {} pixels", width, height);
-    if (width > kMaxSide || height > kMaxSide)
-      refuse("claims {} x {} pixels; a side may have at most {}", width, height, kMaxSide);
+    if (width > PictureLimits::side || height > PictureLimits::side)
+      refuse("claims {} x {} pixels; a side may have at most {}", width, height, int{PictureLimits::side});
     if (width * height > max_pixels_)
       refuse("claims {} x {} = {} pixels; at most {} are allowed", width, height, width * height,
              max_pixels_);
+  }
+  // `bytes`: what decoding takes of memory, or what the data unfold to.
+  void check_cost(int64_t bytes) const {
+    const int64_t allowed = std::max(int64_t{PictureLimits::decoding_bytes},
+                                     PictureLimits::bytes_for_each_byte * static_cast<int64_t>(size()));
+    if (bytes > allowed)
+      refuse(
+          "would unfold to {} MiB, {} times its {} bytes, as hostile files do (allowed: {} MiB); is it real, "
+          "save it smaller",
+          bytes >> 20, bytes / static_cast<int64_t>(size()), size(), allowed >> 20);
   }
 
  private:
@@ -102,6 +112,9 @@ class Canvas {
   Image image_;
   std::array<uint8_t, 3> matte_;
 };
+
+// The picture alone, in colour.
+inline size_t picture_bytes(int64_t height, int64_t width) { return size_t(height * width * 3); }
 
 // The readers of one format each. `source` is known to begin as its format does.
 Image decode_png(const Source& source, const DecodeOptions& options);

@@ -10,10 +10,6 @@ namespace gan::formats {
 
 namespace {
 
-// Usual progressive files have about 10 scans. Each costs a pass over the picture, a small file can have
-// many.
-constexpr int kMaxScans = 100;
-
 // The EXIF tag 0x0112 in the body of an APP1 segment, 1 (upright) if it is absent or the EXIF data are
 // damaged: they are a note beside the picture, no reason to refuse it.
 int exif_orientation(Bytes segment) {
@@ -75,6 +71,19 @@ struct Jpeg {
 };
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Memory at the peak, for a result in colour. The decoder takes a byte for each sample, of progressive
+// pictures two more for its coefficient, and the picture; then that is copied, and turned.
+size_t jpeg_decoding_bytes(const Jpeg& jpeg) {
+  int64_t samples = 0;
+  for (const Jpeg::Component& component : jpeg.components)
+    samples += 64 * divide_up(jpeg.width, 8 * jpeg.max_h()) * divide_up(jpeg.height, 8 * jpeg.max_v()) *
+               component.h * component.v;
+  const size_t result = picture_bytes(jpeg.height, jpeg.width);
+  const size_t decoded = jpeg.components.size() == 1 ? result / 3 : result;
+  const size_t decoding = size_t(samples) * (jpeg.progressive ? 3 : 1) + decoded;
+  return std::max(decoding, result + (jpeg.orientation == 1 ? decoded : result));
+}
 
 // Checks what a decoder would otherwise paper over: that every marker, table and scan is there, that each
 // scan has the data of all its blocks, that all components get data, and that the file reaches its end
@@ -202,7 +211,8 @@ class JpegWalk {
 
   void read_scan(size_t body, size_t length) {
     if (jpeg_.components.empty()) source_.refuse("damaged JPEG: picture data before the picture header");
-    if (++scans_ > kMaxScans) source_.refuse("a JPEG with more than {} scans", kMaxScans);
+    if (++scans_ > PictureLimits::jpeg_scans)
+      source_.refuse("a JPEG with more than {} scans", int{PictureLimits::jpeg_scans});
     if (jpeg_.components.size() == 4 && !adobe_)
       source_.refuse("a CMYK JPEG that does not say how its colours are stored (no Adobe marker)");
     const uint32_t count = length > 0 ? source_.u8(body) : 0;
@@ -246,7 +256,11 @@ class JpegWalk {
         part.not_zero->resize(size_t(scan.units()));
       }
       scan.parts.push_back(part);
+      blocks_ += scan.units() * part.blocks;
     }
+    if (blocks_ > PictureLimits::jpeg_blocks)
+      source_.refuse("a JPEG of {} blocks by scan {}, more than the {} allowed; save it with fewer scans",
+                     blocks_, scans_, int64_t{PictureLimits::jpeg_blocks});
     read_scan_data(scan);
   }
 
@@ -344,6 +358,7 @@ class JpegWalk {
   std::array<std::vector<uint64_t>, 4> not_zero_;  // of each component, see JpegScan::Part
   int64_t restart_interval_ = 0;
   int scans_ = 0;
+  int64_t blocks_ = 0;  // in all scans so far
   bool adobe_ = false;
 };
 
@@ -405,7 +420,8 @@ ImageInfo probe_jpeg(const Source& source) {
           "jpeg",
           8,
           false,
-          false};
+          false,
+          jpeg_decoding_bytes(jpeg)};
 }
 
 }  // namespace gan::formats

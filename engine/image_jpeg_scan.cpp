@@ -7,8 +7,8 @@
 namespace gan::formats {
 
 bool HuffmanTable::assign(std::span<const std::byte, 16> counts, Bytes symbols) {
-  symbols_.clear();
-  for (const std::byte symbol : symbols) symbols_.push_back(std::to_integer<uint8_t>(symbol));
+  size_ = symbols.size();
+  std::memcpy(symbols_.data(), symbols.data(), size_);
   short_codes_.fill(0);
   uint32_t code = 0;  // codes of each length follow those of the length before
   size_t next = 0;
@@ -33,9 +33,12 @@ class BitReader {
   explicit BitReader(Bytes data)
       : at_(reinterpret_cast<const uint8_t*>(data.data())), end_(at_ + data.size()) {}
 
-  void skip(int bits) {
-    for (; bits > 32; bits -= 32) skip(32);
+  void skip(int bits) {  // at most 16
     if (count_ < bits) fill();
+    drop(bits);
+  }
+  // The same behind a symbol, where at least 16 bits are at hand.
+  void drop(int bits) {
     window_ <<= bits;
     count_ -= bits;
   }
@@ -50,13 +53,13 @@ class BitReader {
   int decode(const HuffmanTable& table) {
     if (count_ < 32) fill();
     if (const uint32_t entry = table.short_codes_[window_ >> (64 - HuffmanTable::kShort)]) {
-      skip(int(entry >> 8));
+      drop(int(entry >> 8));
       return int(entry & 255);
     }
     const auto next = uint32_t(window_ >> 48);
     for (int length = HuffmanTable::kShort + 1; length <= 16; ++length)
       if (next < table.end_[size_t(length)]) {
-        skip(length);
+        drop(length);
         return table.symbols_[size_t(int(next >> (16 - length)) + table.first_symbol_[size_t(length)])];
       }
     return -1;
@@ -140,7 +143,7 @@ bool JpegScanReader::read_block(BitReader& bits, const JpegScan::Part& part) {
 bool JpegScanReader::read_sequential(BitReader& bits, const JpegScan::Part& part) {
   const int size_of_dc = bits.decode(*part.dc);
   if (size_of_dc < 0 || size_of_dc > 15) return false;
-  bits.skip(size_of_dc);
+  bits.drop(size_of_dc);
   for (int k = 1; k < 64;) {
     const int symbol = bits.decode(*part.ac);
     if (symbol < 0) return false;
@@ -148,7 +151,7 @@ bool JpegScanReader::read_sequential(BitReader& bits, const JpegScan::Part& part
     if (size == 0 && zeros < 15) break;
     k += zeros + 1;
     if (size > 0 && k > 64) return false;
-    bits.skip(size);
+    bits.drop(size);
   }
   return true;
 }
@@ -171,7 +174,7 @@ bool JpegScanReader::read_first_ac(BitReader& bits, const JpegScan::Part& part) 
     if (size == 0) continue;
     // Larger ones would overflow in the decoder and might become zero.
     if (k > scan_.last || size + scan_.low > 14) return false;
-    bits.skip(size);
+    bits.drop(size);
     not_zero |= uint64_t{1} << k;
   }
   return true;

@@ -12,15 +12,17 @@ namespace gan::formats {
 
 class HuffmanTable {
  public:
-  // `counts`: how many codes have 1, 2, ... 16 bits; `symbols`: what they stand for, shorter codes first.
+  // `counts`: how many codes have 1, 2, ... 16 bits; `symbols`: what they stand for, shorter codes first,
+  // at most 256.
   // False if so many codes cannot be told apart.
   bool assign(std::span<const std::byte, 16> counts, Bytes symbols);
-  bool empty() const { return symbols_.empty(); }
+  bool empty() const { return size_ == 0; }
 
  private:
   friend class BitReader;
   static constexpr int kShort = 9;  // bits of the codes that one look-up finds
-  std::vector<uint8_t> symbols_;
+  std::array<uint8_t, 256> symbols_{};
+  size_t size_ = 0;  // how many
   // What the next kShort bits begin with: length << 8 | symbol; 0: a longer code or none.
   std::array<uint16_t, 1 << kShort> short_codes_{};
   std::array<uint32_t, 17> end_{};      // behind the last code of each length, as 16 bits

@@ -1,42 +1,22 @@
-// PNG (W3C Portable Network Graphics, third edition): chunks, checksums, filters and interlacing are taken
-// apart here, with stb's decompressor in the middle.
-#include "engine/image_formats.h"
+// PNG (W3C Portable Network Graphics, third edition), every kind: chunks, checksums, filters and interlacing
+// are taken apart here, row by row; zlib decompresses. Beside the picture only a window of some rows is held.
+#include <zlib.h>
 
 #include <algorithm>
+#include <new>
 #include <optional>
 #include <vector>
 
-#include "engine/stb.h"
+#include "engine/image_formats.h"
 
 namespace gan::formats {
 
 namespace {
 
-constexpr std::array<uint32_t, 256> kCrcTable = [] {
-  std::array<uint32_t, 256> table{};
-  for (uint32_t n = 0; n < 256; ++n) {
-    uint32_t c = n;
-    for (int bit = 0; bit < 8; ++bit) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-    table[n] = c;
-  }
-  return table;
-}();
+constexpr size_t kWindow = 64 * 1024;  // bytes that are decompressed at once, but at least a row
 
-uint32_t crc32(Bytes bytes) {
-  uint32_t c = ~0u;
-  for (const std::byte b : bytes) c = kCrcTable[(c ^ std::to_integer<uint32_t>(b)) & 255] ^ (c >> 8);
-  return ~c;
-}
-
-uint32_t adler32(Bytes bytes) {
-  uint32_t a = 1, b = 0;
-  while (!bytes.empty()) {
-    const size_t run = std::min<size_t>(bytes.size(), 5552);  // the most that cannot overflow 32 bits
-    for (const std::byte byte : bytes.first(run)) b += a += std::to_integer<uint32_t>(byte);
-    a %= 65521, b %= 65521;
-    bytes = bytes.subspan(run);
-  }
-  return b << 16 | a;
+uint32_t checksum(Bytes bytes) {
+  return static_cast<uint32_t>(crc32_z(0, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
 }
 
 struct Png {
@@ -46,7 +26,7 @@ struct Png {
   std::vector<Rgba> entries;                           // of the palette
   std::optional<std::array<uint32_t, 3>> transparent;  // the one grey or RGB value that is fully transparent
   bool palette_alpha = false;
-  std::vector<std::byte> compressed;  // all IDAT chunks together
+  size_t data_at = 0, data_end = 0;  // the IDAT chunks: bytes of the file
 
   int samples() const { return colour == rgb ? 3 : colour == grey_alpha ? 2 : colour == rgb_alpha ? 4 : 1; }
   size_t row_bytes(int64_t columns) const { return size_t((columns * samples() * bits + 7) / 8); }
@@ -130,7 +110,7 @@ Png read_png_chunks(const Source& source, bool header_only) {
                     first ? "the header should be" : "only one header is allowed");
     if (header_only && type == "IDAT") return png;
     if (length > 0x7FFFFFFF) source.refuse("damaged PNG: chunk {} claims {} bytes", type, length);
-    const uint32_t computed = crc32(source.part(at + 4, 4 + length)), stored = source.be32(body + length);
+    const uint32_t computed = checksum(source.part(at + 4, 4 + length)), stored = source.be32(body + length);
     if (computed != stored)
       source.refuse("damaged PNG: chunk {} at byte {} has the wrong checksum ({:08x}, should be {:08x})",
                     type, at, stored, computed);
@@ -145,9 +125,9 @@ Png read_png_chunks(const Source& source, bool header_only) {
       read_png_transparency(source, body, length, png);
     } else if (type == "IDAT") {
       if (data == after) source.refuse("damaged PNG: pixel data in two places");
+      if (data == before) png.data_at = at;
       data = inside;
-      const Bytes bytes = source.part(body, length);
-      png.compressed.insert(png.compressed.end(), bytes.begin(), bytes.end());
+      png.data_end = body + length + 4;
     } else if (type == "IEND") {
       break;
     } else if (type[0] >= 'A' && type[0] <= 'Z') {
@@ -176,26 +156,99 @@ std::span<const PngPass> png_passes(const Png& png) {
   return whole;
 }
 
+// Bytes of all rows after decompression. Each is preceded by one that names its filter.
+size_t png_raw_bytes(const Png& png) {
+  size_t bytes = 0;
+  for (const PngPass& pass : png_passes(png))
+    if (pass.columns(png) > 0 && pass.rows(png) > 0)
+      bytes += size_t(pass.rows(png)) * (1 + png.row_bytes(pass.columns(png)));
+  return bytes;
+}
+
+// The rows, decompressed as they are asked for.
+class PngData {
+ public:
+  PngData(const Source& source, const Png& png) : source_(source), png_(png), at_(png.data_at) {
+    if (inflateInit(&stream_) != Z_OK) throw std::bad_alloc();
+  }
+  ~PngData() { inflateEnd(&stream_); }
+  PngData(const PngData&) = delete;
+  PngData& operator=(const PngData&) = delete;
+
+  void read(std::span<uint8_t> into) {
+    stream_.next_out = into.data();
+    stream_.avail_out = static_cast<uInt>(into.size());
+    while (stream_.avail_out > 0) {
+      if (ended_)
+        source_.refuse("damaged PNG: {} bytes of pixel data where {} are needed", stream_.total_out,
+                       png_raw_bytes(png_));
+      advance();
+    }
+  }
+
+  // After the last row: nothing more may come but the checksum, which zlib compares.
+  void finish() {
+    uint8_t more = 0;
+    stream_.next_out = &more;
+    stream_.avail_out = 1;
+    while (!ended_ && stream_.avail_out > 0) advance();
+    if (stream_.avail_out == 0)
+      source_.refuse("damaged PNG: more pixel data than {} x {} pixels need", png_.width, png_.height);
+  }
+
+ private:
+  void advance() {
+    while (stream_.avail_in == 0) {
+      if (at_ == png_.data_end) source_.refuse("damaged PNG: pixel data are cut off");
+      const Bytes chunk = source_.part(at_ + 8, source_.be32(at_));
+      stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(chunk.data()));  // zlib only reads it
+      stream_.avail_in = static_cast<uInt>(chunk.size());
+      at_ += chunk.size() + 12;
+    }
+    const int code = inflate(&stream_, Z_NO_FLUSH);
+    ended_ = code == Z_STREAM_END;
+    if (code == Z_OK || ended_) return;
+    if (code == Z_MEM_ERROR) throw std::bad_alloc();
+    const std::string_view reason = stream_.msg ? stream_.msg : "it asks for a dictionary";
+    if (reason == "incorrect data check") source_.refuse("damaged PNG: pixel data have the wrong checksum");
+    source_.refuse("damaged PNG: pixel data cannot be decompressed ({})", reason);
+  }
+
+  const Source& source_;
+  const Png& png_;
+  size_t at_;  // the next IDAT chunk
+  z_stream stream_{};
+  bool ended_ = false;
+};
+
 // Undoes the row's filter in place; `above` is the row before, all zero for the first (section 9.2).
-void undo_png_filter(int filter, std::span<uint8_t> row, std::span<const uint8_t> above, size_t pixel_bytes) {
-  for (size_t i = 0; i < row.size(); ++i) {
-    const int left = i >= pixel_bytes ? row[i - pixel_bytes] : 0, up = above[i];
-    switch (filter) {
-      case 1: row[i] = static_cast<uint8_t>(row[i] + left); break;
-      case 2: row[i] = static_cast<uint8_t>(row[i] + up); break;
-      case 3: row[i] = static_cast<uint8_t>(row[i] + (left + up) / 2); break;
-      case 4: {  // Paeth: whichever neighbour is nearest to left + up - corner
-        const int corner = i >= pixel_bytes ? above[i - pixel_bytes] : 0;
+void undo_png_filter(int filter, std::span<uint8_t> row, const uint8_t* above, size_t pixel_bytes) {
+  const size_t size = row.size(),
+               step = std::min(pixel_bytes, size);  // the first pixel has no left neighbour
+  switch (filter) {
+    case 1:
+      for (size_t i = step; i < size; ++i) row[i] = static_cast<uint8_t>(row[i] + row[i - step]);
+      break;
+    case 2:
+      for (size_t i = 0; i < size; ++i) row[i] = static_cast<uint8_t>(row[i] + above[i]);
+      break;
+    case 3:
+      for (size_t i = 0; i < step; ++i) row[i] = static_cast<uint8_t>(row[i] + above[i] / 2);
+      for (size_t i = step; i < size; ++i)
+        row[i] = static_cast<uint8_t>(row[i] + (row[i - step] + above[i]) / 2);
+      break;
+    case 4:  // Paeth: whichever neighbour is nearest to left + up - corner
+      for (size_t i = 0; i < step; ++i) row[i] = static_cast<uint8_t>(row[i] + above[i]);
+      for (size_t i = step; i < size; ++i) {
+        const int left = row[i - step], up = above[i], corner = above[i - step];
         const int to_left = std::abs(up - corner), to_up = std::abs(left - corner),
                   to_corner = std::abs(left + up - 2 * corner);
-        const int nearest = to_left <= to_up && to_left <= to_corner ? left
-                            : to_up <= to_corner                     ? up
-                                                                     : corner;
+        int nearest = to_up <= to_corner ? up : corner;
+        if (to_left <= to_up && to_left <= to_corner) nearest = left;
         row[i] = static_cast<uint8_t>(row[i] + nearest);
-        break;
       }
-      default: break;
-    }
+      break;
+    default: break;
   }
 }
 
@@ -210,7 +263,9 @@ uint32_t png_sample(std::span<const uint8_t> row, size_t index, int bits) {
 Rgba png_pixel(const Source& source, const Png& png, std::span<const uint8_t> row, size_t x) {
   const auto sample = [&](size_t i) { return png_sample(row, x * png.samples() + i, png.bits); };
   const auto as_8_bit = [&](uint32_t value) {
-    return png.bits == 8 ? static_cast<uint8_t>(value) : to_8_bit(value, (1u << png.bits) - 1);
+    if (png.bits == 8) return static_cast<uint8_t>(value);
+    if (png.bits == 16) return to_8_bit(value, 65535);  // dividing by a constant is faster
+    return to_8_bit(value, (1u << png.bits) - 1);
   };
   if (png.colour == Png::palette) {
     const uint32_t index = sample(0);
@@ -237,50 +292,39 @@ Rgba png_pixel(const Source& source, const Png& png, std::span<const uint8_t> ro
 
 Image decode_png(const Source& source, const DecodeOptions& options) {
   const Png png = read_png_chunks(source, false);
-
-  size_t raw_bytes = 0;  // each row is preceded by one byte that names its filter
-  for (const PngPass& pass : png_passes(png))
-    if (pass.columns(png) > 0 && pass.rows(png) > 0)
-      raw_bytes += size_t(pass.rows(png)) * (1 + png.row_bytes(pass.columns(png)));
   // Deflate cannot shrink data by more than 1032 to 1, so a tiny file that claims a huge picture ends here.
-  if (raw_bytes / 1032 > png.compressed.size())
+  const size_t raw_bytes = png_raw_bytes(png), data_bytes = png.data_end - png.data_at;
+  if (raw_bytes / 1032 > data_bytes)
     source.refuse("claims {} x {} pixels, more than its {} bytes of data can hold", png.width, png.height,
-                  png.compressed.size());
-  if (raw_bytes > 0x7FFFFFFF || png.compressed.size() > 0x7FFFFFFF)
-    source.refuse("needs {} bytes of memory to decode; at most 2 GiB are allowed", raw_bytes);
-
-  std::vector<uint8_t> raw(raw_bytes);
-  const stb::InflateResult inflated = stb::inflate(png.compressed, std::as_writable_bytes(std::span(raw)));
-  if (!inflated.ok) source.refuse("damaged PNG: pixel data cannot be decompressed ({})", inflated.reason);
-  if (inflated.written != raw_bytes)
-    source.refuse("damaged PNG: {} bytes of pixel data where {} are needed", inflated.written, raw_bytes);
-  const Bytes checksum = Bytes(png.compressed).subspan(inflated.consumed);
-  if (checksum.size() < 4) source.refuse("damaged PNG: pixel data are cut off");
-  uint32_t stored = 0;
-  for (const std::byte b : checksum.first(4)) stored = stored << 8 | std::to_integer<uint32_t>(b);
-  if (stored != adler32(std::as_bytes(std::span(raw))))
-    source.refuse("damaged PNG: pixel data have the wrong checksum");
+                  data_bytes);
+  source.check_cost(static_cast<int64_t>(raw_bytes));
 
   Canvas canvas(png.height, png.width, options);
+  PngData data(source, png);
   const size_t pixel_bytes = size_t(std::max(1, png.samples() * png.bits / 8));
-  const std::vector<uint8_t> zeros(png.row_bytes(png.width));
-  size_t at = 0;
+  std::vector<uint8_t> window;  // the row before, then as many as fit
   for (const PngPass& pass : png_passes(png)) {
     const int columns = pass.columns(png), rows = pass.rows(png);
     if (columns <= 0 || rows <= 0) continue;
-    std::span<const uint8_t> above = std::span(zeros).first(png.row_bytes(columns));
-    for (int y = 0; y < rows; ++y) {
-      const int filter = raw[at];
-      if (filter > 4) source.refuse("damaged PNG: row filter {} does not exist", filter);
-      const std::span<uint8_t> row = std::span(raw).subspan(at + 1, png.row_bytes(columns));
-      undo_png_filter(filter, row, above, pixel_bytes);
-      for (int x = 0; x < columns; ++x)
-        canvas.set(pass.top + y * pass.step_y, pass.left + x * pass.step_x,
-                   png_pixel(source, png, row, size_t(x)));
-      above = row;
-      at += 1 + row.size();
+    const size_t stride = 1 + png.row_bytes(columns);
+    const int at_once = static_cast<int>(std::clamp<size_t>(kWindow / stride, 1, size_t(rows)));
+    window.assign(stride * size_t(at_once + 1), 0);
+    for (int first = 0; first < rows; first += at_once) {
+      const int count = std::min(at_once, rows - first);
+      data.read(std::span(window).subspan(stride, stride * size_t(count)));
+      for (int i = 0; i < count; ++i) {
+        const uint8_t* above = &window[size_t(i) * stride];
+        const std::span<uint8_t> row = std::span(window).subspan(size_t(i + 1) * stride, stride);
+        if (row[0] > 4) source.refuse("damaged PNG: row filter {} does not exist", row[0]);
+        undo_png_filter(row[0], row.subspan(1), above + 1, pixel_bytes);
+        const int y = pass.top + (first + i) * pass.step_y;
+        for (int x = 0; x < columns; ++x)
+          canvas.set(y, pass.left + x * pass.step_x, png_pixel(source, png, row.subspan(1), size_t(x)));
+      }
+      std::copy_n(&window[size_t(count) * stride], stride, window.begin());
     }
   }
+  data.finish();
   return canvas.take();
 }
 
@@ -294,7 +338,8 @@ ImageInfo probe_png(const Source& source) {
           "png",
           png.bits,
           channel || png.transparent || png.palette_alpha,
-          png.colour == Png::palette};
+          png.colour == Png::palette,
+          picture_bytes(png.height, png.width) + kWindow + 2 * (1 + png.row_bytes(png.width))};
 }
 
 }  // namespace gan::formats

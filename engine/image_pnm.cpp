@@ -29,8 +29,14 @@ class PnmReader {
   }
 
   ImageInfo info() const {
-    return {height_, width_, colour_ ? 3 : 1, "pnm", int(std::bit_width(static_cast<uint32_t>(maximum_))),
-            false,   false};
+    return {height_,
+            width_,
+            colour_ ? 3 : 1,
+            "pnm",
+            int(std::bit_width(static_cast<uint32_t>(maximum_))),
+            false,
+            false,
+            picture_bytes(height_, width_)};
   }
 
   Image decode(const DecodeOptions& options) {

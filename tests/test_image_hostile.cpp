@@ -1,14 +1,28 @@
 // Pictures that are half there, or much larger than their files. JPEG files are built here bit by bit, so
 // that each lie can be told alone.
 #include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "engine/data.h"
 #include "engine/image.h"
+#include "engine/memory_budget.h"
 #include "kernels/check.h"
+#include "tests/folder.h"
 
 using namespace gan;
 using namespace std::string_literals;
@@ -62,11 +76,19 @@ std::string times(int count, const std::string& text) {
   return result;
 }
 
-// Every coefficient counts eight. Codes of DC sizes: 00 0, 01 3, 10 4; of AC symbols: 00 end of block, 01 one
-// of one bit, 10 one of two bits, 110 two or three blocks end, as the bit behind it says.
+// A Huffman table: how many codes have 1, 2, ... bits, and what they stand for. AC tables have numbers from
+// 16 on.
+std::string table(char number, std::string counts, const std::string& symbols) {
+  counts.resize(16, '\0');
+  return segment(0xC4, number + counts + symbols);
+}
+
+// Every coefficient counts eight. Codes of DC sizes: 00 0, 01 3, 10 4. Of AC symbols: 00 end of block, 01 one
+// of one bit, 10 one of two bits, 110 two or three blocks end, as the bit behind it says, 1110 one of fifteen
+// bits, 11110 fifteen zeros and one of one bit.
 const std::string kStart = "\xFF\xD8"s + segment(0xDB, "\0"s + std::string(64, '\x08')) +
-                           segment(0xC4, "\0\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0"s + "\0\3\4"s) +
-                           segment(0xC4, "\x10\0\3\1\0\0\0\0\0\0\0\0\0\0\0\0\0"s + "\0\1\2\x10"s);
+                           table('\0', "\0\3"s, "\0\3\4"s) +
+                           table('\x10', "\0\3\1\1\1"s, "\0\1\2\x10\x0F\xF1"s);
 const std::string kEnd = "\xFF\xD9";
 
 enum Kind { baseline = 0xC0, progressive = 0xC2 };
@@ -136,6 +158,66 @@ TEST_CASE("hostile jpeg: a picture whose data end before it does is refused") {
                 "make no sense in row 1 of 16"));
 }
 
+TEST_CASE("hostile jpeg: bits and tables that no encoder writes") {
+  const std::string zeros(40, '0');  // so that the end is not near
+  const auto sequential = [&](const std::string& bits, const std::string& tables = "") {
+    return kStart + tables + frame(baseline, 16, 16) + kScan + packed(bits) + kEnd;
+  };
+  // Four times fifteen zeros and a coefficient, and then the last one, or one behind the last.
+  CHECK(accepted(sequential("00" + times(3, "111100") + times(15, "010") + times(3, kFlat))));
+  CHECK(refused(sequential("00" + times(4, "111100") + zeros), "make no sense"));
+  CHECK(refused(sequential("00"
+                           "11111" +
+                           zeros),
+                "make no sense"));
+  CHECK(refused(sequential("11" + zeros), "make no sense"));
+  const std::string sixteen_bits = table('\0', "\0\1"s, "\x10");
+  CHECK(refused(sequential(zeros + zeros, sixteen_bits), "make no sense"));
+  CHECK(refused(sequential(zeros, table('\0', "\3"s, "\0\1\2"s)), "impossible code lengths"));
+  CHECK(accepted(sequential(times(4, "000"), table('\0', "\2"s, "\0\1"s))));
+  CHECK(refused(sequential(zeros, table('\0', "\2"s, "\0"s)), "Huffman table is cut off"));
+
+  const auto ac = [&](const std::string& bits, int first, int last, int low, const std::string& more = "") {
+    return kStart + frame(progressive, 16, 16) + scan_header(1, 0, 0, 0, 0) + packed("00000000") +
+           scan_header(1, first, last, 0, low) + packed(bits) + more + kEnd;
+  };
+  CHECK(
+      accepted(ac("011"
+                  "00"
+                  "1101",
+                  1, 3, 0)));
+  CHECK(
+      accepted(ac("011"
+                  "011"
+                  "011"
+                  "1101",
+                  1, 3, 0)));
+  CHECK(refused(ac("111100" + zeros, 1, 15, 0), "make no sense"));  // the sixteenth of fifteen
+  CHECK(
+      accepted(ac("111100"
+                  "1101",
+                  1, 16, 0)));
+  CHECK(refused(ac("1110" + times(15, "1") + zeros, 1, 63, 0), "make no sense"));
+  // Refinements: only one bit at a time, and only where there is room for one.
+  const auto refined = [&](const std::string& bits, int last) {
+    return ac(
+        "00"
+        "1101",
+        1, last, 1, scan_header(1, 1, last, 1, 0) + packed(bits));
+  };
+  CHECK(
+      accepted(refined("011"
+                       "00"
+                       "1101",
+                       3)));
+  CHECK(refused(refined("1011" + zeros, 3), "make no sense"));
+  CHECK(refused(refined("111100" + zeros, 15), "make no sense"));
+  CHECK(
+      accepted(refined("111100"
+                       "1101",
+                       16)));
+}
+
 TEST_CASE("hostile jpeg: other sampling, more data than pixels") {
   const std::string colour = scan_header(3, 0, 63, 0, 0);
   const std::string equal = colour + packed(times(64 * 64, kFlat + kFlat + kFlat));  // 512 x 512
@@ -202,6 +284,8 @@ TEST_CASE("hostile jpeg: every scan of a progressive picture has all its blocks"
   bad = scans;
   bad.dc_bit = scan_header(1, 0, 0, 1, 0);
   CHECK(refused(bad.file(), "the data of scan 3 end after 0 of 16 rows"));
+  bad.dc_bit += '\xFF';  // a fill byte before the next marker is no data
+  CHECK(refused(bad.file(), "the data of scan 3 end after 0 of 16 rows"));
   bad = scans;
   bad.ac_bit = scan_header(1, 1, 63, 1, 0) + packed(
                                                  "00"
@@ -266,4 +350,242 @@ TEST_CASE("hostile bmp: runs that end before the picture does") {
     for (int x = 0; x < 3; ++x)
       for (int c = 0; c < 3; ++c) expected.at(y, x, c) = uint8_t(c + (y == 0 && x == 2 ? 4 : 1));
   CHECK(decoded(file(3, "\0\0\0\2\2\1\1\1"s + end)) == expected);
+}
+
+// ---- much larger than their files ----
+
+namespace {
+
+std::string be32(uint32_t value) { return be16(int(value >> 16)) + be16(int(value & 0xFFFF)); }
+std::string png_chunk(const std::string& type, const std::string& body) {
+  const std::string both = type + body;
+  const uint32_t sum = uint32_t(crc32_z(0, reinterpret_cast<const Bytef*>(both.data()), both.size()));
+  return be32(uint32_t(body.size())) + both + be32(sum);
+}
+// A PNG whose rows are `raw`, each with its filter in front.
+std::string png(int width, int height, int bits, int colour, const std::string& raw) {
+  uLongf size = compressBound(raw.size());
+  std::string data(size, '\0');
+  REQUIRE(compress2(reinterpret_cast<Bytef*>(data.data()), &size, reinterpret_cast<const Bytef*>(raw.data()),
+                    raw.size(), 6) == Z_OK);
+  data.resize(size);
+  return "\x89PNG\r\n\x1a\n" +
+         png_chunk("IHDR", be32(uint32_t(width)) + be32(uint32_t(height)) + static_cast<char>(bits) +
+                               static_cast<char>(colour) + "\0\0\0"s) +
+         png_chunk("IDAT", data) + png_chunk("IEND", "");
+}
+std::string empty_png(int side, int bits, int colour, int samples) {
+  return png(side, side, bits, colour,
+             std::string(size_t(side) * (1 + (size_t(side) * bits * samples + 7) / 8), '\0'));
+}
+void write(const std::filesystem::path& path, const std::string& content) {
+  std::ofstream(path, std::ios::binary) << content;
+}
+// Grey and flat, in one bit or two for each block.
+std::string flat_jpeg(Kind kind, int side, const std::string& sampling) {
+  const int blocks = (side + 7) / 8 * ((side + 7) / 8) * int(sampling.size());
+  const bool whole = kind == baseline;
+  return kStart + frame(kind, side, side, sampling) +
+         scan_header(int(sampling.size()), 0, whole ? 63 : 0, 0, whole ? 0 : 1) +
+         std::string(size_t(blocks) / (whole ? 2 : 4) + 1, '\0') + kEnd;
+}
+constexpr int kLargeSide = 9459;  // nearly all the pixels that are allowed
+
+// By how much `work` raises the memory of a process, at its peak, in MiB. It runs in a copy of this process,
+// whose peak so far does not count.
+int64_t growth_of_memory(const std::function<void()>& work) {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    struct rusage before {
+    }, after{};
+    ::getrusage(RUSAGE_SELF, &before);
+    int64_t growth = -1;
+    try {
+      work();
+      ::getrusage(RUSAGE_SELF, &after);
+      growth = (after.ru_maxrss - before.ru_maxrss) / 1024;
+    } catch (const std::exception&) {}
+    const bool written = ::write(ends[1], &growth, sizeof(growth)) == sizeof(growth);
+    ::_exit(written ? 0 : 1);
+  }
+  int64_t growth = -1;
+  CHECK(::read(ends[0], &growth, sizeof(growth)) == sizeof(growth));
+  ::close(ends[0]);
+  ::close(ends[1]);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  return growth;
+}
+
+}  // namespace
+
+TEST_CASE("hostile: what unfolds to much more than its bytes is refused from the header") {
+  // The data of a small picture with bytes behind them, so that their number alone gives nothing away.
+  const std::string flat = empty_png(100, 16, 6, 4);
+  const std::string data = flat.substr(41, flat.size() - 41 - 4 - 12) + std::string(800'000, '\0');
+  const auto claim = [&](int side) {
+    return flat.substr(0, 8) +
+           png_chunk("IHDR", be32(uint32_t(side)) + be32(uint32_t(side)) + "\x10\6\0\0\0"s) +
+           png_chunk("IDAT", data) + png_chunk("IEND", "");
+  };
+  REQUIRE(accepted(claim(100)));
+  const std::string bomb = claim(kLargeSide), allowed = claim(4000);
+  CHECK(refused(bomb, "would unfold to 682 MiB, 894 times its 800"));
+  CHECK(refused(bomb, "(allowed: 257 MiB)"));
+  CHECK(refused(allowed, "80100 bytes of pixel data where 128004000 are needed"));
+
+  const std::string three = "\x11\x11\x11";
+  const std::string colour = flat_jpeg(progressive, kLargeSide, three),
+                    grey = flat_jpeg(baseline, kLargeSide, "\x11");
+  CHECK(refused(colour, "would unfold to 1024 MiB"));
+  CHECK(refused(grey, "would unfold to 341 MiB"));
+#if !defined(__SANITIZE_ADDRESS__)
+  for (const std::string* file : {&bomb, &colour, &grey})
+    CHECK(growth_of_memory([&] {
+            if (refusal(*file).empty()) throw std::runtime_error("accepted");
+          }) <= 4);
+#endif
+}
+
+TEST_CASE("hostile: how much memory decoding takes is known from the header") {
+  const auto bytes = [](const std::string& file) {
+    return int64_t(probe_image(std::as_bytes(std::span(file)), "the file").decoding_bytes);
+  };
+  const int64_t window = 64 * 1024;
+  CHECK(bytes(empty_png(40, 8, 2, 3)) == 40 * 40 * 3 + window + 2 * (1 + 40 * 3));
+  CHECK(bytes(empty_png(40, 16, 6, 4)) == 40 * 40 * 3 + window + 2 * (1 + 40 * 8));
+  CHECK(bytes("P5 30 20 255\n") == 30 * 20 * 3);
+  // 33 pixels are 5 blocks, or 3 groups of two.
+  CHECK(bytes(flat_jpeg(baseline, 33, "\x11")) == 33 * 33 * 3 + 33 * 33);
+  CHECK(bytes(flat_jpeg(baseline, 33, "\x11\x11\x11")) == 3 * 40 * 40 + 33 * 33 * 3);
+  CHECK(bytes(flat_jpeg(progressive, 33, "\x11\x11\x11")) == 3 * 3 * 40 * 40 + 33 * 33 * 3);
+  CHECK(bytes(flat_jpeg(progressive, 33, "\x22\x11\x11")) == 3 * (48 * 48 + 2 * 24 * 24) + 33 * 33 * 3);
+}
+
+TEST_CASE("hostile jpeg: work of all scans is bounded") {
+  // 63 scans of one coefficient each, of 750,000 blocks: 47 million.
+  const int side = 6928, blocks = side / 8 * (side / 8);
+  std::string scan;
+  for (int left = blocks; left > 0; left -= std::min(left, 3))
+    scan += left >= 3 ? "1101" : left == 2 ? "1100" : "00";
+  std::string file = kStart + frame(progressive, side, side) + scan_header(1, 0, 0, 0, 0) +
+                     std::string(size_t(blocks) / 4 + 1, '\0');
+  scan = packed(scan);
+  for (int k = 1; k < 64; ++k) file += scan_header(1, k, k, 0, 0) + scan;
+  CHECK(refused(file + kEnd, "more than the 33554432 allowed"));
+}
+
+#if !defined(__SANITIZE_ADDRESS__)  // it would count its own memory
+TEST_CASE(
+    "hostile: reading takes the memory that the header says, and several threads no more than they may") {
+  const auto growth = [](const std::string& file) { return growth_of_memory([&] { decoded(file); }); };
+  const auto announced = [](const std::string& file) {
+    return int64_t(probe_image(std::as_bytes(std::span(file)), "the file").decoding_bytes >> 20);
+  };
+  const std::string deep = empty_png(4000, 16, 6, 4);  // 46 MiB, of 122 MiB of raw data
+  const std::string jpeg = flat_jpeg(progressive, 3000, "\x11\x11\x11");
+  for (const std::string* file : {&deep, &jpeg}) {
+    CHECK(growth(*file) >= announced(*file) - 8);  // free memory of before may serve
+    CHECK(growth(*file) <= announced(*file) + 4);
+  }
+  CHECK(announced(deep) == 45);
+  CHECK(announced(jpeg) == 102);
+
+  // 256 MiB each, so that three fit into what all threads may take together.
+  const std::string bomb = empty_png(kLargeSide, 1, 0, 1);
+  REQUIRE(bomb.size() < 20'000);
+  const tests::TemporaryFolder folder;
+  for (int i = 0; i < 5; ++i) write(folder / (std::to_string(i) + ".png"), bomb);
+  const int64_t several = growth_of_memory([&] {
+    for (const PictureReport& report : check_pictures(folder.path(), 5))
+      if (!report.problem.empty()) throw std::runtime_error(report.problem);
+  });
+  CHECK(several >= 256);
+  CHECK(several < 3 * 256 + 8);
+}
+#endif
+
+TEST_CASE("memory budget: never more than the limit, but what is larger alone") {
+  MemoryBudget budget(100);
+  std::atomic<int> held = 0, holders = 0, most = 0;
+  std::atomic<bool> alone = true;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 8; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 50; ++i) {
+        const int bytes = (t * 50 + i) % 17 == 0 ? 150 : 10 + (t + i) % 40;
+        budget.take(size_t(bytes));
+        const int others = holders++, sum = held += bytes;
+        if (bytes > 100 && others > 0) alone = false;
+        int seen = most;
+        while (bytes <= 100 && sum > seen && !most.compare_exchange_weak(seen, sum)) {}
+        std::this_thread::yield();
+        held -= bytes, --holders;
+        budget.give_back(size_t(bytes));
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  CHECK(alone);
+  CHECK(most <= 100);
+  CHECK(budget.most_taken() == 150);
+}
+
+TEST_CASE("memory budget: who waits for much is not overtaken by who wants little") {
+  using namespace std::chrono_literals;
+  MemoryBudget budget(100);
+  budget.take(60);
+  auto much = std::async(std::launch::async, [&] { budget.take(80); });
+  CHECK(much.wait_for(50ms) == std::future_status::timeout);
+  auto little = std::async(std::launch::async, [&] { budget.take(30); });
+  CHECK(little.wait_for(50ms) == std::future_status::timeout);
+  budget.give_back(60);
+  CHECK(much.wait_for(10s) == std::future_status::ready);
+  CHECK(little.wait_for(50ms) == std::future_status::timeout);
+  budget.give_back(80);
+  CHECK(little.wait_for(10s) == std::future_status::ready);
+}
+
+TEST_CASE("reading begins when the memory that it needs is free, and no sooner") {
+  using namespace std::chrono_literals;
+  const tests::TemporaryFolder folder;
+  const std::string small = empty_png(8, 8, 2, 3);
+  for (const char* name : {"a.png", "b.png"}) write(folder / name, small);
+  const PictureFile pair{"pair", folder / "a.png", folder / "b.png", ""};
+  DataOptions pairs;
+  pairs.examples = Examples::pairs;
+  DataOptions single;
+  single.source = folder.path();
+  single.size = 8, single.workers = 1;
+  const size_t decoding = probe_image(pair.file).decoding_bytes;
+  const size_t of_two = 2 * (small.size() + decoding + 8 * 8 * 3);  // with a copy of each
+  struct Reader {
+    size_t needs;
+    std::function<void()> read;
+  };
+  const Reader readers[] = {
+      {decoding, [&] { decode_image(std::as_bytes(std::span(small)), "bytes"); }},
+      {small.size() + decoding, [&] { read_image(folder / "a.png"); }},
+      {small.size() + decoding, [&] { check_pictures(folder.path(), 1); }},
+      {of_two / 2, [&] { const PictureSet set(single); }},
+      {of_two, [&] { read_pair(pair, false, {}); }},
+      {of_two, [&] { read_example(pair, pairs, 8, {}); }},
+  };
+  for (const Reader& reader : readers) {
+    INFO("reader ", &reader - readers);
+    std::future<void> reading;
+    {
+      const ReadingTurn others(PictureLimits::bytes_at_once - reader.needs + 1);
+      reader.read();  // within a turn there is nothing to wait for
+      reading = std::async(std::launch::async, reader.read);
+      CHECK(reading.wait_for(50ms) == std::future_status::timeout);
+    }
+    CHECK(reading.wait_for(10s) == std::future_status::ready);
+    const ReadingTurn others(PictureLimits::bytes_at_once - reader.needs);
+    reading = std::async(std::launch::async, reader.read);
+    CHECK(reading.wait_for(10s) == std::future_status::ready);
+  }
 }
