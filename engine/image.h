@@ -49,6 +49,7 @@ inline uint8_t byte_of(float value) {
 //   colour -> grey    luma()
 //   CMYK JPEG         converted to RGB
 //   EXIF orientation  of a JPEG is applied: the picture comes out upright
+//   fewer scans       a progressive JPEG is as coarse as those make it that are there; each must be whole
 //   gamma, ICC        ignored, as in other training pipelines
 //   animated PNG      its still picture
 

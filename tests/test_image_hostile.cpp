@@ -391,6 +391,7 @@ std::string flat_jpeg(Kind kind, int side, const std::string& sampling) {
 }
 constexpr int kLargeSide = 9459;  // nearly all the pixels that are allowed
 
+#if !defined(__SANITIZE_ADDRESS__)  // it would count its own memory
 // By how much `work` raises the memory of a process, at its peak, in MiB. It runs in a copy of this process,
 // whose peak so far does not count.
 int64_t growth_of_memory(const std::function<void()>& work) {
@@ -420,6 +421,7 @@ int64_t growth_of_memory(const std::function<void()>& work) {
   CHECK(status == 0);
   return growth;
 }
+#endif
 
 }  // namespace
 
@@ -479,7 +481,7 @@ TEST_CASE("hostile jpeg: work of all scans is bounded") {
   CHECK(refused(file + kEnd, "more than the 33554432 allowed"));
 }
 
-#if !defined(__SANITIZE_ADDRESS__)  // it would count its own memory
+#if !defined(__SANITIZE_ADDRESS__)
 TEST_CASE(
     "hostile: reading takes the memory that the header says, and several threads no more than they may") {
   const auto growth = [](const std::string& file) { return growth_of_memory([&] { decoded(file); }); };
@@ -489,7 +491,7 @@ TEST_CASE(
   const std::string deep = empty_png(4000, 16, 6, 4);  // 46 MiB, of 122 MiB of raw data
   const std::string jpeg = flat_jpeg(progressive, 3000, "\x11\x11\x11");
   for (const std::string* file : {&deep, &jpeg}) {
-    CHECK(growth(*file) >= announced(*file) - 8);  // free memory of before may serve
+    CHECK(growth(*file) >= announced(*file) / 2);  // what was free before serves too
     CHECK(growth(*file) <= announced(*file) + 4);
   }
   CHECK(announced(deep) == 45);
