@@ -106,6 +106,7 @@ constexpr uint32_t kSplitStep = 0xFFFFFFFFu;
 // the authors of pix2pix do.
 Image read_picture(const PictureFile& file, const DataOptions& options, int side) {
   if (!file.problem.empty()) fail(Exit::bad_data, "{}", file.problem);
+  const ReadingTurn turn(file.files());
   Image image = read_image(file.file, {.channels = options.channels, .matte = options.matte});
   if (side == 0) return image;
   return fit_square(image, side, options.examples == Examples::pairs ? Filter::bicubic : Filter::bilinear);
@@ -485,6 +486,8 @@ Image fit_square(const Image& image, int side, Filter filter) {
 
 PicturePair read_example(const PictureFile& file, const DataOptions& options, int side,
                          const InputSeed& seed) {
+  if (!file.problem.empty()) fail(Exit::bad_data, "{}", file.problem);
+  const ReadingTurn turn(file.files());
   PicturePair pair;
   if (options.examples == Examples::pairs && options.make_input == InputKind::none) {
     pair = read_pair(file, options.b_to_a, {.channels = options.channels, .matte = options.matte});
@@ -526,6 +529,7 @@ std::vector<PictureReport> check_pictures(const fs::path& folder, int workers) {
   for (auto& file : list_pictures(folder)) reports.push_back({std::move(file), "", {}});
   report_problems(reports, workers, [&](size_t i) {
     reports[i].info = probe_image(reports[i].file);
+    const ReadingTurn turn(std::span(&reports[i].file, 1), 0);
     read_image(reports[i].file);
   });
   return reports;

@@ -118,6 +118,7 @@ PictureListing list_singles(const fs::path& root) {
 
 PicturePair read_pair(const PictureFile& file, bool b_to_a, const DecodeOptions& decode) {
   if (!file.problem.empty()) fail(Exit::bad_data, "{}", file.problem);
+  const ReadingTurn turn(file.files());
   PicturePair pair;
   if (file.partner.empty()) {
     const Image both = read_image(file.file, decode);

@@ -24,6 +24,11 @@ struct PictureFile {
   std::filesystem::path file;     // the picture; of a pair: A, or A and B side by side
   std::filesystem::path partner;  // B, when it is a file of its own
   std::string problem;            // why it cannot be used, naming the file; empty: nothing known
+
+  std::vector<std::filesystem::path> files() const {
+    if (partner.empty()) return {file};
+    return {file, partner};
+  }
 };
 
 // What lies in a folder, by its parts. A folder without parts is all `train`.
