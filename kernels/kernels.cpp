@@ -164,6 +164,7 @@ std::string_view forced_variant(std::string_view op) {
 }
 
 namespace detail {
+const char* const not_strict = "its error is larger than a plain float32 sum's, and a replay allows no more";
 void no_variants(const char* op) {
   fail(Exit::failure, "this device cannot compute {}; use another --device", op);
 }

@@ -104,7 +104,8 @@ Replay::Pictures Replay::read_pictures(const std::string& key, int channels) {
   return {channels, file_.read_f32(key)};
 }
 
-void Replay::set_initial_weights(Model& model) const {
+void Replay::begin(DeviceContext& context, Model& model) const {
+  context.stream().strict = true;
   for (auto& player : model.players) {
     const Parameters& p = player->parameters;
     for (int i = 0; i < int(p.infos().size()); ++i) {

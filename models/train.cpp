@@ -328,7 +328,7 @@ class Trainer {
 
   void load_weights() {
     if (replay_) {
-      replay_->set_initial_weights(*model_);
+      replay_->begin(*context_, *model_);
     } else if (!config_.resume.empty()) {
       folder_ = RunFolder::open(config_.resume);
       const auto file = SafetensorsFile::open(find_checkpoint(config_.resume));

@@ -164,6 +164,9 @@ TEST_CASE("cli: kernels lists every variant of every device, one JSON object per
   for (std::string line; std::getline(stream, line);) {
     const auto row = json::parse(line);
     for (const char* key : {"family", "op", "device", "name", "dtypes", "where"}) CHECK(row[key].is_string());
+    CHECK((row["error"] >= 1.0 &&
+           (row["error"] > 1.0) ==
+               (row["name"] == "winograd" || row["name"] == "mma_tf32" || row["name"] == "cudnn")));
   }
   const auto conv =
       shell.gan({"kernels", "conv2d_fwd", "--device", "ref", "--shape", "1,8,8,3:4,3,1,1", "--json"});

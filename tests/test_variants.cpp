@@ -89,6 +89,29 @@ TEST_CASE("variants: GAN_KERNEL forces one") {
   if (!std::getenv("GAN_KERNEL")) CHECK(op.pick({.count = 8}).name == std::string("vector"));
 }
 
+TEST_CASE("variants: a strict stream passes over rows whose error is above that of a plain float32 sum") {
+  const auto any = [](const Sum&) -> const char* { return nullptr; };
+  const Variant<Sum> rows[] = {
+      {"plain", "f32", "any", any, [](const Sum&, Stream&) { last_run = "plain"; }},
+      {"saving", "f32", "any", any, [](const Sum&, Stream&) { last_run = "saving"; }, 1.5},
+  };
+  const Op<Sum> sums{rows};
+  Stream stream;
+  sums({.count = 8}, stream);
+  CHECK(last_run == "saving");
+  stream.strict = true;
+  sums({.count = 8}, stream);
+  CHECK(last_run == "plain");
+  {
+    Forced forced("sum=saving");
+    const std::string refused = error_of(Exit::usage, [&] { sums({.count = 8}, stream); });
+    CHECK(contains(refused, "GAN_KERNEL=sum=saving"));
+    CHECK(contains(refused, "plain float32 sum"));
+  }
+  const Op<Sum> only_saving{std::span(rows).subspan(1)};
+  CHECK(contains(error_of(Exit::failure, [&] { only_saving({.count = 8}, stream); }), "saving: its error"));
+}
+
 TEST_CASE("variants: every device names its rows apart and says where they fit") {
   for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda}) {
     const Backend* backend = find_backend(device);
@@ -101,6 +124,7 @@ TEST_CASE("variants: every device names its rows apart and says where they fit")
         CHECK(std::string(variant.where) != "");
         CHECK(bool(variant.fits));
         CHECK(bool(variant.run));
+        CHECK(variant.error >= 1);
         const std::string types = variant.dtypes;
         if (device == Device::ref) CHECK(contains(types, "f64"));
         else CHECK((contains(types, "f32") || contains(types, "bf16")));

@@ -20,6 +20,7 @@ constexpr Device kDevices[] = {Device::cpu, Device::cuda, Device::simt, Device::
 
 struct Row {
   std::string family, operation, device, name, dtypes, where;
+  double error = 1;  // as a multiple of a plain float32 sum's
   // With --shape: whether it is the one that runs, and if it cannot, why.
   bool picked = false;
   std::string refused;
@@ -149,8 +150,8 @@ std::vector<Row> rows_of(Device device, const std::string& family, const AskedSh
     if (shape && !fill(args, *shape, device)) return;
     const size_t first = rows.size();
     for (const auto& variant : op.variants)
-      rows.push_back(
-          {op_family, Args::op, name_of(device), variant.name, variant.dtypes, variant.where, false, ""});
+      rows.push_back({op_family, Args::op, name_of(device), variant.name, variant.dtypes, variant.where,
+                      variant.error, false, ""});
     if (shape) explain(op, args, rows, first, device);
   });
   return rows;
@@ -214,8 +215,8 @@ int run(const Arguments& arguments) {
 
   if (arguments.is_on("json")) {
     for (const auto& row : rows) {
-      Json line = {{"family", row.family}, {"op", row.operation},  {"device", row.device},
-                   {"name", row.name},     {"dtypes", row.dtypes}, {"where", row.where}};
+      Json line = {{"family", row.family}, {"op", row.operation}, {"device", row.device}, {"name", row.name},
+                   {"dtypes", row.dtypes}, {"where", row.where},  {"error", row.error}};
       if (arguments.has("shape")) {
         line["picked"] = row.picked;
         line["reason"] = row.refused;
@@ -226,13 +227,16 @@ int run(const Arguments& arguments) {
   }
   if (arguments.has("shape") && shape.is_conv) fmt::print("{}\n\n", to_string(shape.conv));
   std::vector<std::vector<std::string>> table = {
-      {"family", "operation", "device", "variant", "types", "where it fits"}};
+      {"family", "operation", "device", "variant", "types", "error", "where it fits"}};
   if (arguments.has("shape")) table[0].push_back("for this shape");
   for (const auto& row : rows) {
-    table.push_back({row.family, row.operation, row.device, row.name, row.dtypes, row.where});
+    table.push_back({row.family, row.operation, row.device, row.name, row.dtypes,
+                     fmt::format("{:g}", row.error), row.where});
     if (arguments.has("shape")) table.back().push_back(row.picked ? "picked" : row.refused);
   }
-  fmt::print("{}", table_text(table, std::string(table[0].size(), 'l')));
+  std::string columns(table[0].size(), 'l');
+  columns[5] = 'r';  // error
+  fmt::print("{}", table_text(table, columns));
   return int(Exit::ok);
 }
 
@@ -275,7 +279,10 @@ Command describe_kernels() {
       "gan kernels --watch gemm=naive --shape m=64,n=64,k=32",
       "gan kernels --watch conv2d_fwd=tiled --shape n=1,h=16,w=16,c=32,k=32,kernel=4,stride=2,pad=1"};
   command.notes =
-      "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled forces variants by name. --watch: every operation has small "
+      "error: the root mean square error beside that of plain float32 sums. "
+      "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled "
+      "forces variants by name; a replay refuses those whose error is above 1. --watch: every operation has "
+      "small "
       "default sizes, which the table begins with.";
   command.run = run;
   return command;

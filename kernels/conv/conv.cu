@@ -89,30 +89,30 @@ constexpr const char* not_grouped = "groups 1, stride up to 8x8";
 constexpr Variant<ConvFwd> fwd_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvFwd>, conv_fwd_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvFwd>, conv_fwd_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvFwd>, conv_fwd_mma},
-#if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn},
+#if defined(__CUDACC__)  // cuDNN may choose Winograd's
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn, 4},
 #endif
 };
 
 constexpr Variant<ConvBwdData> bwd_data_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdData>, conv_bwd_data_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdData>, conv_bwd_data_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdData>, conv_bwd_data_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn, 4},
 #endif
 };
 
 constexpr Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdWeight>, conv_bwd_weight_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdWeight>, conv_bwd_weight_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdWeight>, conv_bwd_weight_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn, 4},
 #endif
 };
 

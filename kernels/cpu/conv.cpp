@@ -683,7 +683,7 @@ constexpr const char* product_only = "kernel as large as the picture, no padding
 const Variant<ConvFwd> fwd_variants[] = {
     {"loops", "f32", "any size", any_size, naive_fwd},
     {"onednn", "f32", "any size", any_size, onednn_fwd},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant, 1.7},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_fwd},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_fwd},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_fwd},
@@ -691,7 +691,7 @@ const Variant<ConvFwd> fwd_variants[] = {
 const Variant<ConvBwdData> bwd_data_variants[] = {
     {"loops", "f32", "any size", any_size, naive_bwd_data},
     {"onednn", "f32", "any size", any_size, onednn_bwd_data},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant, 1.7},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_data},
     {"col2im", "f32", "up to 4 channels in x, zero padding", some_sizes<fits_col2im>, col2im_bwd_data},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_data},
@@ -699,7 +699,7 @@ const Variant<ConvBwdData> bwd_data_variants[] = {
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"loops", "f32", "any size", any_size, naive_bwd_weight},
     {"onednn", "f32", "any size", any_size, onednn_bwd_weight},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant, 1.5},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_weight},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_bwd_weight},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_weight},
