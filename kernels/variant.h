@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/contract/ports.h"
+
 namespace gan {
 
 // Where a device's work is queued, with scratch memory for the operations that need some between two
@@ -39,10 +41,16 @@ struct Variant {
   // Null when the arguments can be computed this way, else the reason in words. Pure: looks at sizes and
   // types only.
   const char* (*fits)(const Args&);
-  void (*run)(const Args&, Stream&);  // checks the arguments, then queues the work
+  void (*launcher)(const Args&, Stream&);  // queues the work
   // How far off the results are on float32 buffers, as a multiple of what plain float32 sums are: 1, or more
   // where products are saved (Winograd) or factors rounded (tf32). tests/test_kernels.cpp measures it.
   double error = 1;
+
+  // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.
+  void run(const Args& args, Stream& stream) const {
+    check_arguments(args);
+    launcher(args, stream);
+  }
 };
 
 // The names GAN_KERNEL forces, e.g. GAN_KERNEL=conv2d_fwd=naive,gemm=tiled: the variant for `op` or an empty

@@ -120,7 +120,7 @@ const std::vector<Expected>& expected(const Case<Args>& c, std::vector<Values> i
   if (!is_new) return entry->second;
   if (numbers == Numbers::tf32)
     for (size_t p = 0; p < c.ports.size(); ++p)
-      if (c.ports[p].input && c.ports[p].kind == Kind::value)
+      if (c.ports[p].in && c.ports[p].kind == Kind::value)
         for (double& value : initial[p]) value = rounded_to_tf32(value);
   const auto exact = compute_on_host<double>(c, initial, float64_run);
   const auto plain = compute_on_host<float>(c, initial, float32_run);
@@ -129,11 +129,11 @@ const std::vector<Expected>& expected(const Case<Args>& c, std::vector<Values> i
                              root_mean_difference(exact[p], plain[p])});
   if (c.bit_exact || c.real_width) return entry->second;
   const bool few = std::any_of(c.ports.begin(), c.ports.end(),
-                               [](const auto& port) { return port.output && port.count() < 64; });
+                               [](const auto& port) { return port.out && port.count() < 64; });
   for (uint32_t way = 0; way < (few ? 3 : 1); ++way) {
     auto moved = initial;
     for (size_t p = 0; p < c.ports.size(); ++p)
-      if (c.ports[p].kind == Kind::value || c.ports[p].kind == Kind::f32)
+      if (c.ports[p].kind == Kind::value || c.ports[p].kind == Kind::float32)
         for (size_t i = 0; i < moved[p].size(); ++i)
           moved[p][i] *= random_uniform(way, 0, p, i) < 0.5f ? 1 - 0x1p-23 : 1 + 0x1p-23;
     const auto changed = compute_on_host<double>(c, moved, float64_run);
@@ -226,14 +226,14 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
       const auto& want = expected(c, initial, numbers);
       for (size_t p = 0; p < c.ports.size(); ++p) {
         const DType type = storage.of(c.ports[p].kind);
-        if (c.ports[p].output)
+        if (c.ports[p].out)
           report += mismatches(c.ports[p].name, c.ports[p].shape, want[p], decode(outputs[p], type), type,
                                c.bit_exact);
       }
       // Factors that the variant itself rounds are its error.
       const auto& unrounded = numbers == Numbers::tf32 ? expected(c, initial, Numbers::f32) : want;
       for (size_t p = 0; p < c.ports.size() && numbers != Numbers::bf16 && !c.bit_exact; ++p)
-        if (c.ports[p].output) error.add(unrounded[p], decode(outputs[p], storage.of(c.ports[p].kind)));
+        if (c.ports[p].out) error.add(unrounded[p], decode(outputs[p], storage.of(c.ports[p].kind)));
       first = std::move(outputs);
     } else if (outputs != first) {
       report += fmt::format("  run {} gave other bits than run 0 ({})\n", run,

@@ -61,23 +61,18 @@ const char* fits_cudnn(const Args& args) {
 }
 
 void conv_fwd_cudnn(const ConvFwd& args, Stream& stream) {
-  check(args);
   const auto epilogue = make_epilogue<float>(args.y, args.bias, args.act, args.size.k);
   cudnn_fwd(args, stream);
   finish_in_place(epilogue, args.size.y_count(), args.size.k, stream);
 }
 
 void conv_bwd_data_cudnn(const ConvBwdData& args, Stream& stream) {
-  check(args);
   const auto epilogue = make_epilogue<float>(args.dx, args.bias, args.act, args.size.c);
   cudnn_bwd_data(args, stream);
   finish_in_place(epilogue, args.size.x_count(), args.size.c, stream);
 }
 
-void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) {
-  check(args);
-  cudnn_bwd_weight(args, stream);
-}
+void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) { cudnn_bwd_weight(args, stream); }
 #endif
 
 // ---- variants -----------------------------------------------------------------------------------------

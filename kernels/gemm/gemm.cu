@@ -52,7 +52,6 @@ void gemm_cublas_typed(const Gemm& args, Stream& stream) {
 }
 
 void gemm_cublas(const Gemm& args, Stream& stream) {
-  check(args);
   if (args.c.dtype == DType::f32) gemm_cublas_typed<float>(args, stream);
   else gemm_cublas_typed<bf16>(args, stream);
 }
