@@ -372,12 +372,23 @@ void try_once(DeviceContext& context, Contender<Args>& c, const std::vector<std:
   } catch (const Error& error) { c.failure = error.what(); }
 }
 
+// Rounds float32 numbers to what `type` holds.
+void round_to(DeviceContext& context, DType type, const Tensor& numbers) {
+  if (type == DType::f32) return;
+  const auto& copy = context.kernels().pointwise.affine;
+  const Tensor stored(context, numbers.shape(), type);
+  context.run(copy, {.count = numbers.count(), .x = numbers.in(), .y = stored.out()});
+  context.run(copy, {.count = numbers.count(), .x = stored.in(), .y = numbers.out()});
+}
+
 template <class Args>
 void measure(DeviceContext& context, const Op<Args>& op, const std::string& layer, int batch,
              const Args& args, DType type, const Options& options, Report& report) {
   // The cpu's plain loops (kernels/cpu/reference.cpp) would be most of the run for large problems.
   Problem<Args> reference;
   fill(reference, context, args, DType::f32);
+  for (const auto& buffer : reference.buffers)  // the numbers that the contenders get
+    if (buffer.port.kind == Kind::value && buffer.port.is_read) round_to(context, type, buffer.tensor);
   std::vector<const Variant<Args>*> rows;
   for (const auto& variant : op.variants)
     if (!is_plain_loops(variant.name) || reference.flop < 2e9 || op.variants.size() == 1)

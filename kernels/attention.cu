@@ -1,5 +1,5 @@
-// Softmax attention (formulas: AttentionFwd and AttentionBwd in contract/attention.h). Per problem, with N queries and M
-// keys:
+// Softmax attention (formulas: AttentionFwd and AttentionBwd in contract/attention.h). Per problem, with N
+// queries and M keys:
 //   s = scale * q k^T (N,M)      p = softmax of each row of s = e^(s - log_sum_exp)      o = p v
 // and backwards, with delta[n] = d_o[n,:] . o[n,:]:
 //   dp = d_o v^T      ds = p (dp - delta)      dq = scale * ds k      dk = scale * ds^T q      dv = p^T d_o

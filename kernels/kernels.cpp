@@ -16,13 +16,11 @@ const char* name_of(Device device) {
 }
 
 void check(const AttentionSize& size) {
-  if (const char* why = size.wrong())
-    fail(Exit::failure, "attention of {}: {}", text_of_sizes(size), why);
+  if (const char* why = size.wrong()) fail(Exit::failure, "attention of {}: {}", text_of_sizes(size), why);
 }
 
 void check(const LayerNormSize& size) {
-  if (const char* why = size.wrong())
-    fail(Exit::failure, "layer norm of {}: {}", text_of_sizes(size), why);
+  if (const char* why = size.wrong()) fail(Exit::failure, "layer norm of {}: {}", text_of_sizes(size), why);
 }
 
 // ------------------------------------------------------------------------------------------------- variants

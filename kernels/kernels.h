@@ -103,8 +103,8 @@ GAN_DECLARE_TABLES(ref)
 #undef GAN_DECLARE_TABLES
 
 namespace cpu {
-// Puts the reference's loops, in float32, beneath the rows of every operation: what nobody has written for the
-// cpu runs by them.
+// Puts the reference's loops, in float32, beneath the rows of every operation: what nobody has written for
+// the cpu runs by them.
 void add_reference_rows(Backend& backend);
 }  // namespace cpu
 

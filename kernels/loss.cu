@@ -1,7 +1,7 @@
 // Losses of the two players and between pictures; value and gradient together.
 //
-// The table of GAN losses stands in contract/loss.h. Written with softplus(x) = log(1 + e^x) = max(x,0) + log(1 +
-// e^-|x|), which overflows for no x; the cross entropy with a label is softplus(x) - label * x.
+// The table of GAN losses stands in contract/loss.h. Written with softplus(x) = log(1 + e^x) = max(x,0) +
+// log(1 + e^-|x|), which overflows for no x; the cross entropy with a label is softplus(x) - label * x.
 //
 // Read on: 1 the formulas, each with its derivative, 2 kernels, 3 launchers, 4 the list of variants.
 // A discriminator gives few logits (one for each picture or patch), so one block of 1024 threads does

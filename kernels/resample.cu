@@ -1,4 +1,5 @@
-// Pooling, resizing and pixel shuffle (definitions: contract/resample.h; the linear ones axis by axis: resample.h).
+// Pooling, resizing and pixel shuffle (definitions: contract/resample.h; the linear ones axis by axis:
+// resample.h).
 //
 //   resample     y = sum of wy * wx * x over a small rectangle: average pools, bilinear, nearest
 //   max_pool     y = the largest of a window

@@ -1,6 +1,6 @@
 // What the rungs of the convolution ladder share: where a tap of the kernel falls in the picture, and the
-// launchers. The sizes, the layouts and the formula are in kernels/contract/conv.h (Conv2d). Start reading with
-// 1_naive.cu.
+// launchers. The sizes, the layouts and the formula are in kernels/contract/conv.h (Conv2d). Start reading
+// with 1_naive.cu.
 #pragma once
 #include "kernels/epilogue.cuh"
 

@@ -1,5 +1,5 @@
-// The row beneath all others on the cpu: the loops of kernels/ref/ref.h in float32. An operation that nobody has written
-// for this device runs by it; of the others it is the plain float32 version.
+// The row beneath all others on the cpu: the loops of kernels/ref/ref.h in float32. An operation that nobody
+// has written for this device runs by it; of the others it is the plain float32 version.
 #include <vector>
 
 #include "kernels/cpu/loops.h"
@@ -28,7 +28,8 @@ std::span<const Variant<Args>> with_reference(std::span<const Variant<Args>> fas
 }  // namespace
 
 void add_reference_rows(Backend& backend) {
-  for_each_op(backend, []<class Args>(const char*, Op<Args>& op) { op.variants = with_reference(op.variants); });
+  for_each_op(backend,
+              []<class Args>(const char*, Op<Args>& op) { op.variants = with_reference(op.variants); });
 }
 
 }  // namespace gan::cpu

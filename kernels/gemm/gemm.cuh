@@ -1,5 +1,6 @@
 // What the rungs of the matrix product ladder share: C = act(op(A) op(B) + bias), where op(X) is X or its
-// transpose; A (m,k), B (k,n), C (m,n) row-major (Gemm in kernels/contract/gemm.h). Start reading with 1_naive.cu.
+// transpose; A (m,k), B (k,n), C (m,n) row-major (Gemm in kernels/contract/gemm.h). Start reading with
+// 1_naive.cu.
 #pragma once
 #include "kernels/tile.cuh"
 
