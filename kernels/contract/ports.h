@@ -41,12 +41,18 @@ enum class Kind : uint8_t {
   byte,     // u8
 };
 
+// Members of an argument struct.
+template <class Args>
+using InOf = In Args::*;
+template <class Args>
+using OutOf = Out Args::*;
+
 // One buffer of an operation: a member of its argument struct, In or Out.
 template <class Args>
 struct Port {
   const char* name;
-  In Args::*in;  // one of the two
-  Out Args::*out;
+  InOf<Args> in;  // one of the two
+  OutOf<Args> out;
   Extents (*extents)(const Args&);
   Kind kind = Kind::value;
   bool is_read = false, is_written = false;
