@@ -1,6 +1,9 @@
 // The layers of our networks as problems for benchmarks: sizes, and random buffers on a device to run them
 // on.
 #pragma once
+#include <algorithm>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "engine/ops.h"
@@ -73,34 +76,88 @@ inline GemmLayer with_batch(GemmLayer layer, int batch) {
   return layer;
 }
 
-// One problem in device memory. `buffers` keeps what `args` points to; the last of them is the result.
+// The sizes of an operation in training (contract/ports.h), divided by `shrink` for a rehearsal.
+class UsualSizes : public Sizes {
+ public:
+  explicit UsualSizes(int shrink) : shrink_(shrink) {}
+  using Sizes::choice, Sizes::size;
+  void size(const char*, int64_t& value, int64_t small, int64_t usual, int64_t) override {
+    value = std::max(usual / shrink_, std::min(small, usual));
+  }
+  void choice(const char*, int& value, std::initializer_list<const char*>) override { value = 0; }
+  void seldom(const char* port) override { absent_.insert(port); }
+  bool takes(const char* port) const { return !absent_.count(port); }
+
+ private:
+  int shrink_;
+  std::set<std::string> absent_;
+};
+
+// The arguments of an operation without buffers: of its usual sizes, or of a layer.
+template <class Args>
+Args usual_arguments(int shrink) {
+  UsualSizes sizes(shrink);
+  Args args;
+  args.sizes(sizes);
+  return args;
+}
+template <class Args>
+Args arguments_of(const Conv2d& size) {
+  Args args;
+  args.size = size;
+  return args;
+}
+template <class Args>
+Args arguments_of(const GemmLayer& layer) {
+  Args args;
+  args.m = layer.m, args.n = layer.n, args.k = layer.k;
+  args.transpose_a = layer.transpose_a, args.transpose_b = layer.transpose_b;
+  return args;
+}
+
+// One problem in device memory. `buffers` keeps what `args` points to.
 template <class Args>
 struct Problem {
+  struct Buffer {
+    Port<Args> port;
+    Tensor tensor;
+    uint64_t seed;  // of its contents
+  };
   Args args;
   double flop = 0;
-  std::vector<Tensor> buffers;
+  std::vector<Buffer> buffers;
 
   double bytes() const {
     double total = 0;
-    for (const auto& buffer : buffers) total += double(buffer.bytes());
+    for (const Buffer& buffer : buffers) total += double(buffer.tensor.bytes());
     return total;
   }
 };
 
-// Normal numbers, for each seed others.
-inline Tensor random_buffer(DeviceContext& context, Shape shape, DType type, uint64_t seed) {
-  Tensor buffer(context, shape, type);
-  RandomNormal args;
-  args.count = shape.count();
-  args.seed = seed, args.stream = uint32_t(RandomStream::noise);
-  args.y = buffer.out();
-  context.run(context.kernels().rng.normal, args);
-  return buffer;
+// Contents for a port: normal numbers, uniform ones in [0.5, 1.5) where they must be positive, others for
+// each seed.
+template <class Args>
+void draw_contents(DeviceContext& context, const Args& args, const Port<Args>& port, const Tensor& to,
+                   uint64_t seed) {
+  const auto& rng = context.kernels().rng;
+  const uint32_t stream = uint32_t(RandomStream::noise);
+  if (port.kind == Kind::byte) {
+    std::vector<uint8_t> bytes(to.bytes());
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = uint8_t(256 * random_uniform(seed, stream, 0, i));
+    to.upload_bytes(bytes.data(), bytes.size());
+  } else if (port.kind == Kind::index) {
+    std::vector<int32_t> indices(size_t(to.count()));
+    for (size_t i = 0; i < indices.size(); ++i)
+      indices[i] = int32_t(double(port.limit(args, int64_t(i))) * random_uniform(seed, stream, 0, i));
+    to.upload_bytes(indices.data(), to.bytes());
+  } else if (port.is_positive) {
+    context.run(rng.uniform, {.count = to.count(), .seed = seed, .stream = stream, .y = to.out()});
+    context.run(context.kernels().pointwise.affine,
+                {.count = to.count(), .shift = 0.5, .x = to.in(), .y = to.out()});
+  } else {
+    context.run(rng.normal, {.count = to.count(), .seed = seed, .stream = stream, .y = to.out()});
+  }
 }
-
-inline Shape x_shape(const Conv2d& s) { return {s.n, s.h, s.w, s.c}; }
-inline Shape y_shape(const Conv2d& s) { return {s.n, s.oh, s.ow, s.k}; }
-inline Shape w_shape(const Conv2d& s) { return {s.k, s.kh, s.kw, s.c / s.groups}; }
 
 // In training a weight is used several times before it changes, so a device may keep its own copy of it: each
 // problem is one version.
@@ -109,40 +166,39 @@ inline uint64_t next_weight_version() {
   return ++version;
 }
 
-// Inputs in `type`, the result too, but for the gradient of the weights: `weight_gradient`.
-inline void fill(Problem<ConvFwd>& p, DeviceContext& context, const Conv2d& s, DType type, uint64_t seed = 1,
-                 DType = DType::f32) {
-  p.buffers = {random_buffer(context, x_shape(s), type, seed),
-               random_buffer(context, w_shape(s), type, seed + 1), Tensor(context, y_shape(s), type)};
-  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.w = p.buffers[1].in(), p.args.y = p.buffers[2].out();
-  p.args.w_version = next_weight_version();
-  p.flop = s.flop();
+// The buffers of arguments: values in `type`; statistics and gradients of weights in `float32`, unless a
+// library stores those too in another type.
+template <class Args>
+void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type,
+          DType float32 = DType::f32) {
+  p.args = args;
+  UsualSizes sizes(1);
+  Args(args).sizes(sizes);  // which ports take part
+  uint64_t seed = 0;
+  for (const Port<Args>& port : Args::ports()) {
+    ++seed;
+    if (port.is_optional && !sizes.takes(port.name)) continue;
+    const DType stored = port.kind == Kind::value     ? type
+                         : port.kind == Kind::float32 ? float32
+                         : port.kind == Kind::index   ? DType::i32
+                                                      : DType::u8;
+    const Extents extents = port.extents(args);
+    const Tensor tensor(context, {extents.count()}, stored);
+    if (port.is_read) draw_contents(context, args, port, tensor, seed);
+    if (port.in) p.args.*port.in = tensor.in();
+    else p.args.*port.out = tensor.out();
+    p.buffers.push_back({port, tensor, seed});
+  }
+  if constexpr (requires { p.args.w_version; }) p.args.w_version = next_weight_version();
+  if constexpr (requires { args.flop(); }) p.flop = args.flop();
+  if constexpr (requires { args.size.flop(); }) p.flop = args.size.flop();
 }
-inline void fill(Problem<ConvBwdData>& p, DeviceContext& context, const Conv2d& s, DType type,
-                 uint64_t seed = 1, DType = DType::f32) {
-  p.buffers = {random_buffer(context, y_shape(s), type, seed),
-               random_buffer(context, w_shape(s), type, seed + 1), Tensor(context, x_shape(s), type)};
-  p.args.size = s, p.args.dy = p.buffers[0].in(), p.args.w = p.buffers[1].in();
-  p.args.dx = p.buffers[2].out(), p.args.w_version = next_weight_version();
-  p.flop = s.flop();
-}
-inline void fill(Problem<ConvBwdWeight>& p, DeviceContext& context, const Conv2d& s, DType type,
-                 uint64_t seed = 1, DType weight_gradient = DType::f32) {
-  p.buffers = {random_buffer(context, x_shape(s), type, seed),
-               random_buffer(context, y_shape(s), type, seed + 1),
-               Tensor(context, w_shape(s), weight_gradient)};
-  p.args.size = s, p.args.x = p.buffers[0].in(), p.args.dy = p.buffers[1].in();
-  p.args.dw = p.buffers[2].out();
-  p.flop = s.flop();
-}
-inline void fill(Problem<Gemm>& p, DeviceContext& context, const GemmLayer& g, DType type, uint64_t seed = 1,
-                 DType = DType::f32) {
-  p.buffers = {random_buffer(context, {g.m, g.k}, type, seed),
-               random_buffer(context, {g.k, g.n}, type, seed + 1), Tensor(context, {g.m, g.n}, type)};
-  p.args.m = g.m, p.args.n = g.n, p.args.k = g.k;
-  p.args.transpose_a = g.transpose_a, p.args.transpose_b = g.transpose_b;
-  p.args.a = p.buffers[0].in(), p.args.b = p.buffers[1].in(), p.args.c = p.buffers[2].out();
-  p.flop = 2.0 * g.m * g.n * g.k;
+
+// Gives what the operation reads and writes its first contents again.
+template <class Args>
+void restore(Problem<Args>& p, DeviceContext& context) {
+  for (const auto& [port, tensor, seed] : p.buffers)
+    if (port.is_read && port.is_written) draw_contents(context, p.args, port, tensor, seed);
 }
 
 }  // namespace gan::bench

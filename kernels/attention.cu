@@ -1,5 +1,5 @@
-// Softmax attention (formulas: AttentionFwd and AttentionBwd in kernels.h). Per problem, with N queries and M
-// keys:
+// Softmax attention (formulas: AttentionFwd and AttentionBwd in contract/attention.h). Per problem, with N
+// queries and M keys:
 //   s = scale * q k^T (N,M)      p = softmax of each row of s = e^(s - log_sum_exp)      o = p v
 // and backwards, with delta[n] = d_o[n,:] . o[n,:]:
 //   dp = d_o v^T      ds = p (dp - delta)      dq = scale * ds k      dk = scale * ds^T q      dv = p^T d_o
@@ -436,22 +436,18 @@ __global__ void __launch_bounds__(tile_threads, 1) backward_keys_online(Backward
 // ---- 4 Launchers ---------------------------------------------------------------------------------------
 
 Sizes sizes_of(const AttentionSize& s) {
-  check(s);
   return {s.batch, s.queries, s.keys, s.key_width, s.value_width, float(s.scale)};
 }
 
 template <class T>
-Forward<T> checked(const AttentionFwd& o) {
-  GAN_CHECK(o.q && o.k && o.v && o.o && o.log_sum_exp);
-  GAN_CHECK(o.log_sum_exp.acc == Acc::set, "statistics are overwritten");
+Forward<T> parameters_of(const AttentionFwd& o) {
   return {sizes_of(o.size),         o.q.as<T>(), o.k.as<T>(), o.v.as<T>(), o.o.as<T>(), o.o.acc == Acc::add,
           o.log_sum_exp.as<float>()};
 }
 
 // With scratch memory for delta, already computed.
 template <class T>
-Backward<T> checked(const AttentionBwd& o, Stream& stream) {
-  GAN_CHECK(o.q && o.k && o.v && o.o && o.log_sum_exp && o.d_o);
+Backward<T> parameters_of(const AttentionBwd& o, Stream& stream) {
   Backward<T> b{sizes_of(o.size),
                 o.q.as<T>(),
                 o.k.as<T>(),
@@ -478,14 +474,14 @@ constexpr dim3 row_block(32, warps_per_block);
 
 void run_forward_naive(const AttentionFwd& o, Stream& stream) {
   with_type(o.q.dtype, [&]<class T>(T) {
-    const Forward<T> f = checked<T>(o);
+    const Forward<T> f = parameters_of<T>(o);
     launch(forward_naive<T>, row_blocks(int64_t(f.size.batch) * f.size.queries), row_block, 0,
            handle_of(stream), f);
   });
 }
 void run_backward_naive(const AttentionBwd& o, Stream& stream) {
   with_type(o.q.dtype, [&]<class T>(T) {
-    const Backward<T> b = checked<T>(o, stream);
+    const Backward<T> b = parameters_of<T>(o, stream);
     if (b.dq)
       launch(backward_queries_naive<T>, row_blocks(int64_t(b.size.batch) * b.size.queries), row_block, 0,
              handle_of(stream), b);
@@ -515,7 +511,7 @@ unsigned tile_blocks(int batch, int rows) { return unsigned(int64_t(batch) * cei
 void run_forward_online(const AttentionFwd& o, Stream& stream) {
   GAN_CHECK(!fits_online(o), "{}", fits_online(o));
   with_type(o.q.dtype, [&]<class T>(T) {
-    const Forward<T> f = checked<T>(o);
+    const Forward<T> f = parameters_of<T>(o);
     with_slices(f.size.value_width, [&](auto slices) {
       launch(forward_online<T, slices.value>, tile_blocks(f.size.batch, f.size.queries), tile_threads,
              online_shared_bytes, handle_of(stream), f);
@@ -525,7 +521,7 @@ void run_forward_online(const AttentionFwd& o, Stream& stream) {
 void run_backward_online(const AttentionBwd& o, Stream& stream) {
   GAN_CHECK(!fits_online(o), "{}", fits_online(o));
   with_type(o.q.dtype, [&]<class T>(T) {
-    const Backward<T> b = checked<T>(o, stream);
+    const Backward<T> b = parameters_of<T>(o, stream);
     if (b.dq)
       launch(backward_queries_online<T>, tile_blocks(b.size.batch, b.size.queries), tile_threads,
              online_shared_bytes, handle_of(stream), b);

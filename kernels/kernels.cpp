@@ -1,32 +1,9 @@
-// What is common to all devices: names, size checks, the choice of a variant, and the list of backends.
+// What is common to all devices: names, the choice of a variant, and the list of backends.
 #include "kernels/kernels.h"
 
-#include <algorithm>
 #include <cstdlib>
 
 namespace gan {
-
-size_t size_of(DType type) {
-  switch (type) {
-    case DType::f32: return 4;
-    case DType::bf16: return 2;
-    case DType::f64: return 8;
-    case DType::i32: return 4;
-    case DType::u8: return 1;
-  }
-  return 0;
-}
-
-const char* name_of(DType type) {
-  switch (type) {
-    case DType::f32: return "f32";
-    case DType::bf16: return "bf16";
-    case DType::f64: return "f64";
-    case DType::i32: return "i32";
-    case DType::u8: return "u8";
-  }
-  return "?";
-}
 
 const char* name_of(Device device) {
   switch (device) {
@@ -38,101 +15,12 @@ const char* name_of(Device device) {
   return "?";
 }
 
-std::string to_string(const Conv2d& s) {
-  return fmt::format(
-      "x ({},{},{},{}) -> y ({},{},{},{}), kernel {}x{} stride {}x{} pad {}x{}{} dilation {}x{} groups {}",
-      s.n, s.h, s.w, s.c, s.n, s.oh, s.ow, s.k, s.kh, s.kw, s.sh, s.sw, s.ph, s.pw,
-      s.padding == Padding::reflect ? " reflect" : "", s.dh, s.dw, s.groups);
+void check(const AttentionSize& size) {
+  if (const char* why = size.wrong()) fail(Exit::failure, "attention of {}: {}", text_of_sizes(size), why);
 }
 
-void check(const Conv2d& s) {
-  GAN_CHECK(s.n >= 1 && s.h >= 1 && s.w >= 1 && s.c >= 1 && s.k >= 1, "{}", to_string(s));
-  GAN_CHECK(s.kh >= 1 && s.kw >= 1 && s.sh >= 1 && s.sw >= 1 && s.dh >= 1 && s.dw >= 1, "{}", to_string(s));
-  GAN_CHECK(s.ph >= 0 && s.pw >= 0, "{}", to_string(s));
-  GAN_CHECK(s.oh >= 1 && s.oh == Conv2d::out_size(s.h, s.kh, s.sh, s.ph, s.dh), "{}", to_string(s));
-  GAN_CHECK(s.ow >= 1 && s.ow == Conv2d::out_size(s.w, s.kw, s.sw, s.pw, s.dw), "{}", to_string(s));
-  GAN_CHECK(s.groups == 1 || s.groups == s.c, "groups must be 1 or the channel count: {}", to_string(s));
-  GAN_CHECK(s.k % s.groups == 0, "output channels must be a multiple of the groups: {}", to_string(s));
-  if (s.padding == Padding::reflect)
-    GAN_CHECK(s.ph < s.h && s.pw < s.w, "reflect padding must be smaller than the picture: {}", to_string(s));
-  GAN_CHECK(s.x_count() < INT32_MAX && s.y_count() < INT32_MAX && s.w_count() < INT32_MAX,
-            "more than 2^31 elements: {}; use a smaller batch", to_string(s));
-}
-
-namespace {
-template <class Args>
-void check_part(const Args& a) {
-  GAN_CHECK(a.rows >= 1 && a.channels >= 1 && a.first >= 0 && a.first <= a.y_channels - a.channels,
-            "{} rows, channels {} to {} of {}", a.rows, a.first, a.first + a.channels - 1, a.y_channels);
-}
-}  // namespace
-
-void check(const PutChannels& a) {
-  check_part(a);
-  GAN_CHECK(a.x && a.y);
-}
-void check(const TakeChannels& a) {
-  check_part(a);
-  GAN_CHECK(a.dy && a.dx && (a.y || a.act.kind == Act::none));
-}
-
-void check(const Dropout& a) {
-  GAN_CHECK(a.count >= 0 && a.p >= 0 && a.p < 1 && (a.count == 0 || (a.x && a.y)), "count {}, p {}", a.count,
-            a.p);
-}
-
-void check(const AttentionSize& s) {
-  GAN_CHECK(s.batch >= 1 && s.queries >= 1 && s.keys >= 1 && s.key_width >= 1 && s.value_width >= 1,
-            "attention of {} x {} queries to {} keys, widths {} and {}", s.batch, s.queries, s.keys,
-            s.key_width, s.value_width);
-  GAN_CHECK(
-      std::max({s.query_count(), s.key_count(), s.value_count(), s.output_count()}) < INT32_MAX,
-      "attention of {} x {} queries to {} keys, widths {} and {}: a buffer of 2^31 elements; use a smaller "
-      "batch",
-      s.batch, s.queries, s.keys, s.key_width, s.value_width);
-}
-
-void check(const LayerNormSize& s) {
-  GAN_CHECK(s.groups >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0 && s.elements() < INT32_MAX,
-            "layer norm of {} groups of {} x {}, eps {}", s.groups, s.rows, s.channels, s.eps);
-}
-
-namespace {
-std::string to_string(const ResampleSize& s) {
-  return fmt::format("x ({},{},{},{}) -> y ({},{},{},{})", s.n, s.h, s.w, s.c, s.n, s.oh, s.ow, s.c);
-}
-
-void check(const ResampleSize& s) {
-  GAN_CHECK(s.n >= 1 && s.h >= 1 && s.w >= 1 && s.c >= 1 && s.oh >= 1 && s.ow >= 1, "{}", to_string(s));
-  GAN_CHECK(std::max({s.h, s.w, s.oh, s.ow}) <= 16384, "more than 16384 pixels a side: {}", to_string(s));
-  GAN_CHECK(s.x_count() < INT32_MAX && s.y_count() < INT32_MAX,
-            "more than 2^31 elements: {}; use a smaller batch", to_string(s));
-}
-
-bool is_pooled_size(int in, int out, int kernel, int stride, int pad) {
-  return kernel >= 1 && kernel <= 16384 && stride >= 1 && stride <= 16384 && pad >= 0 && 2 * pad <= kernel &&
-         kernel <= in + 2 * pad &&
-         (out == PoolWindow::out_size(in, kernel, stride, pad) ||
-          out == PoolWindow::out_size(in, kernel, stride, pad, true));
-}
-}  // namespace
-
-void check(const ResampleSize& s, const PoolWindow& p) {
-  check(s);
-  GAN_CHECK(is_pooled_size(s.h, s.oh, p.kh, p.sh, p.ph) && is_pooled_size(s.w, s.ow, p.kw, p.sw, p.pw),
-            "{} by windows of {}x{} stride {}x{} padding {}x{}", to_string(s), p.kh, p.kw, p.sh, p.sw, p.ph,
-            p.pw);
-}
-
-void check(const ResampleSize& size, const ResampleRule& rule) {
-  if (rule.kind == ResampleKind::average_pool) check(size, rule.window);
-  else check(size);
-}
-
-void check(const PixelShuffle& a) {
-  GAN_CHECK(a.n >= 1 && a.h >= 1 && a.w >= 1 && a.c >= 1 && a.factor >= 1 && a.factor <= 256 &&
-                int64_t(a.c) * a.factor * a.factor < INT32_MAX && a.count() < INT32_MAX,
-            "pixel shuffle of ({},{},{},{} x {}^2)", a.n, a.h, a.w, a.c, a.factor);
+void check(const LayerNormSize& size) {
+  if (const char* why = size.wrong()) fail(Exit::failure, "layer norm of {}: {}", text_of_sizes(size), why);
 }
 
 // ------------------------------------------------------------------------------------------------- variants
@@ -164,6 +52,7 @@ std::string_view forced_variant(std::string_view op) {
 }
 
 namespace detail {
+const char* const not_strict = "its error is larger than a plain float32 sum's, and a replay allows no more";
 void no_variants(const char* op) {
   fail(Exit::failure, "this device cannot compute {}; use another --device", op);
 }
@@ -204,7 +93,11 @@ const Backend* find_backend(Device device) {
   switch (device) {
     case Device::cpu: {
 #ifndef GAN_SIMT_WATCH  // gan-watch has one device
-      static const Backend backend = GAN_BACKEND(cpu);
+      static const Backend backend = [] {
+        Backend b = GAN_BACKEND(cpu);
+        cpu::add_reference_rows(b);
+        return b;
+      }();
       return &backend;
 #else
       return nullptr;

@@ -1,7 +1,7 @@
 // Losses of the two players and between pictures; value and gradient together.
 //
-// The table of GAN losses stands in kernels.h. Written with softplus(x) = log(1 + e^x) = max(x,0) + log(1 +
-// e^-|x|), which overflows for no x; the cross entropy with a label is softplus(x) - label * x.
+// The table of GAN losses stands in contract/loss.h. Written with softplus(x) = log(1 + e^x) = max(x,0) +
+// log(1 + e^-|x|), which overflows for no x; the cross entropy with a label is softplus(x) - label * x.
 //
 // Read on: 1 the formulas, each with its derivative, 2 kernels, 3 launchers, 4 the list of variants.
 // A discriminator gives few logits (one for each picture or patch), so one block of 1024 threads does
@@ -172,8 +172,6 @@ __global__ void __launch_bounds__(block_threads)
 // ---- 3 Launchers ---------------------------------------------------------------------------------------
 
 void run_discriminator(const DiscriminatorLoss& o, Stream& stream) {
-  GAN_CHECK(o.real_count >= 1 && o.fake_count >= 1, "{} real and {} fake logits", o.real_count, o.fake_count);
-  GAN_CHECK(o.real && o.fake && o.values && o.values.acc == Acc::set);
   with_type(o.real.dtype, [&]<class T>(T) {
     const DiscriminatorParameters<T> p{o.kind,
                                        o.real_count,
@@ -193,7 +191,6 @@ void run_discriminator(const DiscriminatorLoss& o, Stream& stream) {
 }
 
 void run_generator(const GeneratorLoss& o, Stream& stream) {
-  GAN_CHECK(o.count >= 1 && o.fake && o.values && o.values.acc == Acc::set, "{} logits", o.count);
   with_type(o.fake.dtype, [&]<class T>(T) {
     launch(generator_loss<T>, 1, loss_threads, 0, handle_of(stream), o.kind, o.count, float(o.scale),
            o.fake.as<T>(), o.d_fake.as<T>(), o.d_fake.acc == Acc::add, o.values.as<float>());
@@ -201,7 +198,6 @@ void run_generator(const GeneratorLoss& o, Stream& stream) {
 }
 
 void run_pixel(const PixelLoss& o, Stream& stream, int64_t blocks) {
-  GAN_CHECK(o.count >= 1 && o.a && o.b && o.value && o.value.acc == Acc::set, "{} elements", o.count);
   with_type(o.a.dtype, [&]<class T>(T) {
     const PixelParameters<T> p{
         o.kind,       o.count,      float(o.scale),       o.a.as<T>(),         o.b.as<T>(),

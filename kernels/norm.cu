@@ -593,21 +593,8 @@ __global__ void __launch_bounds__(block_threads)
 
 // ---- 7 Launchers ---------------------------------------------------------------------------------------
 
-void check_size(int segments, int64_t rows, int channels, double eps, const Activation& act) {
-  GAN_CHECK(segments >= 1 && rows >= 1 && channels >= 1, "segments {}, rows {}, channels {}", segments, rows,
-            channels);
-  GAN_CHECK(eps >= 0, "eps {}", eps);
-  GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "leaky_relu needs a slope above 0, not {}",
-            act.slope);
-}
-
 template <class T>
-Forward<T> checked(const NormFwd& o) {
-  check_size(o.size.segments, o.size.rows, o.size.channels, o.size.eps, o.act);
-  GAN_CHECK(o.x && o.y && o.mean && o.rstd);
-  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-  GAN_CHECK(bool(o.running_mean) == bool(o.running_var), "running mean and variance come together");
-  GAN_CHECK(o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "statistics are overwritten");
+Forward<T> parameters_of(const NormFwd& o) {
   return {o.size.segments,
           o.size.rows,
           o.size.channels,
@@ -626,9 +613,7 @@ Forward<T> checked(const NormFwd& o) {
 }
 
 template <class T>
-Backward<T> checked(const NormBwd& o) {
-  check_size(o.size.segments, o.size.rows, o.size.channels, o.size.eps, o.act);
-  GAN_CHECK(o.x && o.dy && o.mean && o.rstd);
+Backward<T> parameters_of(const NormBwd& o) {
   return {o.size.segments,
           o.size.rows,
           o.size.channels,
@@ -664,25 +649,25 @@ void launch_parameter_gradients(const Backward<T>& b, const Pair* sums, Stream& 
 
 void run_forward_naive(const NormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    launch(forward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), checked<T>(o));
+    launch(forward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), parameters_of<T>(o));
   });
 }
 void run_backward_naive(const NormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    launch(backward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), checked<T>(o));
+    launch(backward_naive<T>, ceil_div(o.size.channels, 32), 32, 0, handle_of(stream), parameters_of<T>(o));
   });
 }
 
 void run_forward_block(const NormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Forward<T> f = checked<T>(o);
+    const Forward<T> f = parameters_of<T>(o);
     const ColumnTiles t(f.rows, f.channels, large_block_threads, 1);
     launch(forward_block<T>, dim3(t.tiles, statistics_blocks(f)), t.block, 0, handle_of(stream), f);
   });
 }
 void run_backward_block(const NormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Backward<T> b = checked<T>(o);
+    const Backward<T> b = parameters_of<T>(o);
     const ColumnTiles t(b.rows, b.channels, large_block_threads, 1);
     Pair* sums = static_cast<Pair*>(stream.scratch(size_t(b.segments) * b.channels * sizeof(Pair)));
     launch(backward_block<T>, dim3(t.tiles, grid_yz(b.segments)), t.block, 0, handle_of(stream), b, sums);
@@ -694,7 +679,7 @@ constexpr int64_t max_chunks = 256;
 
 void run_forward_split(const NormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Forward<T> f = checked<T>(o);
+    const Forward<T> f = parameters_of<T>(o);
     const ColumnTiles t(f.rows, f.channels, block_threads, max_chunks);
     const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(f.segments));
     Moments* moments =
@@ -707,7 +692,7 @@ void run_forward_split(const NormFwd& o, Stream& stream) {
 }
 void run_backward_split(const NormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Backward<T> b = checked<T>(o);
+    const Backward<T> b = parameters_of<T>(o);
     const ColumnTiles t(b.rows, b.channels, block_threads, max_chunks);
     const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(b.segments));
     const size_t columns = size_t(b.segments) * b.channels;
@@ -721,14 +706,7 @@ void run_backward_split(const NormBwd& o, Stream& stream) {
   });
 }
 
-void check_infer(const NormInfer& o) {
-  check_size(1, std::max<int64_t>(o.rows, 1), o.channels, o.eps, o.act);
-  GAN_CHECK(o.rows >= 0 && o.mean && o.var && (o.rows == 0 || (o.x && o.y)), "rows {}", o.rows);
-  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-}
 void run_infer_naive(const NormInfer& o, Stream& stream) {
-  check_infer(o);
-  if (o.rows == 0) return;
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(infer_naive<T>, grid_for(o.rows * o.channels), block_threads, 0, handle_of(stream),
            o.rows * o.channels, o.channels, float(o.eps), o.x.as<T>(), o.gamma.as<float>(),
@@ -737,8 +715,6 @@ void run_infer_naive(const NormInfer& o, Stream& stream) {
   });
 }
 void run_infer_tiles(const NormInfer& o, Stream& stream) {
-  check_infer(o);
-  if (o.rows == 0) return;
   with_type(o.x.dtype, [&]<class T>(T) {
     Forward<T> f{};
     f.segments = 1, f.rows = o.rows, f.channels = o.channels, f.eps = float(o.eps);
@@ -753,17 +729,7 @@ void run_infer_tiles(const NormInfer& o, Stream& stream) {
 // ---- 8 Variants ----------------------------------------------------------------------------------------
 
 template <class T, class Args>  // LayerNormFwd, LayerNormBwd
-Layer<T> checked(const Args& o) {
-  check(o.size);
-  check_size(1, 1, o.size.channels, o.size.eps, o.act);
-  GAN_CHECK(o.x && o.mean && o.rstd);
-  GAN_CHECK(bool(o.gamma) == bool(o.beta), "gamma and beta come together");
-  if constexpr (std::is_same_v<Args, LayerNormFwd>) {
-    GAN_CHECK(o.y);
-    GAN_CHECK(o.mean.acc == Acc::set && o.rstd.acc == Acc::set, "statistics are overwritten");
-  } else {
-    GAN_CHECK(o.dy);
-  }
+Layer<T> parameters_of(const Args& o) {
   return {o.size.groups,
           int(o.size.elements()),
           o.size.channels,
@@ -776,7 +742,7 @@ Layer<T> checked(const Args& o) {
 template <bool naive>
 void run_layer_forward(const LayerNormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Layer<T> l = checked<T>(o);
+    const Layer<T> l = parameters_of<T>(o);
     const auto start = [&](auto kernel, dim3 grid, dim3 block) {
       launch(kernel, grid, block, 0, handle_of(stream), l, float(o.size.eps), o.y.as<T>(),
              o.y.acc == Acc::add, o.mean.as<float>(), o.rstd.as<float>());
@@ -789,7 +755,7 @@ void run_layer_forward(const LayerNormFwd& o, Stream& stream) {
 template <bool naive>
 void run_layer_backward(const LayerNormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
-    const Layer<T> l = checked<T>(o);
+    const Layer<T> l = parameters_of<T>(o);
     const T* dy = o.dy.as<T>();
     const float *mean = o.mean.as<float>(), *rstd = o.rstd.as<float>();
     float *dgamma = o.dgamma.as<float>(), *dbeta = o.dbeta.as<float>();

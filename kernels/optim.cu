@@ -130,10 +130,6 @@ void update(const Update& update, int64_t count, const float* g, float* w, float
 
 template <bool vec4>
 void run_adam(const Adam& o, Stream& stream) {
-  GAN_CHECK(o.count >= 0 && o.scalars && (o.count == 0 || (o.grad && o.weight && o.m && o.v)), "count {}",
-            o.count);
-  GAN_CHECK(o.beta1 >= 0 && o.beta1 < 1 && o.beta2 >= 0 && o.beta2 < 1 && o.eps >= 0,
-            "beta1 {}, beta2 {}, eps {}", o.beta1, o.beta2, o.eps);
   // 1 - beta is taken in double: 1 - 0.999f would be off by 1e-5 of itself.
   const AdamUpdate adam{float(o.beta1), float(1 - o.beta1),    float(o.beta2),       float(1 - o.beta2),
                         float(o.eps),   float(o.weight_decay), o.scalars.as<float>()};
@@ -143,8 +139,6 @@ void run_adam(const Adam& o, Stream& stream) {
 
 template <bool vec4>
 void run_sgd(const Sgd& o, Stream& stream) {
-  GAN_CHECK(o.count >= 0 && o.scalars && (o.count == 0 || (o.grad && o.weight)), "count {}", o.count);
-  GAN_CHECK(o.velocity || o.momentum == 0 || o.count == 0, "momentum {} needs a velocity buffer", o.momentum);
   const SgdUpdate sgd{float(o.momentum), float(o.weight_decay), o.scalars.as<float>()};
   update<vec4>(sgd, o.count, o.grad.as<float>(), o.weight.as<float>(), o.velocity.as<float>(), nullptr,
                stream);
@@ -152,14 +146,11 @@ void run_sgd(const Sgd& o, Stream& stream) {
 
 template <bool vec4>
 void run_moving_average(const MovingAverage& o, Stream& stream) {
-  GAN_CHECK(o.count >= 0 && (o.count == 0 || (o.weight && o.average)), "count {}", o.count);
   const AverageUpdate average{float(o.decay), float(1 - o.decay)};
   update<vec4>(average, o.count, o.weight.as<float>(), o.average.as<float>(), nullptr, nullptr, stream);
 }
 
 void run_grad_norm(const GradNorm& o, Stream& stream, int64_t blocks) {
-  GAN_CHECK(o.count >= 0 && o.values && o.values.acc == Acc::set && (o.count == 0 || o.grad), "count {}",
-            o.count);
   Pair* sums = static_cast<Pair*>(stream.scratch(size_t(blocks) * sizeof(Pair)));  // (blocks)
   launch(square_sums, unsigned(blocks), block_threads, 0, handle_of(stream), o.count, o.grad.as<float>(),
          sums);

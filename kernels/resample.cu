@@ -1,4 +1,5 @@
-// Pooling, resizing and pixel shuffle (definitions: kernels.h; the linear ones axis by axis: resample.h).
+// Pooling, resizing and pixel shuffle (definitions: contract/resample.h; the linear ones axis by axis:
+// resample.h).
 //
 //   resample     y = sum of wy * wx * x over a small rectangle: average pools, bilinear, nearest
 //   max_pool     y = the largest of a window
@@ -132,8 +133,6 @@ __global__ void pixel_shuffle_naive(int64_t count, int height, int width, int ch
 // ---- 4 Launchers ---------------------------------------------------------------------------------------
 
 void run_resample(const ResampleFwd& o, Stream& stream) {
-  check(o.size, o.rule);
-  GAN_CHECK(o.x && o.y);
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(resample_naive<T, false>, grid_for(o.size.y_count()), block_threads, 0, handle_of(stream),
            o.size.y_count(), o.size.c, resample_rows(o.size, o.rule), resample_columns(o.size, o.rule),
@@ -141,8 +140,6 @@ void run_resample(const ResampleFwd& o, Stream& stream) {
   });
 }
 void run_resample_backward(const ResampleBwd& o, Stream& stream) {
-  check(o.size, o.rule);
-  GAN_CHECK(o.dy && o.dx);
   with_type(o.dy.dtype, [&]<class T>(T) {
     launch(resample_naive<T, true>, grid_for(o.size.x_count()), block_threads, 0, handle_of(stream),
            o.size.x_count(), o.size.c, resample_rows(o.size, o.rule), resample_columns(o.size, o.rule),
@@ -151,16 +148,12 @@ void run_resample_backward(const ResampleBwd& o, Stream& stream) {
 }
 
 void run_max_pool(const MaxPoolFwd& o, Stream& stream) {
-  check(o.size, o.window);
-  GAN_CHECK(o.x && o.y);
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(max_pool_naive<T>, grid_for(o.size.y_count()), block_threads, 0, handle_of(stream),
            o.size.y_count(), o.size, o.window, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);
   });
 }
 void run_max_pool_backward(const MaxPoolBwd& o, Stream& stream) {
-  check(o.size, o.window);
-  GAN_CHECK(o.x && o.dy && o.dx);
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(max_pool_backward_naive<T>, grid_for(o.size.x_count()), block_threads, 0, handle_of(stream),
            o.size.x_count(), o.size, o.window, o.x.as<T>(), o.dy.as<T>(), o.dx.as<T>(), o.dx.acc == Acc::add);
@@ -168,8 +161,6 @@ void run_max_pool_backward(const MaxPoolBwd& o, Stream& stream) {
 }
 
 void run_pixel_shuffle(const PixelShuffle& o, Stream& stream) {
-  check(o);
-  GAN_CHECK(o.x && o.y);
   with_type(o.x.dtype, [&]<class T>(T) {
     launch(pixel_shuffle_naive<T>, grid_for(o.count()), block_threads, 0, handle_of(stream), o.count(), o.h,
            o.w, o.c, o.factor, o.inverse, o.x.as<T>(), o.y.as<T>(), o.y.acc == Acc::add);

@@ -1,6 +1,6 @@
-// One axis of a linear resampling (ResampleFwd in kernels.h), for the host and for CUDA: which inputs make an
-// output, which outputs an input goes into, and with what weight. All positions are fractions of integers, so
-// every device finds the same neighbours, and weights are right to the last bits at any size.
+// One axis of a linear resampling (ResampleFwd in contract/resample.h), for the host and for CUDA: which
+// inputs make an output, which outputs an input goes into, and with what weight. All positions are fractions
+// of integers, so every device finds the same neighbours, and weights are right to the last bits at any size.
 #pragma once
 #include "kernels/kernels.h"
 #include "kernels/philox.h"  // GAN_HOST_DEVICE

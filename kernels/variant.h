@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "kernels/contract/ports.h"
+
 namespace gan {
 
 // Where a device's work is queued, with scratch memory for the operations that need some between two
@@ -24,6 +26,10 @@ struct Stream {
   void* scratch_address = nullptr;
   size_t scratch_bytes = 0;
   bool scratch_exact = false;  // a fresh exact-size block each time, for address sanitizers (simt)
+
+  // Only variants whose error is that of a plain float32 sum (Variant::error) run here: for runs that another
+  // framework's numbers are compared with.
+  bool strict = false;
 };
 void release_scratch(Stream& stream) noexcept;
 
@@ -35,7 +41,16 @@ struct Variant {
   // Null when the arguments can be computed this way, else the reason in words. Pure: looks at sizes and
   // types only.
   const char* (*fits)(const Args&);
-  void (*run)(const Args&, Stream&);  // checks the arguments, then queues the work
+  void (*launcher)(const Args&, Stream&);  // queues the work
+  // How far off the results are on float32 buffers, as a multiple of what plain float32 sums are: 1, or more
+  // where products are saved (Winograd) or factors rounded (tf32). tests/test_kernels.cpp measures it.
+  double error = 1;
+
+  // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.
+  void run(const Args& args, Stream& stream) const {
+    check_arguments(args);
+    launcher(args, stream);
+  }
 };
 
 // The names GAN_KERNEL forces, e.g. GAN_KERNEL=conv2d_fwd=naive,gemm=tiled: the variant for `op` or an empty
@@ -47,6 +62,7 @@ void force_variants(const std::string& text);
 namespace detail {
 [[noreturn]] void no_variants(const char* op);
 [[noreturn]] void no_variant_fits(const char* op, const std::string& reasons);
+extern const char* const not_strict;  // the reason against a variant on a strict stream
 [[noreturn]] void forced_variant_refused(const char* op, std::string_view name, const std::string& why);
 }  // namespace detail
 
@@ -61,24 +77,27 @@ struct Op {
       if (variant == v.name) return &v;
     return nullptr;
   }
-  // The forced variant if there is one, else the last (best) row that fits.
-  const Variant<Args>& pick(const Args& args) const {
+  // The forced variant if there is one, else the last (best) row that fits. strict: as Stream::strict.
+  const Variant<Args>& pick(const Args& args, bool strict = false) const {
+    const auto reason_against = [&](const Variant<Args>& v) {
+      return strict && v.error > 1 ? detail::not_strict : v.fits(args);
+    };
     if (variants.empty()) detail::no_variants(Args::op);
     if (auto forced = forced_variant(Args::op); !forced.empty()) {
       const auto* v = find(forced);
-      const char* why = v ? v->fits(args) : "there is no such variant on this device";
+      const char* why = v ? reason_against(*v) : "there is no such variant on this device";
       if (why) detail::forced_variant_refused(Args::op, forced, why);
       return *v;
     }
     std::string reasons;
     for (size_t i = variants.size(); i-- > 0;) {
-      const char* why = variants[i].fits(args);
+      const char* why = reason_against(variants[i]);
       if (!why) return variants[i];
       reasons += std::string(reasons.empty() ? "" : "; ") + variants[i].name + ": " + why;
     }
     detail::no_variant_fits(Args::op, reasons);
   }
-  void operator()(const Args& args, Stream& stream) const { pick(args).run(args, stream); }
+  void operator()(const Args& args, Stream& stream) const { pick(args, stream.strict).run(args, stream); }
 };
 
 // For variants that take every argument.

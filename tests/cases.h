@@ -1,11 +1,13 @@
 // The one table of operation cases: what to compute (sizes, options) and with which numbers, for every
 // operation of kernels/kernels.h, written down once for all devices, variants and data types.
 //
-// A Case<Args> holds the arguments without pointers and a list of ports: the members of Args that point to
-// buffers, with shape, data type and contents. Contents come from a generator, so a case is small until it is
-// used. cases<Args>() is the table of one operation; tests/cases.cpp defines one for each, and an operation
-// without one does not link. tests/test_kernels.cpp binds the ports to buffers of a device and runs them.
+// A Case<Args> holds the arguments without pointers, and the ports that take part: those of the contract
+// (names, shapes, kinds and uses come from Args::ports()) with what the case adds, their contents and Acc.
+// Contents come from a generator, so a case is small until it is used. cases<Args>() is the table of one
+// operation; a file cases_<family>.cpp defines those of a family, and an operation without one does not link.
+// tests/test_kernels.cpp binds the ports to buffers of a device and runs them.
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -18,52 +20,45 @@ namespace gan::tests {
 
 using Values = std::vector<double>;
 
-// What a port's elements are stored as.
-enum class Kind : uint8_t {
-  value,  // activations and weights: float32, or bfloat16 in a bfloat16 run
-  f32,    // statistics, losses, gradients of weights, optimiser state: always float32
-  i32,
-  u8,
-};
-enum class Use : uint8_t {
-  in,        // read
-  optional,  // read, and the operation is also defined without it
-  out,       // written, or added to
-  in_out,  // has contents before, whatever Acc says (optimiser state, running statistics; a part is written)
-};
-
-template <class Args>
-struct Case;
-
 // The numbers of one port: `earlier` holds the contents of the ports before it, by position.
 using Generator = std::function<Values(int64_t count, uint64_t seed, const std::vector<Values>& earlier)>;
 
 Generator normals(double deviation = 1, double mean = 0);
 Generator uniform(double low, double high);
-Generator integers(int low, int high);  // low <= value < high
-Generator constant(Values values);      // repeated as often as needed
+Generator integers(int low, int high);                   // low <= value < high
+Generator constant(Values values);                       // repeated as often as needed
+Generator below(std::function<int64_t(int64_t)> limit);  // element i: 0 <= value < limit(i)
 
+// A port that takes part in a case.
 template <class Args>
-struct Port {
-  std::string name;
-  In Args::*input = nullptr;  // one of the two
-  Out Args::*output = nullptr;
-  Use use = Use::in;
-  Kind kind = Kind::value;
-  Acc acc = Acc::set;
+struct CasePort : Port<Args> {
   std::vector<int64_t> shape;
+  Acc acc = Acc::set;
   Generator generate;  // contents before the call; none for an output that is only written
 
+  CasePort(const Port<Args>& port, const Args& args)
+      : Port<Args>(port), generate(usual_contents(port, args)) {
+    const Extents extents = port.extents(args);
+    shape.assign(extents.sizes.begin(), extents.sizes.begin() + extents.rank);
+  }
   int64_t count() const {
     return std::accumulate(shape.begin(), shape.end(), int64_t(1), std::multiplies<int64_t>());
+  }
+
+ private:
+  static Generator usual_contents(const Port<Args>& port, const Args& args) {
+    if (!port.is_read) return {};
+    if (port.limit) return below([limit = port.limit, args](int64_t i) { return limit(args, i); });
+    if (port.kind == Kind::byte) return integers(0, 256);
+    return port.is_positive ? uniform(0.5, 1.5) : normals();
   }
 };
 
 template <class Args>
 struct Case {
   std::string name;
-  Args args;                      // pointers null
-  std::vector<Port<Args>> ports;  // an output that is not listed is unwanted
+  Args args;                          // pointers null
+  std::vector<CasePort<Args>> ports;  // in the contract's order; optional ones only if the case asks for them
   bool real_width = false;    // a layer of a network in its true width: run once, in optimised builds only
   bool small_on_cpu = false;  // of those: device cpu has time for it in every build
   bool for_tiles = false;     // fills several tiles: the naive rung has none, and is too slow for it on simt
@@ -72,27 +67,48 @@ struct Case {
   // four.
   int64_t skip = 0;
 
-  Case(std::string case_name, const Args& a) : name(std::move(case_name)), args(a) {}
-  Case& in(const char* port, In Args::*member, std::vector<int64_t> shape, Generator generate = normals(),
-           Kind kind = Kind::value) {
-    ports.push_back({port, member, nullptr, Use::in, kind, Acc::set, std::move(shape), std::move(generate)});
+  Case(std::string case_name, const Args& a) : name(std::move(case_name)), args(a) {
+    for (const Port<Args>& port : Args::ports())
+      if (!port.is_optional) ports.emplace_back(port, args);
+  }
+  // An optional port takes part. Contents: see fill().
+  Case& with(std::string_view port) {
+    constexpr auto all = Args::ports();
+    const auto added = std::find_if(all.begin(), all.end(), [&](const auto& p) { return port == p.name; });
+    GAN_CHECK(added != all.end() && added->is_optional, "{} has no optional port {}", Args::op, port);
+    // Before the first that stands behind it in the contract.
+    const auto place = std::find_if(ports.begin(), ports.end(), [&](const auto& present) {
+      return std::any_of(added, all.end(), [&](const auto& p) { return p.name == present.name; });
+    });
+    ports.insert(place, CasePort<Args>(*added, args));
     return *this;
   }
-  Case& optional(const char* port, In Args::*member, std::vector<int64_t> shape,
-                 Generator generate = normals(), Kind kind = Kind::f32) {
-    in(port, member, std::move(shape), std::move(generate), kind).ports.back().use = Use::optional;
+  Case& with(std::string_view port, Generator contents) { return with(port).fill(port, std::move(contents)); }
+  // Contents other than usual: normal numbers, for positive ports uniform ones from 0.5 to 1.5.
+  Case& fill(std::string_view port, Generator contents) {
+    find(port).generate = std::move(contents);
     return *this;
   }
-  Case& out(const char* port, Out Args::*member, std::vector<int64_t> shape, Kind kind = Kind::value,
-            Acc acc = Acc::set) {
-    ports.push_back({port, nullptr, member, Use::out, kind, acc, std::move(shape),
-                     acc == Acc::add ? normals() : Generator{}});
+  Case& stored_as(std::string_view port, Kind kind) {
+    find(port).kind = kind;
     return *this;
   }
-  Case& in_out(const char* port, Out Args::*member, std::vector<int64_t> shape, Generator generate,
-               Kind kind = Kind::f32, Acc acc = Acc::set) {
-    ports.push_back({port, nullptr, member, Use::in_out, kind, acc, std::move(shape), std::move(generate)});
+  // Acc::add: all outputs that can be added to are, to normal numbers.
+  Case& accumulate(Acc acc) {
+    for (CasePort<Args>& port : ports) {
+      if (!port.is_written || port.only_set) continue;
+      port.acc = acc;
+      if (acc == Acc::add && !port.generate) port.generate = normals();
+    }
     return *this;
+  }
+
+ private:
+  CasePort<Args>& find(std::string_view name) {
+    const auto found =
+        std::find_if(ports.begin(), ports.end(), [&](const auto& p) { return name == p.name; });
+    GAN_CHECK(found != ports.end(), "{}: there is no port {}", Args::op, name);
+    return *found;
   }
 };
 
@@ -106,9 +122,9 @@ struct Storage {
   DType of(Kind kind) const {
     switch (kind) {
       case Kind::value: return value;
-      case Kind::f32: return f32;
-      case Kind::i32: return DType::i32;
-      case Kind::u8: return DType::u8;
+      case Kind::float32: return f32;
+      case Kind::index: return DType::i32;
+      case Kind::byte: return DType::u8;
     }
     return value;
   }

@@ -30,6 +30,7 @@ namespace gan::tests {
 struct Expected {
   Values exact;
   double yardstick = 0;
+  double plain_error = 0;  // root mean square of plain - exact
 };
 
 inline std::string coordinates(int64_t index, const std::vector<int64_t>& shape) {

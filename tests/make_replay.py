@@ -28,6 +28,8 @@ STORED = {
     "dcgan64-grey": "--size 64 --channels 1 --ngf 2 --ndf 3 --batch 3 --nz 10 --seed 5",
     "dcgan32-none": "--norm none --seed 6 --lr 1e-3 --init-std 0.12",
     "dcgan32-instance": "--norm instance --seed 7 --lr 1e-3 --init-std 0.12",
+    # Wide enough for Winograd's convolution, whose rounding moves a value of this run across the kink of a leaky relu.
+    "dcgan32-kink": "--channels 1 --ngf 4 --ndf 32 --batch 16 --steps 3 --seed 54",
     "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --lr 1e-3 --seed 8",
     "unet128-batch": "--model pix2pix --size 128 --netG unet_128 --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 9",
     "unet128-instance": "--model pix2pix --size 128 --netG unet_128 --norm instance --gan-loss lsgan --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 10",

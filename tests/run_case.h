@@ -95,8 +95,8 @@ class BoundCase {
       block.insert(block.end(), initial_[p].begin(), initial_[p].end());
       blocks_.push_back(std::make_unique<GuardedBlock>(memory, stream, block));
       void* address = static_cast<uint8_t*>(blocks_.back()->address()) + skipped(p);
-      if (port.input) args.*port.input = In{address, type};
-      else args.*port.output = Out{address, type, port.acc};
+      if (port.in) args.*port.in = In{address, type};
+      else args.*port.out = Out{address, type, port.acc};
     }
   }
 
@@ -110,9 +110,8 @@ class BoundCase {
       for (size_t i = 0; i < skipped(p); ++i) intact = intact && bytes[i] == guard_byte(i);
       bytes.erase(bytes.begin(), bytes.begin() + ptrdiff_t(skipped(p)));
       if (!intact) damage += fmt::format("  {}: written outside of the buffer\n", port.name);
-      if (port.input && bytes != initial_[p])
-        damage += fmt::format("  {}: an input was changed\n", port.name);
-      all.push_back(port.output ? std::move(bytes) : Bytes{});
+      if (port.in && bytes != initial_[p]) damage += fmt::format("  {}: an input was changed\n", port.name);
+      all.push_back(port.out ? std::move(bytes) : Bytes{});
     }
     return all;
   }

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -181,6 +182,9 @@ TEST_CASE("cli: kernels lists every variant of every device, one JSON object per
   for (std::string line; std::getline(stream, line);) {
     const auto row = json::parse(line);
     for (const char* key : {"family", "op", "device", "name", "dtypes", "where"}) CHECK(row[key].is_string());
+    CHECK((row["error"] >= 1.0 &&
+           (row["error"] > 1.0) ==
+               (row["name"] == "winograd" || row["name"] == "mma_tf32" || row["name"] == "cudnn")));
   }
   const auto conv =
       shell.gan({"kernels", "conv2d_fwd", "--device", "ref", "--shape", "1,8,8,3:4,3,1,1", "--json"});
@@ -190,7 +194,21 @@ TEST_CASE("cli: kernels lists every variant of every device, one JSON object per
       shell.gan({"kernels", "conv2d_fwd", "--device", "simt", "--shape", "1,8,8,3:4,3,1,1", "--json"},
                 {"GAN_KERNEL=conv2d_fwd=naive"});
   CHECK(json::parse(forced.out.substr(0, forced.out.find('\n')))["picked"] == true);
-  check_refused(shell.gan({"kernels", "--shape", "1,2,2,3:4,5,1,0"}), 2, "no convolution");
+  check_refused(shell.gan({"kernels", "--shape", "1,2,2,3:4,5,1,0"}), 2,
+                "the kernel is larger than the picture");
+  check_refused(shell.gan({"kernels", "--shape", "m=4,rows=2"}), 2, "no operation has all of these sizes");
+  // Any operation has sizes, and only those that know all of them are listed.
+  const auto norm = shell.gan({"kernels", "--device", "simt", "--shape", "segments=2,rows=5000", "--json"});
+  CHECK(norm.code == 0);
+  std::istringstream norms(norm.out);
+  std::set<std::string> operations, picked;
+  for (std::string line; std::getline(norms, line);) {
+    const auto one = json::parse(line);
+    operations.insert(one["op"]);
+    if (one["picked"]) picked.insert(one["name"]);
+  }
+  CHECK(operations == std::set<std::string>{"norm_fwd", "norm_bwd"});
+  CHECK(picked == std::set<std::string>{"split"});
 }
 
 TEST_CASE("cli: completion scripts are valid and know commands, options, choices and models") {

@@ -3,8 +3,9 @@
 //
 // A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
 // must give the same bits under every order of threads: forward, reverse, and GAN_TEST_SEEDS (default 4)
-// random ones. Each variant must have fitted at least one case. Operations are subcases, and counted as a
-// test each: run one, or one of its variants, with
+// random ones. Each variant must have fitted at least one case, and its error over all of them must be the
+// one that its row states. Operations are subcases, and counted as a test each: run one, or one of its
+// variants, with
 //   gan_tests --test-case="kernels on simt" --subcase=norm_fwd
 //   GAN_KERNEL=norm_fwd=block gan_tests --test-case="kernels on simt" --subcase=norm_fwd
 // GAN_TEST_QUICK=1 leaves out full widths and, unless GAN_TEST_SEEDS is set, every order of threads but that
@@ -79,6 +80,14 @@ double largest_difference(const Values& a, const Values& b, double limit = HUGE_
   return largest;
 }
 
+double root_mean_difference(const Values& a, const Values& b) {
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i)
+    if (const double d = a[i] - b[i]; std::isfinite(d)) squares += d * d;
+  return a.empty() ? 0 : std::sqrt(squares / double(a.size()));
+}
+double root_mean_square(const Values& values) { return root_mean_difference(values, Values(values.size())); }
+
 // What a variant computes on, a word of its `dtypes`. tf32: float32 buffers, whose numbers the variant rounds
 // to 10 bits of mantissa before it multiplies them.
 enum class Numbers { f32, tf32, bf16 };
@@ -111,19 +120,20 @@ const std::vector<Expected>& expected(const Case<Args>& c, std::vector<Values> i
   if (!is_new) return entry->second;
   if (numbers == Numbers::tf32)
     for (size_t p = 0; p < c.ports.size(); ++p)
-      if (c.ports[p].input && c.ports[p].kind == Kind::value)
+      if (c.ports[p].in && c.ports[p].kind == Kind::value)
         for (double& value : initial[p]) value = rounded_to_tf32(value);
   const auto exact = compute_on_host<double>(c, initial, float64_run);
   const auto plain = compute_on_host<float>(c, initial, float32_run);
   for (size_t p = 0; p < c.ports.size(); ++p)
-    entry->second.push_back({exact[p], c.bit_exact ? 0 : largest_difference(exact[p], plain[p])});
+    entry->second.push_back({exact[p], c.bit_exact ? 0 : largest_difference(exact[p], plain[p]),
+                             root_mean_difference(exact[p], plain[p])});
   if (c.bit_exact || c.real_width) return entry->second;
   const bool few = std::any_of(c.ports.begin(), c.ports.end(),
-                               [](const auto& port) { return port.output && port.count() < 64; });
+                               [](const auto& port) { return port.out && port.count() < 64; });
   for (uint32_t way = 0; way < (few ? 3 : 1); ++way) {
     auto moved = initial;
     for (size_t p = 0; p < c.ports.size(); ++p)
-      if (c.ports[p].kind == Kind::value || c.ports[p].kind == Kind::f32)
+      if (c.ports[p].kind == Kind::value || c.ports[p].kind == Kind::float32)
         for (size_t i = 0; i < moved[p].size(); ++i)
           moved[p][i] *= random_uniform(way, 0, p, i) < 0.5f ? 1 - 0x1p-23 : 1 + 0x1p-23;
     const auto changed = compute_on_host<double>(c, moved, float64_run);
@@ -161,10 +171,29 @@ struct Tally {
 };
 Tally tallies[4];  // by device
 
+// The error of one variant beside that of plain float32 sums, as Variant::error states it: the root mean
+// square, over all outputs of its cases, of
+//   rms(got - exact) / max(rms(plain - exact), 2^-24 rms(exact))
+// The second term is rounding a result once. It counts where the plain sum is nearly exact.
+struct MeasuredError {
+  double squares = 0;
+  int outputs = 0;
+
+  void add(const Expected& want, const Values& got) {
+    if (got.size() < 64) return;  // too few for a mean
+    const double unit = std::max(want.plain_error, 0x1p-24 * root_mean_square(want.exact));
+    if (unit == 0) return;
+    const double error = root_mean_difference(got, want.exact) / unit;
+    squares += error * error;
+    ++outputs;
+  }
+  double value() const { return std::sqrt(squares / outputs); }
+};
+
 // One case by one variant. Returns what is wrong, or nothing.
 template <class Args>
 std::string check_case(const Backend& backend, const Variant<Args>& variant, const Case<Args>& c,
-                       Numbers numbers, Tally& tally) {
+                       Numbers numbers, Tally& tally, MeasuredError& error) {
   const Storage stored = numbers == Numbers::bf16 ? bfloat16_run : float32_run;
   const Storage storage = backend.device == Device::ref ? float64_run : stored;
   const auto initial = contents(c, stored);
@@ -197,10 +226,14 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
       const auto& want = expected(c, initial, numbers);
       for (size_t p = 0; p < c.ports.size(); ++p) {
         const DType type = storage.of(c.ports[p].kind);
-        if (c.ports[p].output)
+        if (c.ports[p].out)
           report += mismatches(c.ports[p].name, c.ports[p].shape, want[p], decode(outputs[p], type), type,
                                c.bit_exact);
       }
+      // Factors that the variant itself rounds are its error.
+      const auto& unrounded = numbers == Numbers::tf32 ? expected(c, initial, Numbers::f32) : want;
+      for (size_t p = 0; p < c.ports.size() && numbers != Numbers::bf16 && !c.bit_exact; ++p)
+        if (c.ports[p].out) error.add(unrounded[p], decode(outputs[p], storage.of(c.ports[p].kind)));
       first = std::move(outputs);
     } else if (outputs != first) {
       report += fmt::format("  run {} gave other bits than run 0 ({})\n", run,
@@ -214,6 +247,19 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
 
 // NVIDIA's libraries need not be installed.
 bool may_fit_nothing(const std::string& variant) { return variant == "cublas" || variant == "cudnn"; }
+
+// A sum in another order than the plain one can be a quarter worse. A row that states more than 1 states what
+// is measured, at most twice that. An error of 1 has no lower bound: sums in blocks are better than plain
+// ones.
+template <class Args>
+void check_error(const Variant<Args>& variant, const MeasuredError& measured) {
+  if (measured.outputs < 4 || quick()) return;
+  const double value = measured.value();
+  INFO(fmt::format("{} {}: measured {:.2f} over {} outputs, its row states {:g}", Args::op, variant.name,
+                   value, measured.outputs, variant.error));
+  CHECK(value <= 1.25 * variant.error);
+  if (variant.error > 1 && !may_fit_nothing(variant.name)) CHECK(variant.error <= 2 * value);
+}
 
 template <class Args>
 void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
@@ -231,6 +277,7 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       const char* const name = numbers == Numbers::bf16 ? " bf16" : "";
       const int cases_before = tally.cases;
       int failures = 0;
+      MeasuredError error;
       for (const Case<Args>& c : cases<Args>()) {
         // The naive rung of several is too slow for full widths and proves nothing there.
         const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
@@ -238,7 +285,7 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
         if (c.real_width && (naive || !affordable || quick())) continue;
         if (c.for_tiles && naive && backend.device == Device::simt) continue;
         if (abort_after > 0 && failures >= abort_after) break;
-        const std::string report = check_case(backend, variant, c, numbers, tally);
+        const std::string report = check_case(backend, variant, c, numbers, tally, error);
         // The first failures tell the story; the rest are counted.
         if (!report.empty() && ++failures <= 5)
           ADD_FAIL_CHECK_AT(__FILE__, __LINE__,
@@ -247,6 +294,7 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       }
       CHECK_MESSAGE(failures == 0, fmt::format("{} {} {}: {} cases failed", gan::name_of(backend.device),
                                                Args::op, variant.name, failures));
+      check_error(variant, error);
       if (tally.cases == cases_before && may_fit_nothing(variant.name)) {
         fmt::print("not checked: {} {} {}: {}\n", gan::name_of(backend.device), Args::op, variant.name,
                    tally.refusal);

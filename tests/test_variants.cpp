@@ -25,6 +25,12 @@ const Variant<Sum> rungs[] = {
 };
 const Op<Sum> op{rungs};
 
+// A sum of so many elements of a buffer.
+Sum sum_of(int64_t count) {
+  static float x[8], sum;
+  return {.count = count, .x = {x}, .sum = {&sum}};
+}
+
 // Undone at the end of the test, whatever happens.
 struct Forced {
   explicit Forced(const std::string& text) { force_variants(text); }
@@ -50,9 +56,9 @@ TEST_CASE("variants: the best row that fits is picked") {
   Stream stream;
   CHECK(op.pick({.count = 8}).name == std::string("vector"));
   CHECK(op.pick({.count = 6}).name == std::string("naive"));
-  op({.count = 2}, stream);
+  op(sum_of(2), stream);
   CHECK(last_run == "naive");
-  op({.count = 4}, stream);
+  op(sum_of(4), stream);
   CHECK(last_run == "vector");
   CHECK(op.find("naive") == &rungs[0]);
   CHECK(op.find("nai") == nullptr);
@@ -89,6 +95,46 @@ TEST_CASE("variants: GAN_KERNEL forces one") {
   if (!std::getenv("GAN_KERNEL")) CHECK(op.pick({.count = 8}).name == std::string("vector"));
 }
 
+TEST_CASE("variants: a strict stream passes over rows whose error is above that of a plain float32 sum") {
+  const auto any = [](const Sum&) -> const char* { return nullptr; };
+  const Variant<Sum> rows[] = {
+      {"plain", "f32", "any", any, [](const Sum&, Stream&) { last_run = "plain"; }},
+      {"saving", "f32", "any", any, [](const Sum&, Stream&) { last_run = "saving"; }, 1.5},
+  };
+  const Op<Sum> sums{rows};
+  Stream stream;
+  sums(sum_of(8), stream);
+  CHECK(last_run == "saving");
+  stream.strict = true;
+  sums(sum_of(8), stream);
+  CHECK(last_run == "plain");
+  {
+    Forced forced("sum=saving");
+    const std::string refused = error_of(Exit::usage, [&] { sums(sum_of(8), stream); });
+    CHECK(contains(refused, "GAN_KERNEL=sum=saving"));
+    CHECK(contains(refused, "plain float32 sum"));
+  }
+  const Op<Sum> only_saving{std::span(rows).subspan(1)};
+  CHECK(contains(error_of(Exit::failure, [&] { only_saving({.count = 8}, stream); }), "saving: its error"));
+}
+
+TEST_CASE("variants: a launch names the operation and what is wrong with its arguments") {
+  Stream stream;
+  const auto message_of = [&](const Sum& args) {
+    return error_of(Exit::failure, [&] { rungs[0].run(args, stream); });
+  };
+  Sum args = sum_of(-2);
+  CHECK(message_of(args) == "sum of count=-2: the count is negative");
+  args = sum_of(2);
+  args.x.data = nullptr;
+  CHECK(message_of(args) == "sum: there is no x");
+  args = sum_of(2);
+  args.sum.dtype = DType::bf16;
+  CHECK(message_of(args) == "sum: sum cannot be bf16");
+  args.sum.dtype = DType::f64;
+  CHECK(message_of(args) == "sum: x cannot be f32");  // float64 all of it, or none
+}
+
 TEST_CASE("variants: every device names its rows apart and says where they fit") {
   for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda}) {
     const Backend* backend = find_backend(device);
@@ -100,7 +146,8 @@ TEST_CASE("variants: every device names its rows apart and says where they fit")
         CHECK(o.find(variant.name) == &variant);  // else an earlier row has the same name
         CHECK(std::string(variant.where) != "");
         CHECK(bool(variant.fits));
-        CHECK(bool(variant.run));
+        CHECK(bool(variant.launcher));
+        CHECK(variant.error >= 1);
         const std::string types = variant.dtypes;
         if (device == Device::ref) CHECK(contains(types, "f64"));
         else CHECK((contains(types, "f32") || contains(types, "bf16")));
@@ -139,19 +186,29 @@ void check_refusals(const Backend& backend, const Op<Args>& o) {
   for (const auto& port : widest->ports) {
     const std::vector<Bytes> stored = encode(*widest, initial, storage);
     BoundCase<Args> bound(*widest, stored, storage, backend.memory, stream.get());
-    if (port.input) {
-      const In good = bound.args.*port.input;
+    if (port.in) {
+      const In good = bound.args.*port.in;
       // 64 bits where 32 lie would be read beyond the end, so the wrong type is never a wider one.
-      (bound.args.*port.input).dtype = good.dtype == DType::u8 ? DType::bf16 : DType::u8;
+      (bound.args.*port.in).dtype = good.dtype == DType::u8 ? DType::bf16 : DType::u8;
       CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
-                    where(port.name + " of the wrong type"));
-      bound.args.*port.input = In{nullptr, good.dtype};
-      if (port.use == Use::in)
-        CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory), where(port.name + " missing"));
+                    where(fmt::format("{} of the wrong type", port.name)));
+      bound.args.*port.in = In{nullptr, good.dtype};
+      if (!port.is_optional)
+        CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
+                      where(fmt::format("{} missing", port.name)));
     } else {
-      (bound.args.*port.output).dtype = DType::u8;
+      const Out good = bound.args.*port.out;
+      (bound.args.*port.out).dtype = DType::u8;
       CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
-                    where(port.name + " of the wrong type"));
+                    where(fmt::format("{} of the wrong type", port.name)));
+      bound.args.*port.out = Out{nullptr, good.dtype};
+      if (!port.is_optional)
+        CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
+                      where(fmt::format("{} missing", port.name)));
+      bound.args.*port.out = Out{good.data, good.dtype, Acc::add};
+      if (port.only_set)
+        CHECK_MESSAGE(refuses(o, bound.args, stream.get(), backend.memory),
+                      where(fmt::format("{} to be added to", port.name)));
     }
   }
 }
@@ -177,6 +234,11 @@ void check_bad_sizes(const Backend& backend, const Op<Args>& o) {
   spoilt("negative padding", [](Conv2d& s) { s.ph = -1; });
   spoilt("an output size that does not follow", [](Conv2d& s) { ++s.ow; });
   spoilt("a kernel larger than the padded picture", [](Conv2d& s) { s.kh = s.h + 2 * s.ph + 1; });
+  spoilt("a kernel larger than the padded picture, stride 2", [](Conv2d& s) {
+    s.kh = s.h + 2 * s.ph + 1;
+    s.sh = 2;
+    s.oh = Conv2d::out_size(s.h, s.kh, s.sh, s.ph, s.dh);
+  });
   spoilt("2 groups of 3 channels", [](Conv2d& s) {
     s.c = 3;
     s.groups = 2;

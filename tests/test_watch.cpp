@@ -591,7 +591,7 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
   refused("gemm=naive --dtype f16", "--dtype must be f32 or bf16");
   refused("gemm=naive --device cuda", "--watch is for device simt");
   refused("norm_fwd=split --shape rows=8", "fewer than 1024 rows");
-  refused("conv2d_fwd=naive --shape h=2,w=2,pad=0", "no convolution");
+  refused("conv2d_fwd=naive --shape h=2,w=2,pad=0", "the kernel is larger than the picture");
 }
 
 TEST_CASE("watch: without its program beside it, gan says what is missing") {

@@ -2,14 +2,15 @@
 // --watch, what one of them asks of a GPU line by line, which the program gan-watch finds out.
 #include <unistd.h>
 
+#include <cctype>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
 #include "tools/commands.h"
+#include "tools/shape.h"
 
 namespace gan::tools {
 namespace {
@@ -20,95 +21,37 @@ constexpr Device kDevices[] = {Device::cpu, Device::cuda, Device::simt, Device::
 
 struct Row {
   std::string family, operation, device, name, dtypes, where;
+  double error = 1;  // as a multiple of a plain float32 sum's
   // With --shape: whether it is the one that runs, and if it cannot, why.
   bool picked = false;
   std::string refused;
 };
 
-// Addresses that stand for buffers: fits() looks at sizes, types and whether there is a buffer, never into
-// it.
-alignas(128) char some_memory[128];
-In some_input(Device device) { return {some_memory, device == Device::ref ? DType::f64 : DType::f32}; }
-Out some_output(Device device) { return {some_memory, device == Device::ref ? DType::f64 : DType::f32}; }
-
-// "N,H,W,C:K,kernel,stride,padding" is a convolution, "M,N,K" a matrix product.
-struct AskedShape {
-  bool is_conv = false;
-  Conv2d conv;
-  Gemm gemm;
-};
-
-std::vector<int> numbers_in(std::string_view text, const std::string& whole) {
-  std::vector<int> numbers;
-  while (true) {
-    const size_t comma = text.find(',');
-    const std::string_view item = text.substr(0, comma);
-    int number = -1;
-    const auto [stop, error] = std::from_chars(item.data(), item.data() + item.size(), number);
-    if (error != std::errc() || stop != item.data() + item.size() || number < 0)
-      fail(Exit::usage,
-           "--shape {}: wants N,H,W,C:K,kernel,stride,padding for convolutions or M,N,K for gemm", whole);
-    numbers.push_back(number);
-    if (comma == text.npos) return numbers;
-    text.remove_prefix(comma + 1);
+// Convolutions and matrix products have a short form: "N,H,W,C:K,kernel,stride,padding" and "M,N,K".
+std::string with_keys(const std::string& text) {
+  if (text.empty() || !std::isdigit(text[0])) return text;
+  const bool is_conv = text.find(':') != text.npos;
+  const std::vector<const char*> keys =
+      is_conv ? std::vector<const char*>{"n", "h", "w", "c", "k", "kernel", "stride", "pad"}
+              : std::vector<const char*>{"m", "n", "k"};
+  std::string all, item;
+  size_t items = 0;
+  for (const char c : text + ",") {
+    const bool ends = c == (is_conv && items == 3 ? ':' : ',');
+    if (!ends) {
+      item += c;
+      continue;
+    }
+    if (items < keys.size()) all += fmt::format("{}{}={}", items ? "," : "", keys[items], item);
+    ++items;
+    item.clear();
   }
-}
-
-AskedShape parse_shape(const std::string& text) {
-  AskedShape shape;
-  const size_t colon = text.find(':');
-  const auto first = numbers_in(std::string_view(text).substr(0, colon), text);
-  if (colon == text.npos && first.size() == 3) {
-    shape.gemm.m = first[0], shape.gemm.n = first[1], shape.gemm.k = first[2];
-    return shape;
-  }
-  const auto second =
-      colon == text.npos ? std::vector<int>{} : numbers_in(std::string_view(text).substr(colon + 1), text);
-  if (first.size() != 4 || second.size() != 4)
-    fail(Exit::usage, "--shape {}: wants N,H,W,C:K,kernel,stride,padding for convolutions or M,N,K for gemm",
+  if (items != keys.size())
+    fail(Exit::usage,
+         "--shape {}: wants N,H,W,C:K,kernel,stride,padding for convolutions, M,N,K for gemm, or "
+         "key=value,key=value",
          text);
-  shape.is_conv = true;
-  Conv2d& c = shape.conv;
-  c.n = first[0], c.h = first[1], c.w = first[2], c.c = first[3], c.k = second[0];
-  c.kh = c.kw = second[1], c.sh = c.sw = std::max(second[2], 1), c.ph = c.pw = second[3];
-  c.oh = Conv2d::out_size(c.h, c.kh, c.sh, c.ph, 1);
-  c.ow = Conv2d::out_size(c.w, c.kw, c.sw, c.pw, 1);
-  try {
-    check(c);
-  } catch (const Error& error) {
-    fail(Exit::usage, "--shape {}: this is no convolution: {}", text, error.what());
-  }
-  return shape;
-}
-
-// Fills the arguments of the operations that --shape speaks of; false for the others.
-bool fill(ConvFwd& args, const AskedShape& shape, Device device) {
-  args.size = shape.conv;
-  args.x = args.w = some_input(device);
-  args.y = some_output(device);
-  return shape.is_conv;
-}
-bool fill(ConvBwdData& args, const AskedShape& shape, Device device) {
-  args.size = shape.conv;
-  args.dy = args.w = some_input(device);
-  args.dx = some_output(device);
-  return shape.is_conv;
-}
-bool fill(ConvBwdWeight& args, const AskedShape& shape, Device device) {
-  args.size = shape.conv;
-  args.x = args.dy = some_input(device);
-  args.dw = some_output(device);
-  return shape.is_conv;
-}
-bool fill(Gemm& args, const AskedShape& shape, Device device) {
-  args = shape.gemm;
-  args.a = args.b = some_input(device);
-  args.c = some_output(device);
-  return !shape.is_conv;
-}
-template <class Args>
-bool fill(Args&, const AskedShape&, Device) {
-  return false;
+  return all;
 }
 
 template <class Args>
@@ -140,18 +83,25 @@ void explain(const Op<Args>& op, const Args& args, std::vector<Row>& rows, size_
   }
 }
 
-std::vector<Row> rows_of(Device device, const std::string& family, const AskedShape* shape) {
+// shape_text: --shape with its keys, or null. Then only operations that have all of these.
+std::vector<Row> rows_of(Device device, const std::string& family, const std::string* shape_text) {
   std::vector<Row> rows;
-  for_each_op(*find_backend(device), [&](const char* op_family, const auto& op) {
-    using Args = typename std::decay_t<decltype(op)>::Arguments;
+  for_each_op(*find_backend(device), [&]<class Args>(const char* op_family, const Op<Args>& op) {
     if (!family.empty() && family != op_family && family != Args::op) return;
     Args args;
-    if (shape && !fill(args, *shape, device)) return;
+    if (shape_text) {
+      Shape shape(*shape_text);
+      args.sizes(shape);
+      if (!shape.fits() && family != Args::op) return;
+      shape.finish(Args::op);
+      bind_nothing(args, shape, device == Device::ref ? DType::f64 : DType::f32);
+      check_shape(args, shape);
+    }
     const size_t first = rows.size();
     for (const auto& variant : op.variants)
-      rows.push_back(
-          {op_family, Args::op, name_of(device), variant.name, variant.dtypes, variant.where, false, ""});
-    if (shape) explain(op, args, rows, first, device);
+      rows.push_back({op_family, Args::op, name_of(device), variant.name, variant.dtypes, variant.where,
+                      variant.error, false, ""});
+    if (shape_text) explain(op, args, rows, first, device);
   });
   return rows;
 }
@@ -195,8 +145,7 @@ int run(const Arguments& arguments) {
   if (arguments.has("watch")) return watch(arguments);
   if (arguments.has("dtype")) fail(Exit::usage, "--dtype is for --watch");
   const std::string family = arguments.word(0), wanted = arguments.text("device", "");
-  AskedShape shape;
-  if (arguments.has("shape")) shape = parse_shape(arguments.text("shape", ""));
+  const std::string shape = with_keys(arguments.text("shape", ""));
   std::vector<Row> rows;
   bool found = false;
   for (Device device : kDevices) {
@@ -211,11 +160,14 @@ int run(const Arguments& arguments) {
     for (auto& row : rows_of(device, family, arguments.has("shape") ? &shape : nullptr)) rows.push_back(row);
   }
   if (!found) fail(Exit::usage, "--device must be one of cpu, cuda, simt, ref, not \"{}\"", wanted);
+  if (rows.empty() && arguments.has("shape"))
+    fail(Exit::usage, "--shape {}: no operation has all of these sizes{}", shape,
+         family.empty() ? "" : "; leave out " + family);
 
   if (arguments.is_on("json")) {
     for (const auto& row : rows) {
-      Json line = {{"family", row.family}, {"op", row.operation},  {"device", row.device},
-                   {"name", row.name},     {"dtypes", row.dtypes}, {"where", row.where}};
+      Json line = {{"family", row.family}, {"op", row.operation}, {"device", row.device}, {"name", row.name},
+                   {"dtypes", row.dtypes}, {"where", row.where},  {"error", row.error}};
       if (arguments.has("shape")) {
         line["picked"] = row.picked;
         line["reason"] = row.refused;
@@ -224,15 +176,17 @@ int run(const Arguments& arguments) {
     }
     return int(Exit::ok);
   }
-  if (arguments.has("shape") && shape.is_conv) fmt::print("{}\n\n", to_string(shape.conv));
   std::vector<std::vector<std::string>> table = {
-      {"family", "operation", "device", "variant", "types", "where it fits"}};
+      {"family", "operation", "device", "variant", "types", "error", "where it fits"}};
   if (arguments.has("shape")) table[0].push_back("for this shape");
   for (const auto& row : rows) {
-    table.push_back({row.family, row.operation, row.device, row.name, row.dtypes, row.where});
+    table.push_back({row.family, row.operation, row.device, row.name, row.dtypes,
+                     fmt::format("{:g}", row.error), row.where});
     if (arguments.has("shape")) table.back().push_back(row.picked ? "picked" : row.refused);
   }
-  fmt::print("{}", table_text(table, std::string(table[0].size(), 'l')));
+  std::string columns(table[0].size(), 'l');
+  columns[5] = 'r';  // error
+  fmt::print("{}", table_text(table, columns));
   return int(Exit::ok);
 }
 
@@ -255,8 +209,8 @@ Command describe_kernels() {
   });
   command.options = {
       {"shape", "what",
-       "N,H,W,C:K,kernel,stride,padding of a convolution, or M,N,K of a matrix product: which variant "
-       "each device picks for it, and why not the others. With --watch: key=value,key=value",
+       "key=value,key=value; N,H,W,C:K,kernel,stride,padding of a convolution; M,N,K of a matrix product: "
+       "which variant each device picks for it, and why not the others; what is left out has a small default",
        "", "", false},
       {"device", "what", "only this one", "cpu|cuda|simt|ref", "", false},
       {"watch", "watch",
@@ -272,10 +226,14 @@ Command describe_kernels() {
       "gan kernels conv --device cpu",
       "gan kernels --shape 64,32,32,64:128,4,2,1",
       "gan kernels gemm --shape 64,100,8192 --json",
+      "gan kernels norm_fwd --shape segments=1,rows=4096,channels=64",
       "gan kernels --watch gemm=naive --shape m=64,n=64,k=32",
       "gan kernels --watch conv2d_fwd=tiled --shape n=1,h=16,w=16,c=32,k=32,kernel=4,stride=2,pad=1"};
   command.notes =
-      "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled forces variants by name. --watch: every operation has small "
+      "error: the root mean square error beside that of plain float32 sums. "
+      "GAN_KERNEL=conv2d_fwd=naive,gemm=tiled "
+      "forces variants by name; a replay refuses those whose error is above 1. --watch: every operation has "
+      "small "
       "default sizes, which the table begins with.";
   command.run = run;
   return command;

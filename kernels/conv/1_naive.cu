@@ -1,4 +1,4 @@
-// Convolution, rung 1: naive. The formula of Conv2d (kernels/kernels.h) read off loop by loop,
+// Convolution, rung 1: naive. The formula of Conv2d (kernels/contract/conv.h) read off loop by loop,
 //
 //   fwd          y[n,oh,ow,k]  = sum over r,s,c      x[n, h(oh,r), w(ow,s), c] * w[k,r,s,c]
 //   bwd_data     dx[n,h,w,c]   = sum over r,s,k     dy[n, oh(h,r), ow(w,s), k] * w[k,r,s,c]
@@ -132,17 +132,14 @@ void bwd_weight_typed(const ConvBwdWeight& args, Stream& stream) {
 // ---- launchers ----------------------------------------------------------------------------------------
 
 void conv_fwd_naive(const ConvFwd& args, Stream& stream) {
-  check(args);
   with_type(args.x.dtype, [&](auto type) { fwd_typed<decltype(type)>(args, stream); });
 }
 
 void conv_bwd_data_naive(const ConvBwdData& args, Stream& stream) {
-  check(args);
   with_type(args.dy.dtype, [&](auto type) { bwd_data_typed<decltype(type)>(args, stream); });
 }
 
 void conv_bwd_weight_naive(const ConvBwdWeight& args, Stream& stream) {
-  check(args);
   with_type(args.x.dtype, [&](auto type) { bwd_weight_typed<decltype(type)>(args, stream); });
 }
 

@@ -61,23 +61,18 @@ const char* fits_cudnn(const Args& args) {
 }
 
 void conv_fwd_cudnn(const ConvFwd& args, Stream& stream) {
-  check(args);
   const auto epilogue = make_epilogue<float>(args.y, args.bias, args.act, args.size.k);
   cudnn_fwd(args, stream);
   finish_in_place(epilogue, args.size.y_count(), args.size.k, stream);
 }
 
 void conv_bwd_data_cudnn(const ConvBwdData& args, Stream& stream) {
-  check(args);
   const auto epilogue = make_epilogue<float>(args.dx, args.bias, args.act, args.size.c);
   cudnn_bwd_data(args, stream);
   finish_in_place(epilogue, args.size.x_count(), args.size.c, stream);
 }
 
-void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) {
-  check(args);
-  cudnn_bwd_weight(args, stream);
-}
+void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) { cudnn_bwd_weight(args, stream); }
 #endif
 
 // ---- variants -----------------------------------------------------------------------------------------
@@ -89,30 +84,30 @@ constexpr const char* not_grouped = "groups 1, stride up to 8x8";
 constexpr Variant<ConvFwd> fwd_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvFwd>, conv_fwd_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvFwd>, conv_fwd_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvFwd>, conv_fwd_mma},
-#if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn},
+#if defined(__CUDACC__)  // cuDNN may choose Winograd's
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn, 4},
 #endif
 };
 
 constexpr Variant<ConvBwdData> bwd_data_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdData>, conv_bwd_data_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdData>, conv_bwd_data_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdData>, conv_bwd_data_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn, 4},
 #endif
 };
 
 constexpr Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvBwdWeight>, conv_bwd_weight_naive},
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdWeight>, conv_bwd_weight_tiled},
-    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma},
+    {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdWeight>, conv_bwd_weight_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn, 4},
 #endif
 };
 

@@ -1,6 +1,6 @@
 // What the rungs of the convolution ladder share: where a tap of the kernel falls in the picture, and the
-// launchers. The sizes, the layouts and the formula are in kernels/kernels.h (Conv2d). Start reading with
-// 1_naive.cu.
+// launchers. The sizes, the layouts and the formula are in kernels/contract/conv.h (Conv2d). Start reading
+// with 1_naive.cu.
 #pragma once
 #include "kernels/epilogue.cuh"
 
@@ -37,19 +37,5 @@ void conv_bwd_weight_tiled(const ConvBwdWeight& args, Stream& stream);
 void conv_fwd_mma(const ConvFwd& args, Stream& stream);
 void conv_bwd_data_mma(const ConvBwdData& args, Stream& stream);
 void conv_bwd_weight_mma(const ConvBwdWeight& args, Stream& stream);
-
-// What every launcher checks first; throws gan::Error.
-inline void check(const ConvFwd& args) {
-  gan::check(args.size);
-  GAN_CHECK(args.x && args.w && args.y, "a null buffer: {}", to_string(args.size));
-}
-inline void check(const ConvBwdData& args) {
-  gan::check(args.size);
-  GAN_CHECK(args.dy && args.w && args.dx, "a null buffer: {}", to_string(args.size));
-}
-inline void check(const ConvBwdWeight& args) {
-  gan::check(args.size);
-  GAN_CHECK(args.x && args.dy && args.dw, "a null buffer: {}", to_string(args.size));
-}
 
 }  // namespace gan::GAN_GPU

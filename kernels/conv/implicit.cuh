@@ -312,21 +312,18 @@ void bwd_weight_by(const ConvBwdWeight& args, Stream& stream) {
 // Rung: a template over the type of the activations.
 template <template <class> class Rung>
 void conv_fwd_by(const ConvFwd& args, Stream& stream) {
-  check(args);
   GAN_CHECK(args.size.groups == 1, "{}", to_string(args.size));
   with_type(args.x.dtype, [&](auto type) { fwd_by<Rung<decltype(type)>>(args, stream); });
 }
 
 template <template <class> class Rung>
 void conv_bwd_data_by(const ConvBwdData& args, Stream& stream) {
-  check(args);
   GAN_CHECK(args.size.groups == 1, "{}", to_string(args.size));
   with_type(args.dy.dtype, [&](auto type) { bwd_data_by<Rung<decltype(type)>>(args, stream); });
 }
 
 template <template <class> class Rung>
 void conv_bwd_weight_by(const ConvBwdWeight& args, Stream& stream) {
-  check(args);
   GAN_CHECK(args.size.groups == 1, "{}", to_string(args.size));
   with_type(args.x.dtype, [&](auto type) { bwd_weight_by<Rung<decltype(type)>>(args, stream); });
 }

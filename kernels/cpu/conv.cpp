@@ -1,4 +1,4 @@
-// Convolutions on the cpu, in three directions (fwd, bwd_data, bwd_weight; the sizes are in kernels.h).
+// Convolutions on the cpu, in three directions (fwd, bwd_data, bwd_weight; the sizes are in contract/conv.h).
 //
 // The variants, from the definition upwards:
 //   loops    the formula of Conv2d as loops: every size, every padding
@@ -17,21 +17,6 @@
 
 namespace gan::cpu {
 namespace {
-
-void check_arguments(const ConvFwd& a) {
-  check(a.size);
-  GAN_CHECK(a.x && a.w && a.y, "{}", to_string(a.size));
-  GAN_CHECK(a.act.kind == Act::none || a.y.acc == Acc::set, "an activation needs Acc::set");
-}
-void check_arguments(const ConvBwdData& a) {
-  check(a.size);
-  GAN_CHECK(a.dy && a.w && a.dx, "{}", to_string(a.size));
-  GAN_CHECK(a.act.kind == Act::none || a.dx.acc == Acc::set, "an activation needs Acc::set");
-}
-void check_arguments(const ConvBwdWeight& a) {
-  check(a.size);
-  GAN_CHECK(a.x && a.dy && a.dw, "{}", to_string(a.size));
-}
 
 // ------------------------------------------------------------------------------------------------- loops
 
@@ -59,7 +44,6 @@ void for_each_tap(const Conv2d& s, int n, int oh, int ow, const F& f) {
 }
 
 void naive_fwd(const ConvFwd& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
   const int64_t filter = int64_t(s.kh) * s.kw * group_channels;
@@ -87,7 +71,6 @@ void naive_fwd(const ConvFwd& a, Stream&) {
 
 // Every output pixel hands its gradient back to the taps it read; pictures are independent of each other.
 void naive_bwd_data(const ConvBwdData& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
   const int64_t filter = int64_t(s.kh) * s.kw * group_channels, picture = int64_t(s.h) * s.w * s.c;
@@ -112,7 +95,6 @@ void naive_bwd_data(const ConvBwdData& a, Stream&) {
 }
 
 void naive_bwd_weight(const ConvBwdWeight& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int group_channels = s.c / s.groups, group_outputs = s.k / s.groups;
   const int64_t filter = int64_t(s.kh) * s.kw * group_channels;
@@ -197,7 +179,6 @@ void reflect_fold(const Conv2d& s, const float* padded, Acc acc, float* dx) {
 }
 
 void onednn_fwd(const ConvFwd& a, Stream& stream) {
-  check_arguments(a);
   Conv2d s = a.size;
   const float* x = a.x.as<float>();
   if (s.padding == Padding::reflect) {
@@ -216,7 +197,6 @@ void add_range(const float* x, float* y, int64_t begin, int64_t end) {
 
 // oneDNN's gradient of the input neither adds nor ends in bias and activation: those are second passes.
 void onednn_bwd_data(const ConvBwdData& a, Stream& stream) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const float *dy = a.dy.as<float>(), *w = a.w.as<float>();
   float* dx = a.dx.as<float>();
@@ -236,7 +216,6 @@ void onednn_bwd_data(const ConvBwdData& a, Stream& stream) {
 }
 
 void onednn_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
-  check_arguments(a);
   Conv2d s = a.size;
   const float* x = a.x.as<float>();
   if (s.padding == Padding::reflect) {
@@ -297,7 +276,6 @@ void add_patches(const Conv2d& s, const Band& band, const float* patches, float*
 }
 
 void col2im_bwd_data(const ConvBwdData& a, Stream& stream) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const float *dy = a.dy.as<float>(), *w = a.w.as<float>(), *bias = a.bias.as<float>();
   float* dx = a.dx.as<float>();
@@ -367,7 +345,6 @@ int64_t padding_room(const Conv2d& s) {
 }
 
 void shifts_fwd(const ConvFwd& a, Stream& stream) {
-  check_arguments(a);
   Conv2d s = a.size;
   const float *x = a.x.as<float>(), *w = a.w.as<float>();
   float* y = a.y.as<float>();
@@ -419,7 +396,6 @@ void shifts_fwd(const ConvFwd& a, Stream& stream) {
 }
 
 void shifts_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
-  check_arguments(a);
   Conv2d s = a.size;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
   const int taps = s.k * s.kh * s.kw;
@@ -546,7 +522,6 @@ void gather_patches(const Conv2d& s, const float* patches, Acc acc, float* dx) {
 int64_t whole_lines(int64_t floats) { return (floats + 31) / 32 * 32; }
 
 void im2col_fwd(const ConvFwd& a, Stream& stream) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
   float* patches =
@@ -565,7 +540,6 @@ void im2col_fwd(const ConvFwd& a, Stream& stream) {
 }
 
 void im2col_bwd_data(const ConvBwdData& a, Stream& stream) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
   float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
@@ -591,7 +565,6 @@ void sum_of_patches(const float* patches, int64_t count, int64_t filter, const f
 }
 
 void im2col_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
   float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
@@ -627,21 +600,18 @@ const char* is_one_product(const Conv2d& s) {
 }
 
 void gemm_fwd(const ConvFwd& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   float* y = a.y.as<float>();
   onednn_gemm(false, true, s.n, s.k, s.h * s.w * s.c, a.x.as<float>(), a.w.as<float>(), a.y.acc, y);
   add_bias_and_activate(y, s.n, s.k, a.bias.as<float>(), a.act);
 }
 void gemm_bwd_data(const ConvBwdData& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   float* dx = a.dx.as<float>();
   onednn_gemm(false, false, s.n, s.h * s.w * s.c, s.k, a.dy.as<float>(), a.w.as<float>(), a.dx.acc, dx);
   add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
 }
 void gemm_bwd_weight(const ConvBwdWeight& a, Stream&) {
-  check_arguments(a);
   const Conv2d& s = a.size;
   onednn_gemm(true, false, s.k, s.h * s.w * s.c, s.n, a.dy.as<float>(), a.x.as<float>(), a.dw.acc,
               a.dw.as<float>());
@@ -649,31 +619,23 @@ void gemm_bwd_weight(const ConvBwdWeight& a, Stream&) {
 
 // ---------------------------------------------------------------------------------------- the variants
 
-const char* any_size(const ConvFwd& a) { return f32_only(a.x, a.w, a.bias, a.y); }
-const char* any_size(const ConvBwdData& a) { return f32_only(a.dy, a.w, a.bias, a.dx); }
-const char* any_size(const ConvBwdWeight& a) { return f32_only(a.x, a.dy, a.dw); }
 // Of a variant for some sizes.
 template <const char* (*size_fits)(const Conv2d&), class Args>
 const char* some_sizes(const Args& a) {
-  const char* why = any_size(a);
+  const char* why = f32_only(a);
   return why ? why : size_fits(a.size);
 }
 
 void winograd_fwd_variant(const ConvFwd& a, Stream& stream) {
-  check_arguments(a);
   winograd_fwd(a, stream);
   add_bias_and_activate(a.y.as<float>(), patch_count(a.size), a.size.k, a.bias.as<float>(), a.act);
 }
 void winograd_bwd_data_variant(const ConvBwdData& a, Stream& stream) {
-  check_arguments(a);
   winograd_bwd_data(a, stream);
   add_bias_and_activate(a.dx.as<float>(), int64_t(a.size.n) * a.size.h * a.size.w, a.size.c,
                         a.bias.as<float>(), a.act);
 }
-void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) {
-  check_arguments(a);
-  winograd_bwd_weight(a, stream);
-}
+void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) { winograd_bwd_weight(a, stream); }
 
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
 constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
@@ -681,25 +643,25 @@ constexpr const char* few_patches = "32768 or more weights, up to 64 output pixe
 constexpr const char* product_only = "kernel as large as the picture, no padding";
 
 const Variant<ConvFwd> fwd_variants[] = {
-    {"loops", "f32", "any size", any_size, naive_fwd},
-    {"onednn", "f32", "any size", any_size, onednn_fwd},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant},
+    {"loops", "f32", "any size", f32_only<ConvFwd>, naive_fwd},
+    {"onednn", "f32", "any size", f32_only<ConvFwd>, onednn_fwd},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant, 1.7},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_fwd},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_fwd},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_fwd},
 };
 const Variant<ConvBwdData> bwd_data_variants[] = {
-    {"loops", "f32", "any size", any_size, naive_bwd_data},
-    {"onednn", "f32", "any size", any_size, onednn_bwd_data},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant},
+    {"loops", "f32", "any size", f32_only<ConvBwdData>, naive_bwd_data},
+    {"onednn", "f32", "any size", f32_only<ConvBwdData>, onednn_bwd_data},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant, 1.7},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_data},
     {"col2im", "f32", "up to 4 channels in x, zero padding", some_sizes<fits_col2im>, col2im_bwd_data},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_data},
 };
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
-    {"loops", "f32", "any size", any_size, naive_bwd_weight},
-    {"onednn", "f32", "any size", any_size, onednn_bwd_weight},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant},
+    {"loops", "f32", "any size", f32_only<ConvBwdWeight>, naive_bwd_weight},
+    {"onednn", "f32", "any size", f32_only<ConvBwdWeight>, onednn_bwd_weight},
+    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant, 1.5},
     {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_weight},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_bwd_weight},
     {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_weight},

@@ -3,7 +3,7 @@
 //
 // The device at large: oneDNN computes convolutions and matrix products (onednn.h), everything else is a
 // short OpenMP loop here. A family file has this shape: the inner loop as a function of one range, marked
-// GAN_TARGET_CLONES; the launcher, which checks and hands ranges to threads; the table of variants at its
+// GAN_TARGET_CLONES; the launcher, which hands ranges to threads; the table of variants at its
 // foot.
 //
 // Results depend on sizes and instruction set only: an elementwise loop does not care how it is split, and a
@@ -159,11 +159,18 @@ GAN_INLINE float activate_backward(float y, float dy, float slope) {
 // product that oneDNN cannot end itself.
 void add_bias_and_activate(float* y, int64_t rows, int channels, const float* bias, Activation act);
 
-// ------------------------------------------------------------------------------------------------- checks
+// ----------------------------------------------------------------------------------------------- what fits
 
-template <class... Buffers>
-const char* f32_only(const Buffers&... buffers) {
-  return ((!buffers || buffers.dtype == DType::f32) && ...) ? nullptr : "computes in float32 only";
+// Null when all numbers are float32, which is what nearly every loop here computes in.
+template <class Args>
+const char* f32_only(const Args& args) {
+  for (const Port<Args>& port : Args::ports()) {
+    if (port.kind != Kind::value && port.kind != Kind::float32) continue;
+    const DType type = port.in ? (args.*port.in).dtype : (args.*port.out).dtype;
+    const bool is_there = port.in ? bool(args.*port.in) : bool(args.*port.out);
+    if (is_there && type != DType::f32) return "computes in float32 only";
+  }
+  return nullptr;
 }
 
 }  // namespace gan::cpu

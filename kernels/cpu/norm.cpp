@@ -175,16 +175,8 @@ class Carver {
   float* at_;
 };
 
-void check_size(const NormSize& s) {
-  GAN_CHECK(s.segments >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0, "{} x {} x {}", s.segments,
-            s.rows, s.channels);
-}
-
 void run(const NormFwd& a, Stream& stream) {
   const NormSize& s = a.size;
-  check_size(s);
-  GAN_CHECK(a.x && a.y && a.mean && a.rstd);
-  GAN_CHECK(bool(a.gamma) == bool(a.beta) && bool(a.running_mean) == bool(a.running_var));
   const Blocks blocks(s.segments, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.segments * channels;
   const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
@@ -244,8 +236,6 @@ void run(const NormFwd& a, Stream& stream) {
 }
 
 void run(const NormInfer& a, Stream& stream) {
-  check_size({1, a.rows, a.channels, a.eps});
-  GAN_CHECK(a.x && a.mean && a.var && a.y && bool(a.gamma) == bool(a.beta));
   const int64_t channels = a.channels;
   const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *var = a.var.as<float>();
@@ -265,8 +255,6 @@ void run(const NormInfer& a, Stream& stream) {
 
 void run(const NormBwd& a, Stream& stream) {
   const NormSize& s = a.size;
-  check_size(s);
-  GAN_CHECK(a.x && a.dy && a.mean && a.rstd && bool(a.gamma) == bool(a.beta));
   const Blocks blocks(s.segments, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.segments * channels;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
@@ -355,8 +343,6 @@ void fill_coefficients(const LayerNormSize& s, int64_t group, const float* gamma
 
 void run(const LayerNormFwd& a, Stream& stream) {
   const LayerNormSize& s = a.size;
-  check(s);
-  GAN_CHECK(a.x && a.y && a.mean && a.rstd && bool(a.gamma) == bool(a.beta));
   const Blocks blocks(s.groups, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.groups * channels;
   const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
@@ -421,8 +407,6 @@ void layer_gradient_block(const float* x, const float* dy, int64_t rows, int64_t
 
 void run(const LayerNormBwd& a, Stream& stream) {
   const LayerNormSize& s = a.size;
-  check(s);
-  GAN_CHECK(a.x && a.dy && a.mean && a.rstd && bool(a.gamma) == bool(a.beta));
   const Blocks blocks(s.groups, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.groups * channels;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
@@ -485,26 +469,13 @@ void run(const LayerNormBwd& a, Stream& stream) {
 
 // ----------------------------------------------------------------------------------------- the variants
 
-const char* fwd_fits(const NormFwd& a) {
-  return f32_only(a.x, a.gamma, a.beta, a.y, a.mean, a.rstd, a.running_mean, a.running_var);
-}
-const char* infer_fits(const NormInfer& a) { return f32_only(a.x, a.gamma, a.beta, a.mean, a.var, a.y); }
-const char* bwd_fits(const NormBwd& a) {
-  return f32_only(a.x, a.dy, a.gamma, a.beta, a.mean, a.rstd, a.dx, a.dgamma, a.dbeta);
-}
-
-const char* layer_fwd_fits(const LayerNormFwd& a) {
-  return f32_only(a.x, a.gamma, a.beta, a.y, a.mean, a.rstd);
-}
-const char* layer_bwd_fits(const LayerNormBwd& a) {
-  return f32_only(a.x, a.dy, a.gamma, a.beta, a.mean, a.rstd, a.dx, a.dgamma, a.dbeta);
-}
-
-const Variant<NormFwd> fwd_variants[] = {{"loops", "f32", "any size", fwd_fits, run}};
-const Variant<NormInfer> infer_variants[] = {{"loops", "f32", "any size", infer_fits, run}};
-const Variant<NormBwd> bwd_variants[] = {{"loops", "f32", "any size", bwd_fits, run}};
-const Variant<LayerNormFwd> layer_fwd_variants[] = {{"loops", "f32", "any size", layer_fwd_fits, run}};
-const Variant<LayerNormBwd> layer_bwd_variants[] = {{"loops", "f32", "any size", layer_bwd_fits, run}};
+const Variant<NormFwd> fwd_variants[] = {{"loops", "f32", "any size", f32_only<NormFwd>, run}};
+const Variant<NormInfer> infer_variants[] = {{"loops", "f32", "any size", f32_only<NormInfer>, run}};
+const Variant<NormBwd> bwd_variants[] = {{"loops", "f32", "any size", f32_only<NormBwd>, run}};
+const Variant<LayerNormFwd> layer_fwd_variants[] = {
+    {"loops", "f32", "any size", f32_only<LayerNormFwd>, run}};
+const Variant<LayerNormBwd> layer_bwd_variants[] = {
+    {"loops", "f32", "any size", f32_only<LayerNormBwd>, run}};
 }  // namespace
 
 const NormTable norm = {

@@ -151,12 +151,14 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
   using Forward = dnnl::convolution_forward;
   using BackwardData = dnnl::convolution_backward_data;
   using BackwardWeights = dnnl::convolution_backward_weights;
-  const auto automatic = algorithm::convolution_auto;
+  // Not convolution_auto, which takes Winograd's on some processors: kernels/cpu/winograd.cpp is a row of its
+  // own.
+  const auto direct = algorithm::convolution_direct;
   // The backward directions want a forward one as a hint; it is never run.
   const auto forward = [&](bool real) {
-    const Forward::desc desc = has_bias ? Forward::desc(prop_kind::forward_training, automatic, x, w_any,
-                                                        bias, y, strides, dilates, before, after)
-                                        : Forward::desc(prop_kind::forward_training, automatic, x, w_any, y,
+    const Forward::desc desc = has_bias ? Forward::desc(prop_kind::forward_training, direct, x, w_any, bias,
+                                                        y, strides, dilates, before, after)
+                                        : Forward::desc(prop_kind::forward_training, direct, x, w_any, y,
                                                         strides, dilates, before, after);
     return real ? Forward::primitive_desc(desc, attr, lib.engine) : Forward::primitive_desc(desc, lib.engine);
   };
@@ -170,14 +172,14 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
     w_own = pd.weights_desc();
     scratchpad = pd.scratchpad_desc();
   } else if (direction == Direction::bwd_data) {
-    const BackwardData::primitive_desc pd({automatic, x, w_any, y, strides, dilates, before, after}, attr,
+    const BackwardData::primitive_desc pd({direct, x, w_any, y, strides, dilates, before, after}, attr,
                                           lib.engine, forward(false));
     p.primitive = BackwardData(pd);
     p.implementation = pd.impl_info_str();
     w_own = pd.weights_desc();
     scratchpad = pd.scratchpad_desc();
   } else {
-    const BackwardWeights::primitive_desc pd({automatic, x, w_any, y, strides, dilates, before, after}, attr,
+    const BackwardWeights::primitive_desc pd({direct, x, w_any, y, strides, dilates, before, after}, attr,
                                              lib.engine, forward(false));
     p.primitive = BackwardWeights(pd);
     p.implementation = pd.impl_info_str();

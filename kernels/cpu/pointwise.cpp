@@ -19,7 +19,6 @@ void activation_fwd_range(Activation act, Acc acc, const float* x, float* y, int
   });
 }
 void run(const ActivationFwd& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.x && a.y);
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
   parallel_elements(
@@ -37,7 +36,6 @@ void activation_bwd_range(Activation act, Acc acc, const float* y, const float* 
   });
 }
 void run(const ActivationBwd& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.y && a.dy && a.dx);
   const float *y = a.y.as<float>(), *dy = a.dy.as<float>();
   float* dx = a.dx.as<float>();
   parallel_elements(a.count, [&](int64_t begin, int64_t end) {
@@ -91,8 +89,6 @@ void binary_range(BinaryKind kind, Acc acc, const float* a, const float* b, bool
   }
 }
 void run(const Binary& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.a && a.b && a.y);
-  GAN_CHECK(a.b_count == a.count || a.b_count == 1, "a has {} elements, b {}", a.count, a.b_count);
   const float *x = a.a.as<float>(), *b = a.b.as<float>();
   float* y = a.y.as<float>();
   const bool b_is_scalar = a.b_count == 1;
@@ -125,7 +121,6 @@ void affine_convert(const Affine& a) {
   });
 }
 void run(const Affine& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.x && a.y);
   if (a.x.dtype == DType::bf16 && a.y.dtype == DType::bf16) return affine_convert<bf16, bf16>(a);
   if (a.x.dtype == DType::bf16) return affine_convert<bf16, float>(a);
   if (a.y.dtype == DType::bf16) return affine_convert<float, bf16>(a);
@@ -149,7 +144,6 @@ void broadcast_range(float value, Acc acc, float* y, int64_t begin, int64_t end)
   });
 }
 void run(const Broadcast& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.y);
   const float value = float(a.scale * (a.x ? double(*a.x.as<float>()) : 1.0));
   float* y = a.y.as<float>();
   parallel_elements(a.count,
@@ -171,7 +165,6 @@ double sum_block(const float* x, int64_t count) {
   return total;
 }
 void run(const Sum& a, Stream& stream) {
-  GAN_CHECK(a.count >= 0 && a.x && a.sum);
   constexpr int64_t block = 4096;
   const int64_t blocks = (a.count + block - 1) / block;
   const float* x = a.x.as<float>();
@@ -196,7 +189,6 @@ void sum_rows_block(const float* x, int64_t rows, int channels, float* sums) {
 // Blocks of rows give partial sums in float32, which are added in order in float64. Few channels would not
 // fill a vector: then several rows count as one wide row, and its sums are folded at the end.
 void run(const SumRows& a, Stream& stream) {
-  GAN_CHECK(a.rows >= 0 && a.channels >= 1 && a.x && a.sums);
   const int fold = a.channels >= 32 ? 1 : 64 / a.channels;
   const int wide = a.channels * fold;
   const int64_t wide_rows = a.rows / fold;
@@ -240,7 +232,6 @@ void put_channels_rows(Activation act, Acc acc, int64_t rows, int channels, int 
   });
 }
 void run(const PutChannels& a, Stream&) {
-  check(a);
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>() + a.first;
   parallel_ranges(a.rows, a.channels, [&](int64_t begin, int64_t end) {
@@ -263,7 +254,6 @@ void take_channels_rows(Activation act, Acc acc, int64_t rows, int channels, int
   });
 }
 void run(const TakeChannels& a, Stream&) {
-  check(a);
   const float* dy = a.dy.as<float>() + a.first;
   const float* y = a.act.kind == Act::none ? dy : a.y.as<float>() + a.first;
   float* dx = a.dx.as<float>();
@@ -279,22 +269,18 @@ void run(const TakeChannels& a, Stream&) {
 namespace {
 
 const Variant<ActivationFwd> activation_fwd_variants[] = {
-    {"loops", "f32", "any size", [](const ActivationFwd& a) { return f32_only(a.x, a.y); }, run}};
+    {"loops", "f32", "any size", f32_only<ActivationFwd>, run}};
 const Variant<ActivationBwd> activation_bwd_variants[] = {
-    {"loops", "f32", "any size", [](const ActivationBwd& a) { return f32_only(a.y, a.dy, a.dx); }, run}};
-const Variant<Binary> binary_variants[] = {
-    {"loops", "f32", "any size", [](const Binary& a) { return f32_only(a.a, a.b, a.y); }, run}};
+    {"loops", "f32", "any size", f32_only<ActivationBwd>, run}};
+const Variant<Binary> binary_variants[] = {{"loops", "f32", "any size", f32_only<Binary>, run}};
 const Variant<Affine> affine_variants[] = {{"loops", "f32 bf16", "any size", affine_fits, run}};
-const Variant<Broadcast> broadcast_variants[] = {
-    {"loops", "f32", "any size", [](const Broadcast& a) { return f32_only(a.x, a.y); }, run}};
-const Variant<Sum> sum_variants[] = {
-    {"loops", "f32", "any size", [](const Sum& a) { return f32_only(a.x, a.sum); }, run}};
-const Variant<SumRows> sum_rows_variants[] = {
-    {"loops", "f32", "any size", [](const SumRows& a) { return f32_only(a.x, a.sums); }, run}};
+const Variant<Broadcast> broadcast_variants[] = {{"loops", "f32", "any size", f32_only<Broadcast>, run}};
+const Variant<Sum> sum_variants[] = {{"loops", "f32", "any size", f32_only<Sum>, run}};
+const Variant<SumRows> sum_rows_variants[] = {{"loops", "f32", "any size", f32_only<SumRows>, run}};
 const Variant<PutChannels> put_channels_variants[] = {
-    {"loops", "f32", "any size", [](const PutChannels& a) { return f32_only(a.x, a.y); }, run}};
+    {"loops", "f32", "any size", f32_only<PutChannels>, run}};
 const Variant<TakeChannels> take_channels_variants[] = {
-    {"loops", "f32", "any size", [](const TakeChannels& a) { return f32_only(a.y, a.dy, a.dx); }, run}};
+    {"loops", "f32", "any size", f32_only<TakeChannels>, run}};
 }  // namespace
 
 const PointwiseTable pointwise = {

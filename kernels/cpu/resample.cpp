@@ -39,8 +39,6 @@ void resample_row(const float* picture, const ResampleAxis& rows, const Resample
 }
 
 void run(const ResampleFwd& a, Stream&) {
-  check(a.size, a.rule);
-  GAN_CHECK(a.x && a.y);
   const ResampleSize& s = a.size;
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
@@ -53,8 +51,6 @@ void run(const ResampleFwd& a, Stream&) {
 }
 
 void run(const ResampleBwd& a, Stream&) {
-  check(a.size, a.rule);
-  GAN_CHECK(a.dy && a.dx);
   const ResampleSize& s = a.size;
   const float* dy = a.dy.as<float>();
   float* dx = a.dx.as<float>();
@@ -85,8 +81,6 @@ void largest_of_window(const ResampleSize& s, const PoolWindow& window, const fl
 }
 
 void run(const MaxPoolFwd& a, Stream&) {
-  check(a.size, a.window);
-  GAN_CHECK(a.x && a.y);
   const ResampleSize& s = a.size;
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
@@ -104,8 +98,6 @@ void run(const MaxPoolFwd& a, Stream&) {
 }
 
 void run(const MaxPoolBwd& a, Stream&) {
-  check(a.size, a.window);
-  GAN_CHECK(a.x && a.dy && a.dx);
   const ResampleSize& s = a.size;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
   float* dx = a.dx.as<float>();
@@ -125,8 +117,6 @@ void run(const MaxPoolBwd& a, Stream&) {
 }
 
 void run(const PixelShuffle& a, Stream&) {
-  check(a);
-  GAN_CHECK(a.x && a.y);
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
   const int factor = a.factor, blocks = factor * factor, deep = a.c * blocks;
@@ -147,20 +137,14 @@ void run(const PixelShuffle& a, Stream&) {
   });
 }
 
-const char* resample_fits(const ResampleFwd& a) { return f32_only(a.x, a.y); }
-const char* resample_backward_fits(const ResampleBwd& a) { return f32_only(a.dy, a.dx); }
-const char* max_pool_fits(const MaxPoolFwd& a) { return f32_only(a.x, a.y); }
-const char* max_pool_backward_fits(const MaxPoolBwd& a) { return f32_only(a.x, a.dy, a.dx); }
-const char* pixel_shuffle_fits(const PixelShuffle& a) { return f32_only(a.x, a.y); }
-
-const Variant<ResampleFwd> resample_variants[] = {{"loops", "f32", "any size", resample_fits, run}};
+const Variant<ResampleFwd> resample_variants[] = {{"loops", "f32", "any size", f32_only<ResampleFwd>, run}};
 const Variant<ResampleBwd> resample_backward_variants[] = {
-    {"loops", "f32", "any size", resample_backward_fits, run}};
-const Variant<MaxPoolFwd> max_pool_variants[] = {{"loops", "f32", "any size", max_pool_fits, run}};
+    {"loops", "f32", "any size", f32_only<ResampleBwd>, run}};
+const Variant<MaxPoolFwd> max_pool_variants[] = {{"loops", "f32", "any size", f32_only<MaxPoolFwd>, run}};
 const Variant<MaxPoolBwd> max_pool_backward_variants[] = {
-    {"loops", "f32", "any size", max_pool_backward_fits, run}};
+    {"loops", "f32", "any size", f32_only<MaxPoolBwd>, run}};
 const Variant<PixelShuffle> pixel_shuffle_variants[] = {
-    {"loops", "f32", "any size", pixel_shuffle_fits, run}};
+    {"loops", "f32", "any size", f32_only<PixelShuffle>, run}};
 }  // namespace
 
 const ResampleTable resample = {{resample_variants},

@@ -62,14 +62,12 @@ void uniform_range(Source s, int64_t begin, int64_t end, Acc acc, float* y) {
 }
 
 void run(const RandomNormal& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.y);
   float* y = a.y.as<float>();
   parallel_elements(a.count, [&](int64_t begin, int64_t end) {
     normal_range({a.seed, a.stream, a.step}, begin, end, a.y.acc, y);
   });
 }
 void run(const RandomUniform& a, Stream&) {
-  GAN_CHECK(a.count >= 0 && a.y);
   float* y = a.y.as<float>();
   parallel_elements(a.count, [&](int64_t begin, int64_t end) {
     uniform_range({a.seed, a.stream, a.step}, begin, end, a.y.acc, y);
@@ -92,7 +90,6 @@ void dropout_range(Source s, uint64_t first, float p, float scale, int64_t begin
   });
 }
 void run(const Dropout& a, Stream&) {
-  check(a);
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
   parallel_elements(a.count, [&](int64_t begin, int64_t end) {
@@ -101,12 +98,10 @@ void run(const Dropout& a, Stream&) {
   });
 }
 
-const Variant<RandomNormal> normal_variants[] = {
-    {"loops", "f32", "any size", [](const RandomNormal& a) { return f32_only(a.y); }, run}};
+const Variant<RandomNormal> normal_variants[] = {{"loops", "f32", "any size", f32_only<RandomNormal>, run}};
 const Variant<RandomUniform> uniform_variants[] = {
-    {"loops", "f32", "any size", [](const RandomUniform& a) { return f32_only(a.y); }, run}};
-const Variant<Dropout> dropout_variants[] = {
-    {"loops", "f32", "any size", [](const Dropout& a) { return f32_only(a.x, a.y); }, run}};
+    {"loops", "f32", "any size", f32_only<RandomUniform>, run}};
+const Variant<Dropout> dropout_variants[] = {{"loops", "f32", "any size", f32_only<Dropout>, run}};
 }  // namespace
 
 const RngTable rng = {{normal_variants}, {uniform_variants}, {dropout_variants}};

@@ -52,7 +52,6 @@ void gemm_cublas_typed(const Gemm& args, Stream& stream) {
 }
 
 void gemm_cublas(const Gemm& args, Stream& stream) {
-  check(args);
   if (args.c.dtype == DType::f32) gemm_cublas_typed<float>(args, stream);
   else gemm_cublas_typed<bf16>(args, stream);
 }
@@ -63,7 +62,7 @@ void gemm_cublas(const Gemm& args, Stream& stream) {
 constexpr Variant<Gemm> gemm_variants[] = {
     {"naive", "f32 bf16", "any size", fits_types, gemm_naive},
     {"tiled", "f32 bf16", "any size", fits_types, gemm_tiled},
-    {"mma_tf32", "tf32", "any size, when forced", fits_mma_tf32, gemm_mma},
+    {"mma_tf32", "tf32", "any size, when forced", fits_mma_tf32, gemm_mma, 3000},
     {"mma_bf16", "bf16", "any size", fits_mma_bf16, gemm_mma},
 #if defined(__CUDACC__)
     {"cublas", "f32 bf16", "where libcublas is installed", fits_cublas, gemm_cublas},

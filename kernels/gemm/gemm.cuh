@@ -1,5 +1,6 @@
 // What the rungs of the matrix product ladder share: C = act(op(A) op(B) + bias), where op(X) is X or its
-// transpose; A (m,k), B (k,n), C (m,n) row-major (Gemm in kernels/kernels.h). Start reading with 1_naive.cu.
+// transpose; A (m,k), B (k,n), C (m,n) row-major (Gemm in kernels/contract/gemm.h). Start reading with
+// 1_naive.cu.
 #pragma once
 #include "kernels/tile.cuh"
 
@@ -9,12 +10,6 @@ namespace gan::GAN_GPU {
 void gemm_naive(const Gemm& args, Stream& stream);
 void gemm_tiled(const Gemm& args, Stream& stream);
 void gemm_mma(const Gemm& args, Stream& stream);
-
-// What every launcher checks first; throws gan::Error.
-inline void check(const Gemm& args) {
-  GAN_CHECK(args.m >= 1 && args.n >= 1 && args.k >= 1, "gemm of {} x {} x {}", args.m, args.n, args.k);
-  GAN_CHECK(args.a && args.b, "gemm needs both matrices");
-}
 
 // ---- gemm as a product of tile.cuh --------------------------------------------------------------------
 
@@ -45,7 +40,6 @@ void gemm_by(const Gemm& args, Stream& stream) {
 // Rung: a template over the type of A and B.
 template <template <class> class Rung>
 void gemm_by_types(const Gemm& args, Stream& stream) {
-  check(args);
   if (args.a.dtype == DType::f32) gemm_by<Rung<float>, float>(args, stream);
   else if (args.c.dtype == DType::f32) gemm_by<Rung<bf16>, float>(args, stream);
   else gemm_by<Rung<bf16>, bf16>(args, stream);

@@ -1,10 +1,16 @@
 // Device `ref`: the formulas of ref.h in float64, in the tables of kernels/kernels.h; memory is the heap's.
+// Sums are made by one thread each, in one order.
 #include "kernels/ref/ref.h"
 
 #include <cstdlib>
 #include <cstring>
 
 namespace gan::ref {
+
+void for_each_apart(int64_t count, const std::function<void(int64_t)>& f) {
+#pragma omp parallel for schedule(static) if (count > 1)
+  for (int64_t i = 0; i < count; ++i) f(i);
+}
 
 namespace {
 
@@ -16,8 +22,13 @@ void run(const Args& args, Stream&) {
 template <class Args>
 constexpr Variant<Args> loops[] = {{"loops", "f64", "any size", fits_any<Args>, run<Args>}};
 
-template <class Args>
-constexpr Op<Args> with_loops{loops<Args>};
+// A family's table with the loops for every operation.
+template <class Table>
+constexpr Table with_loops() {
+  Table table;
+  Table::for_each(table, []<class Args>(Op<Args>& op) { op.variants = loops<Args>; });
+  return table;
+}
 
 void* allocate(size_t bytes) {
   void* address = nullptr;
@@ -40,22 +51,16 @@ void synchronize(Stream&) {}
 
 }  // namespace
 
-constexpr PointwiseTable pointwise{
-    with_loops<ActivationFwd>, with_loops<ActivationBwd>, with_loops<Binary>,
-    with_loops<Affine>,        with_loops<Broadcast>,     with_loops<Sum>,
-    with_loops<SumRows>,       with_loops<PutChannels>,   with_loops<TakeChannels>};
-constexpr GemmTable gemm{with_loops<Gemm>};
-constexpr ConvTable conv{with_loops<ConvFwd>, with_loops<ConvBwdData>, with_loops<ConvBwdWeight>};
-constexpr NormTable norm{with_loops<NormFwd>, with_loops<NormInfer>, with_loops<NormBwd>,
-                         with_loops<LayerNormFwd>, with_loops<LayerNormBwd>};
-constexpr AttentionTable attention{with_loops<AttentionFwd>, with_loops<AttentionBwd>};
-constexpr LossTable loss{with_loops<DiscriminatorLoss>, with_loops<GeneratorLoss>, with_loops<PixelLoss>};
-constexpr OptimTable optim{with_loops<Adam>, with_loops<Sgd>, with_loops<MovingAverage>,
-                           with_loops<GradNorm>};
-constexpr ResampleTable resample{with_loops<ResampleFwd>, with_loops<ResampleBwd>, with_loops<MaxPoolFwd>,
-                                 with_loops<MaxPoolBwd>, with_loops<PixelShuffle>};
-constexpr ImageTable image{with_loops<ImageBatch>, with_loops<RgbToLab>, with_loops<LabToRgb>};
-constexpr RngTable rng{with_loops<RandomNormal>, with_loops<RandomUniform>, with_loops<Dropout>};
+constexpr PointwiseTable pointwise = with_loops<PointwiseTable>();
+constexpr GemmTable gemm = with_loops<GemmTable>();
+constexpr ConvTable conv = with_loops<ConvTable>();
+constexpr NormTable norm = with_loops<NormTable>();
+constexpr AttentionTable attention = with_loops<AttentionTable>();
+constexpr LossTable loss = with_loops<LossTable>();
+constexpr OptimTable optim = with_loops<OptimTable>();
+constexpr ResampleTable resample = with_loops<ResampleTable>();
+constexpr ImageTable image = with_loops<ImageTable>();
+constexpr RngTable rng = with_loops<RngTable>();
 constexpr Memory memory{allocate, release, copy, copy, copy, zero, synchronize, true};
 
 }  // namespace gan::ref

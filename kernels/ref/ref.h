@@ -1,14 +1,15 @@
-// The reference: every operation of kernels/kernels.h as the shortest loops that follow its formula.
+// The reference: every operation of kernels/contract/ as the shortest loops that follow its formula.
 //
 // compute<T>(args) works on host buffers whose floating point type is T throughout (pictures stay u8,
-// placements i32). With T = double it is device `ref`, the oracle which all other devices are compared with
-// and on which gradients are checked against finite differences; ref.cpp puts it into the tables. With T =
-// float it is the plain same-precision version whose error sets the tolerance of those comparisons
-// (tests/compare.h). Nothing here is written for speed. Read each function beside its struct's comment in
-// kernels/kernels.h.
+// placements i32), and on arguments that have been checked (check_arguments). With T = double it is device
+// `ref`, the oracle which all other devices are compared with and on which gradients are checked against
+// finite differences; ref.cpp puts it into the tables. With T = float it is the plain same-precision version
+// whose error sets the tolerance of those comparisons (tests/compare.h). Nothing here is written for speed.
+// Read each function beside its struct's comment in kernels/contract/.
 #pragma once
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <vector>
 
 #include "kernels/colour.h"
@@ -18,20 +19,6 @@
 namespace gan::ref {
 
 // ------------------------------------------------------------------------------------------ reading, writing
-
-// An input that must be there.
-template <class T>
-const T* given(const In& in) {
-  GAN_CHECK(in, "a needed input is missing");
-  return in.as<T>();
-}
-
-// An output that must be there.
-template <class T>
-T* wanted(const Out& out) {
-  GAN_CHECK(out, "a needed output is missing");
-  return out.as<T>();
-}
 
 // One element of an output that may be unwanted: set or add, as the caller asked.
 template <class T>
@@ -47,6 +34,9 @@ T read_or(const In& in, int64_t index, T otherwise) {
   const T* data = in.as<T>();
   return data ? data[index] : otherwise;
 }
+
+// Calls f(i) for every i below `count`, on several threads: no two calls write to the same element.
+void for_each_apart(int64_t count, const std::function<void(int64_t)>& f);
 
 // ------------------------------------------------------------------------------------------------ pointwise
 
@@ -86,32 +76,21 @@ T activation_slope(const Activation& act, T y) {
   return 1;
 }
 
-inline void check(const Activation& act) {
-  GAN_CHECK(act.kind != Act::leaky_relu || act.slope > 0, "slope {}: a leaky relu needs a slope above 0",
-            act.slope);
-}
-
 template <class T>
 void compute(const ActivationFwd& a) {
-  check(a.act);
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, activate(a.act, x[i]));
 }
 
 template <class T>
 void compute(const ActivationBwd& a) {
-  check(a.act);
-  const T *y = given<T>(a.y), *dy = given<T>(a.dy);
-  wanted<T>(a.dx);
+  const T *y = a.y.as<T>(), *dy = a.dy.as<T>();
   for (int64_t i = 0; i < a.count; ++i) store(a.dx, i, dy[i] * activation_slope(a.act, y[i]));
 }
 
 template <class T>
 void compute(const Binary& a) {
-  GAN_CHECK(a.b_count == a.count || a.b_count == 1, "count {}, b_count {}", a.count, a.b_count);
-  const T *x = given<T>(a.a), *b = given<T>(a.b);
-  wanted<T>(a.y);
+  const T *x = a.a.as<T>(), *b = a.b.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const T other = b[a.b_count == 1 ? 0 : i];
     store(a.y, i,
@@ -123,22 +102,19 @@ void compute(const Binary& a) {
 
 template <class T>
 void compute(const Affine& a) {
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(a.scale) * x[i] + T(a.shift));
 }
 
 template <class T>
 void compute(const Broadcast& a) {
   const T value = T(a.scale) * read_or(a.x, 0, T(1));
-  wanted<T>(a.y);
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, value);
 }
 
 template <class T>
 void compute(const Sum& a) {
-  const T* x = given<T>(a.x);
-  wanted<T>(a.sum);
+  const T* x = a.x.as<T>();
   T sum = 0;
   for (int64_t i = 0; i < a.count; ++i) sum += x[i];
   store(a.sum, 0, T(a.scale) * sum);
@@ -146,8 +122,7 @@ void compute(const Sum& a) {
 
 template <class T>
 void compute(const SumRows& a) {
-  const T* x = given<T>(a.x);  // (rows, channels)
-  wanted<T>(a.sums);
+  const T* x = a.x.as<T>();  // (rows, channels)
   for (int c = 0; c < a.channels; ++c) {
     T sum = 0;
     for (int64_t r = 0; r < a.rows; ++r) sum += x[r * a.channels + c];
@@ -157,10 +132,7 @@ void compute(const SumRows& a) {
 
 template <class T>
 void compute(const PutChannels& a) {
-  check(a.act);
-  gan::check(a);
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   for (int64_t r = 0; r < a.rows; ++r)
     for (int c = 0; c < a.channels; ++c)
       store(a.y, r * a.y_channels + a.first + c, activate(a.act, x[r * a.channels + c]));
@@ -168,10 +140,7 @@ void compute(const PutChannels& a) {
 
 template <class T>
 void compute(const TakeChannels& a) {
-  check(a.act);
-  gan::check(a);
-  const T* dy = given<T>(a.dy);
-  wanted<T>(a.dx);
+  const T* dy = a.dy.as<T>();
   for (int64_t r = 0; r < a.rows; ++r)
     for (int c = 0; c < a.channels; ++c) {
       const int64_t wide = r * a.y_channels + a.first + c;
@@ -183,18 +152,15 @@ void compute(const TakeChannels& a) {
 
 template <class T>
 void compute(const Gemm& g) {
-  check(g.act);
-  GAN_CHECK(g.m >= 1 && g.n >= 1 && g.k >= 1, "m {} n {} k {}", g.m, g.n, g.k);
-  GAN_CHECK(g.act.kind == Act::none || g.c.acc == Acc::set, "an activation cannot be added to what is there");
-  const T *a = given<T>(g.a), *b = given<T>(g.b);
-  wanted<T>(g.c);
-  for (int64_t i = 0; i < g.m; ++i)
+  const T *a = g.a.as<T>(), *b = g.b.as<T>();
+  for_each_apart(g.m, [&](int64_t i) {
     for (int64_t j = 0; j < g.n; ++j) {
       T sum = 0;
       for (int64_t p = 0; p < g.k; ++p)
         sum += a[g.transpose_a ? p * g.m + i : i * g.k + p] * b[g.transpose_b ? j * g.k + p : p * g.n + j];
       store(g.c, i * g.n + j, activate(g.act, sum + read_or(g.bias, j, T(0))));
     }
+  });
 }
 
 // ---------------------------------------------------------------------------------------------- convolution
@@ -208,18 +174,20 @@ inline int source(int position, int length, Padding padding) {
   return position >= 0 && position < length ? position : -1;
 }
 
-// Calls f(x, w, y, channels) for every tap of the convolution: the output element y (an index) takes part
-// with `channels` neighbouring elements of the input from x on and of the weights from w on. The three
-// directions are this one list of products, summed over different indices; that they are each other's
-// adjoints is plain to see.
+// Calls f(x, w, y, channels) for every tap of the convolution of these pictures by these output channels: the
+// output element y (an index) takes part with `channels` neighbouring elements of the input from x on and of
+// the weights from w on. The three directions are this one list of products, summed over different indices;
+// that they are each other's adjoints is plain to see.
+struct Range {
+  int64_t begin, end;
+};
 template <class F>
-void for_each_tap(const Conv2d& s, F&& f) {
-  gan::check(s);
+void for_each_tap(const Conv2d& s, Range pictures, Range outputs, F&& f) {
   const int64_t group_in = s.c / s.groups, group_out = s.k / s.groups;
-  for (int64_t n = 0; n < s.n; ++n)
+  for (int64_t n = pictures.begin; n < pictures.end; ++n)
     for (int oh = 0; oh < s.oh; ++oh)
       for (int ow = 0; ow < s.ow; ++ow)
-        for (int64_t k = 0; k < s.k; ++k)
+        for (int64_t k = outputs.begin; k < outputs.end; ++k)
           for (int r = 0; r < s.kh; ++r)
             for (int q = 0; q < s.kw; ++q) {
               const int h = source(oh * s.sh - s.ph + r * s.dh, s.h, s.padding);
@@ -234,69 +202,57 @@ void for_each_tap(const Conv2d& s, F&& f) {
 
 template <class T>
 void compute(const ConvFwd& a) {
-  check(a.act);
-  GAN_CHECK(a.act.kind == Act::none || a.y.acc == Acc::set, "an activation cannot be added to what is there");
-  const T *x = given<T>(a.x), *w = given<T>(a.w);
-  wanted<T>(a.y);
-  gan::check(a.size);
-  std::vector<T> y(a.size.y_count());
-  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
-    T sum = y[yi];
-    for (int64_t c = 0; c < channels; ++c) sum += x[xi + c] * w[wi + c];
-    y[yi] = sum;
+  const Conv2d& s = a.size;
+  const T *x = a.x.as<T>(), *w = a.w.as<T>();
+  std::vector<T> y(s.y_count());
+  for_each_apart(s.n, [&](int64_t n) {
+    for_each_tap(s, {n, n + 1}, {0, s.k}, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+      T sum = y[yi];
+      for (int64_t c = 0; c < channels; ++c) sum += x[xi + c] * w[wi + c];
+      y[yi] = sum;
+    });
   });
-  for (int64_t i = 0; i < a.size.y_count(); ++i)
-    store(a.y, i, activate(a.act, y[i] + read_or(a.bias, i % a.size.k, T(0))));
+  for (int64_t i = 0; i < s.y_count(); ++i)
+    store(a.y, i, activate(a.act, y[i] + read_or(a.bias, i % s.k, T(0))));
 }
 
 template <class T>
 void compute(const ConvBwdData& a) {
-  check(a.act);
-  GAN_CHECK(a.act.kind == Act::none || a.dx.acc == Acc::set,
-            "an activation cannot be added to what is there");
-  const T *dy = given<T>(a.dy), *w = given<T>(a.w);
-  wanted<T>(a.dx);
-  gan::check(a.size);
-  std::vector<T> dx(a.size.x_count());
-  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
-    for (int64_t c = 0; c < channels; ++c) dx[xi + c] += dy[yi] * w[wi + c];
+  const Conv2d& s = a.size;
+  const T *dy = a.dy.as<T>(), *w = a.w.as<T>();
+  std::vector<T> dx(s.x_count());
+  for_each_apart(s.n, [&](int64_t n) {
+    for_each_tap(s, {n, n + 1}, {0, s.k}, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+      for (int64_t c = 0; c < channels; ++c) dx[xi + c] += dy[yi] * w[wi + c];
+    });
   });
-  for (int64_t i = 0; i < a.size.x_count(); ++i)
-    store(a.dx, i, activate(a.act, dx[i] + read_or(a.bias, i % a.size.c, T(0))));
+  for (int64_t i = 0; i < s.x_count(); ++i)
+    store(a.dx, i, activate(a.act, dx[i] + read_or(a.bias, i % s.c, T(0))));
 }
 
 template <class T>
 void compute(const ConvBwdWeight& a) {
-  const T *x = given<T>(a.x), *dy = given<T>(a.dy);
-  wanted<T>(a.dw);
-  gan::check(a.size);
-  std::vector<T> dw(a.size.w_count());
-  for_each_tap(a.size, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
-    for (int64_t c = 0; c < channels; ++c) dw[wi + c] += x[xi + c] * dy[yi];
+  const Conv2d& s = a.size;
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
+  std::vector<T> dw(s.w_count());
+  for_each_apart(s.k, [&](int64_t k) {
+    for_each_tap(s, {0, s.n}, {k, k + 1}, [&](int64_t xi, int64_t wi, int64_t yi, int64_t channels) {
+      for (int64_t c = 0; c < channels; ++c) dw[wi + c] += x[xi + c] * dy[yi];
+    });
   });
-  for (int64_t i = 0; i < a.size.w_count(); ++i) store(a.dw, i, dw[i]);
+  for (int64_t i = 0; i < s.w_count(); ++i) store(a.dw, i, dw[i]);
 }
 
 // ----------------------------------------------------------------------------------------------------- norm
-
-inline void check(const NormSize& s) {
-  GAN_CHECK(s.segments >= 1 && s.rows >= 1 && s.channels >= 1 && s.eps >= 0,
-            "segments {} rows {} channels {} eps {}", s.segments, s.rows, s.channels, s.eps);
-}
 
 // Running variances take the unbiased variance; a single row has none, and its variance of 0 is taken as it
 // is.
 template <class T>
 void compute(const NormFwd& a) {
-  check(a.size);
-  check(a.act);
   const auto& [segments, rows, channels, eps] = a.size;
-  GAN_CHECK(bool(a.gamma) == bool(a.beta) && bool(a.running_mean) == bool(a.running_var),
-            "gamma and beta, and the running statistics, come in pairs");
-  const T* x = given<T>(a.x);
-  T *mean = wanted<T>(a.mean), *rstd = wanted<T>(a.rstd);
+  const T* x = a.x.as<T>();
+  T *mean = a.mean.as<T>(), *rstd = a.rstd.as<T>();
   T *running_mean = a.running_mean.as<T>(), *running_var = a.running_var.as<T>();
-  wanted<T>(a.y);
   for (int s = 0; s < segments; ++s)
     for (int c = 0; c < channels; ++c) {
       const auto at = [&, ch = channels, n = rows](int64_t row) { return (s * n + row) * ch + c; };
@@ -321,10 +277,7 @@ void compute(const NormFwd& a) {
 
 template <class T>
 void compute(const NormInfer& a) {
-  check(a.act);
-  GAN_CHECK(a.rows >= 1 && a.channels >= 1, "rows {} channels {}", a.rows, a.channels);
-  const T *x = given<T>(a.x), *mean = given<T>(a.mean), *var = given<T>(a.var);
-  wanted<T>(a.y);
+  const T *x = a.x.as<T>(), *mean = a.mean.as<T>(), *var = a.var.as<T>();
   for (int64_t i = 0; i < a.rows * a.channels; ++i) {
     const int64_t c = i % a.channels;
     const T normalised = (x[i] - mean[c]) / std::sqrt(var[c] + T(a.eps));
@@ -337,10 +290,8 @@ void compute(const NormInfer& a) {
 //   dgamma = sum of dz * xhat and dbeta = sum of dz over all rows of all segments.
 template <class T>
 void compute(const NormBwd& a) {
-  check(a.size);
-  check(a.act);
   const auto& [segments, rows, channels, eps] = a.size;
-  const T *x = given<T>(a.x), *dy = given<T>(a.dy), *mean = given<T>(a.mean), *rstd = given<T>(a.rstd);
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>(), *mean = a.mean.as<T>(), *rstd = a.rstd.as<T>();
   for (int c = 0; c < channels; ++c) {
     const T gamma = read_or(a.gamma, c, T(1)), beta = read_or(a.beta, c, T(0));
     T dgamma = 0, dbeta = 0;
@@ -368,11 +319,8 @@ void compute(const NormBwd& a) {
 
 template <class T>
 void compute(const LayerNormFwd& a) {
-  gan::check(a.size);
-  check(a.act);
-  const T* x = given<T>(a.x);
-  T *mean = wanted<T>(a.mean), *rstd = wanted<T>(a.rstd);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
+  T *mean = a.mean.as<T>(), *rstd = a.rstd.as<T>();
   const int64_t elements = a.size.elements();
   for (int64_t g = 0; g < a.size.groups; ++g) {
     const T* group = x + g * elements;
@@ -393,9 +341,7 @@ void compute(const LayerNormFwd& a) {
 //   dx = rstd * (gamma * dz - mean(gamma * dz) - xhat * mean(gamma * dz * xhat))
 template <class T>
 void compute(const LayerNormBwd& a) {
-  gan::check(a.size);
-  check(a.act);
-  const T *x = given<T>(a.x), *dy = given<T>(a.dy), *mean = given<T>(a.mean), *rstd = given<T>(a.rstd);
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>(), *mean = a.mean.as<T>(), *rstd = a.rstd.as<T>();
   const int64_t elements = a.size.elements();
   std::vector<T> dgamma(a.size.channels), dbeta(a.size.channels);
   for (int64_t g = 0; g < a.size.groups; ++g) {
@@ -441,10 +387,8 @@ std::vector<T> attention_scores(const AttentionSize& s, const T* q, const T* k, 
 template <class T>
 void compute(const AttentionFwd& a) {
   const AttentionSize& s = a.size;
-  gan::check(s);
-  const T *q = given<T>(a.q), *k = given<T>(a.k), *v = given<T>(a.v);
-  T* log_sum_exp = wanted<T>(a.log_sum_exp);
-  wanted<T>(a.o);
+  const T *q = a.q.as<T>(), *k = a.k.as<T>(), *v = a.v.as<T>();
+  T* log_sum_exp = a.log_sum_exp.as<T>();
   for (int64_t row = 0; row < int64_t(s.batch) * s.queries; ++row) {
     std::vector<T> p = attention_scores(s, q, k, row);
     const T largest = *std::max_element(p.begin(), p.end());
@@ -463,9 +407,8 @@ void compute(const AttentionFwd& a) {
 template <class T>
 void compute(const AttentionBwd& a) {
   const AttentionSize& s = a.size;
-  gan::check(s);
-  const T *q = given<T>(a.q), *k = given<T>(a.k), *v = given<T>(a.v), *o = given<T>(a.o);
-  const T *log_sum_exp = given<T>(a.log_sum_exp), *d_o = given<T>(a.d_o);
+  const T *q = a.q.as<T>(), *k = a.k.as<T>(), *v = a.v.as<T>(), *o = a.o.as<T>();
+  const T *log_sum_exp = a.log_sum_exp.as<T>(), *d_o = a.d_o.as<T>();
   std::vector<T> dq(s.query_count()), dk(s.key_count()), dv(s.value_count());
   for (int64_t row = 0; row < int64_t(s.batch) * s.queries; ++row) {
     const std::vector<T> scores = attention_scores(s, q, k, row);
@@ -529,11 +472,9 @@ LossAndSlope<T> generator_loss(GanLoss kind, T x) {
 
 template <class T>
 void compute(const DiscriminatorLoss& a) {
-  GAN_CHECK(a.real_count >= 1 && a.fake_count >= 1, "real {} fake {}", a.real_count, a.fake_count);
-  wanted<T>(a.values);
   const bool probability = a.kind == GanLoss::vanilla || a.kind == GanLoss::minimax;
   for (bool real : {true, false}) {
-    const T* logits = given<T>(real ? a.real : a.fake);
+    const T* logits = (real ? a.real : a.fake).as<T>();
     const int64_t count = real ? a.real_count : a.fake_count;
     const T label = T(real ? a.real_label : a.fake_label);
     T loss = 0, shown = 0;
@@ -550,9 +491,7 @@ void compute(const DiscriminatorLoss& a) {
 
 template <class T>
 void compute(const GeneratorLoss& a) {
-  GAN_CHECK(a.count >= 1, "count {}", a.count);
-  const T* fake = given<T>(a.fake);
-  wanted<T>(a.values);
+  const T* fake = a.fake.as<T>();
   T loss = 0;
   for (int64_t i = 0; i < a.count; ++i) {
     const auto one = generator_loss(a.kind, fake[i]);
@@ -565,9 +504,7 @@ void compute(const GeneratorLoss& a) {
 // Where a == b the gradient of |a - b| is taken as 0.
 template <class T>
 void compute(const PixelLoss& a) {
-  GAN_CHECK(a.count >= 1, "count {}", a.count);
-  const T *x = given<T>(a.a), *y = given<T>(a.b);
-  wanted<T>(a.value);
+  const T *x = a.a.as<T>(), *y = a.b.as<T>();
   T loss = 0;
   for (int64_t i = 0; i < a.count; ++i) {
     const T difference = x[i] - y[i];
@@ -584,8 +521,8 @@ void compute(const PixelLoss& a) {
 
 template <class T>
 void compute(const Adam& a) {
-  const T *grad = given<T>(a.grad), *scalars = given<T>(a.scalars);
-  T *weight = wanted<T>(a.weight), *m = wanted<T>(a.m), *v = wanted<T>(a.v);
+  const T *grad = a.grad.as<T>(), *scalars = a.scalars.as<T>();
+  T *weight = a.weight.as<T>(), *m = a.m.as<T>(), *v = a.v.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const T g = grad[i] + T(a.weight_decay) * weight[i];
     m[i] = T(a.beta1) * m[i] + T(1 - a.beta1) * g;
@@ -596,9 +533,8 @@ void compute(const Adam& a) {
 
 template <class T>
 void compute(const Sgd& a) {
-  const T *grad = given<T>(a.grad), *scalars = given<T>(a.scalars);
-  T *weight = wanted<T>(a.weight), *velocity = a.velocity.as<T>();
-  GAN_CHECK(velocity || a.momentum == 0, "momentum needs a velocity");
+  const T *grad = a.grad.as<T>(), *scalars = a.scalars.as<T>();
+  T *weight = a.weight.as<T>(), *velocity = a.velocity.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     T step = grad[i] + T(a.weight_decay) * weight[i];
     if (velocity) step = velocity[i] = T(a.momentum) * velocity[i] + step;
@@ -608,15 +544,15 @@ void compute(const Sgd& a) {
 
 template <class T>
 void compute(const MovingAverage& a) {
-  const T* weight = given<T>(a.weight);
-  T* average = wanted<T>(a.average);
+  const T* weight = a.weight.as<T>();
+  T* average = a.average.as<T>();
   for (int64_t i = 0; i < a.count; ++i) average[i] = T(a.decay) * average[i] + T(1 - a.decay) * weight[i];
 }
 
 template <class T>
 void compute(const GradNorm& a) {
-  const T* grad = given<T>(a.grad);
-  T* values = wanted<T>(a.values);
+  const T* grad = a.grad.as<T>();
+  T* values = a.values.as<T>();
   T squares = 0;
   bool finite = true;
   for (int64_t i = 0; i < a.count; ++i) {
@@ -669,7 +605,6 @@ std::vector<Tap<T>> resample_taps(const ResampleRule& rule, int i, int in, int o
 // Calls f(x index, y index, weight) for every product of the sum: forwards and backwards are one list.
 template <class T, class F>
 void for_each_resample_tap(const ResampleSize& s, const ResampleRule& rule, F&& f) {
-  gan::check(s, rule);
   const PoolWindow& p = rule.window;
   for (int64_t n = 0; n < s.n; ++n)
     for (int oh = 0; oh < s.oh; ++oh)
@@ -683,9 +618,7 @@ void for_each_resample_tap(const ResampleSize& s, const ResampleRule& rule, F&& 
 
 template <class T>
 void compute(const ResampleFwd& a) {
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
-  gan::check(a.size, a.rule);
+  const T* x = a.x.as<T>();
   std::vector<T> y(a.size.y_count());
   for_each_resample_tap<T>(a.size, a.rule,
                            [&](int64_t xi, int64_t yi, T weight) { y[yi] += weight * x[xi]; });
@@ -694,9 +627,7 @@ void compute(const ResampleFwd& a) {
 
 template <class T>
 void compute(const ResampleBwd& a) {
-  const T* dy = given<T>(a.dy);
-  wanted<T>(a.dx);
-  gan::check(a.size, a.rule);
+  const T* dy = a.dy.as<T>();
   std::vector<T> dx(a.size.x_count());
   for_each_resample_tap<T>(a.size, a.rule,
                            [&](int64_t xi, int64_t yi, T weight) { dx[xi] += weight * dy[yi]; });
@@ -706,7 +637,6 @@ void compute(const ResampleBwd& a) {
 // Calls f(x index of the largest element of the window, y index) for every output.
 template <class T, class F>
 void for_each_maximum(const ResampleSize& s, const PoolWindow& p, const T* x, F&& f) {
-  gan::check(s, p);
   for (int64_t yi = 0; yi < s.y_count(); ++yi) {
     const int64_t c = yi % s.c, ow = yi / s.c % s.ow, oh = yi / s.c / s.ow % s.oh, n = yi / s.c / s.ow / s.oh;
     int64_t largest = -1;
@@ -722,16 +652,13 @@ void for_each_maximum(const ResampleSize& s, const PoolWindow& p, const T* x, F&
 
 template <class T>
 void compute(const MaxPoolFwd& a) {
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   for_each_maximum(a.size, a.window, x, [&](int64_t xi, int64_t yi) { store(a.y, yi, x[xi]); });
 }
 
 template <class T>
 void compute(const MaxPoolBwd& a) {
-  const T *x = given<T>(a.x), *dy = given<T>(a.dy);
-  wanted<T>(a.dx);
-  gan::check(a.size, a.window);
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
   std::vector<T> dx(a.size.x_count());
   for_each_maximum(a.size, a.window, x, [&](int64_t xi, int64_t yi) { dx[xi] += dy[yi]; });
   for (int64_t i = 0; i < a.size.x_count(); ++i) store(a.dx, i, dx[i]);
@@ -739,9 +666,7 @@ void compute(const MaxPoolBwd& a) {
 
 template <class T>
 void compute(const PixelShuffle& a) {
-  gan::check(a);
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   const int64_t r = a.factor;
   for (int64_t n = 0; n < a.n; ++n)
     for (int64_t h = 0; h < a.h; ++h)
@@ -759,11 +684,8 @@ void compute(const PixelShuffle& a) {
 
 template <class T>
 void compute(const ImageBatch& a) {
-  GAN_CHECK(a.height >= 1 && a.height <= a.pool_height && a.width >= 1 && a.width <= a.pool_width,
-            "a crop of {}x{} from pictures of {}x{}", a.height, a.width, a.pool_height, a.pool_width);
-  const auto* pool = given<uint8_t>(a.pool);
-  const auto* placement = given<int32_t>(a.placement);
-  wanted<T>(a.batch);
+  const auto* pool = a.pool.as<uint8_t>();
+  const auto* placement = a.placement.as<int32_t>();
   int64_t out = 0;
   for (int n = 0; n < a.count; ++n) {
     const int32_t *place = placement + 4 * n, index = place[0], top = place[1], left = place[2];
@@ -779,8 +701,7 @@ void compute(const ImageBatch& a) {
 
 template <class T>
 void compute(const RgbToLab& a) {
-  const T* rgb = given<T>(a.rgb);
-  wanted<T>(a.l), wanted<T>(a.ab);
+  const T* rgb = a.rgb.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const auto lab =
         srgb_to_lab<T>({(rgb[3 * i] + 1) / 2, (rgb[3 * i + 1] + 1) / 2, (rgb[3 * i + 2] + 1) / 2});
@@ -792,8 +713,7 @@ void compute(const RgbToLab& a) {
 
 template <class T>
 void compute(const LabToRgb& a) {
-  const T *l = given<T>(a.l), *ab = given<T>(a.ab);
-  wanted<T>(a.rgb);
+  const T *l = a.l.as<T>(), *ab = a.ab.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const auto rgb = lab_to_srgb<T>({(l[i] + 1) * 50, ab[2 * i] * 110, ab[2 * i + 1] * 110});
     store(a.rgb, 3 * i, 2 * rgb.x - 1);
@@ -807,21 +727,17 @@ void compute(const LabToRgb& a) {
 // Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
 template <class T>
 void compute(const RandomNormal& a) {
-  wanted<T>(a.y);
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, a.step, i)));
 }
 
 template <class T>
 void compute(const RandomUniform& a) {
-  wanted<T>(a.y);
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
 }
 
 template <class T>
 void compute(const Dropout& a) {
-  gan::check(a);
-  const T* x = given<T>(a.x);
-  wanted<T>(a.y);
+  const T* x = a.x.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const bool stays = random_uniform(a.seed, a.stream, a.step, a.first + uint64_t(i)) >= float(a.p);
     store(a.y, i, stays ? x[i] / T(1 - a.p) : T(0));

@@ -190,7 +190,7 @@ class Run {
 
   void load_weights() {
     if (replay_) {
-      replay_->set_initial_weights(*model_);
+      replay_->begin(*context_, *model_);
     } else if (!config_.resume->empty()) {
       folder_ = RunFolder::open(*config_.resume);
       load_checkpoint(*start_, *model_, &state_, true);

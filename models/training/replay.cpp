@@ -125,7 +125,8 @@ void Replay::check_initial_weights() const {
     }
 }
 
-void Replay::set_initial_weights(Model& model) const {
+void Replay::begin(DeviceContext& context, Model& model) const {
+  context.stream().strict = true;
   for (auto& network : model.networks) {
     const Parameters& p = network->parameters;
     for (int i = 0; i < int(p.infos().size()); ++i)

@@ -14,7 +14,10 @@ class Replay {
 
   const Config& config() const { return config_; }
   int64_t steps() const { return steps_; }
-  void set_initial_weights(Model& model) const;
+  // Gives the model the file's weights. From here on the device takes only variants whose error is that of a
+  // plain float32 sum: a larger one can move a value across the kink of a (leaky) relu, which Adam's first
+  // steps, each as long as the learning rate, then carry into the losses.
+  void begin(DeviceContext& context, Model& model) const;
   StepInput input(DeviceContext& context, int64_t step) const;  // step from 0
 
  private:

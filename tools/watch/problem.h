@@ -1,66 +1,57 @@
 // What gan-watch runs an operation on: sizes from --shape, and buffers of device simt that the watcher knows
 // by name.
 #pragma once
-#include <map>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "kernels/kernels.h"
+#include "tools/shape.h"
 
 namespace gan::tools {
 
-// Sizes are written key=value,key=value; a key alone means 1. What is not given has a small default.
+// Buffers of one operation. 64 MB together at most.
 class Problem {
  public:
   // value: how activations and weights are stored, f32 or bf16.
-  Problem(std::string operation, const std::string& shape, DType value);
+  Problem(const std::string& shape, DType value) : shape_(shape), value_(value) {}
   ~Problem();
   Problem(const Problem&) = delete;
   Problem& operator=(const Problem&) = delete;
 
-  // What --shape says, else the default. Throws Exit::usage unless low <= it <= 2^24.
-  int size(const std::string& key, int fallback, int low = 1);
-  // The index of the chosen word.
-  int choice(const std::string& key, const std::vector<std::string>& words);
-  Activation activation();
-  // Throws Exit::usage on a key that nobody has asked for.
-  void finish_sizes() const;
+  // Fills the arguments: sizes from --shape, and buffers for the ports of the operation.
+  template <class Args>
+  void set_up(Args& args);
 
-  // Buffers with values in [-1,1), or [0.5,1.5) where they must be positive. 64 MB together at most.
-  In in(const char* name, int64_t count) { return {make(name, count, value_, -1), value_}; }
-  In in_f32(const char* name, int64_t count, double low = -1) {
-    return {make(name, count, DType::f32, low), DType::f32};
-  }
-  In in_u8(const char* name, int64_t count) { return {make(name, count, DType::u8, 0), DType::u8}; }
-  In in_i32(const char* name, const std::vector<int32_t>& values);
-  Out out(const char* name, int64_t count) { return {make(name, count, value_, -1), value_}; }
-  Out out_f32(const char* name, int64_t count, double low = -1) {
-    return {make(name, count, DType::f32, low), DType::f32};
-  }
-
-  // Every size with the value it got, in the order they were asked for.
-  const std::vector<std::pair<std::string, std::string>>& sizes() const { return used_; }
-  std::string sizes_text() const;
+  const Shape& shape() const { return shape_; }
   const std::vector<std::string>& buffers() const { return names_; }
 
  private:
-  const std::string& text(const std::string& key, const std::string& fallback);
-  void* allocate(const char* name, int64_t bytes);
-  void* make(const char* name, int64_t count, DType type, double low);
+  void* allocate(const char* op, const char* name, int64_t bytes);
+  // Numbers in [-1,1), or [0.5,1.5) where they must be positive.
+  void fill(void* buffer, int64_t count, DType type, bool positive);
+  uint32_t next_random() { return state_ = state_ * 1664525u + 1013904223u; }
 
-  std::string operation_;
-  std::map<std::string, std::string> given_;
-  std::vector<std::pair<std::string, std::string>> used_;
+  Shape shape_;
   DType value_;
   std::vector<void*> buffers_;
   std::vector<std::string> names_;  // of buffers_
   int64_t bytes_ = 0;
+  uint32_t state_ = 0;
 };
 
-// Fills the arguments of an operation, sizes first. One for each operation: without it gan-watch does not
-// link.
 template <class Args>
-void set_up(Args& args, Problem& problem);
+void Problem::set_up(Args& args) {
+  args.sizes(shape_);
+  shape_.finish(Args::op);
+  bind_nothing(args, shape_, value_);
+  check_shape(args, shape_);
+  bind_ports(args, shape_, value_, [&](const Port<Args>& port, DType type) {
+    const int64_t count = port.extents(args).count();
+    void* const buffer = allocate(Args::op, port.name, count * int64_t(size_of(type)));
+    if (!port.limit) fill(buffer, count, type, port.is_positive);
+    for (int64_t i = 0; port.limit && i < count; ++i)
+      static_cast<int32_t*>(buffer)[i] = int32_t((next_random() >> 8) % port.limit(args, i));
+    return buffer;
+  });
+}
 
 }  // namespace gan::tools

@@ -38,10 +38,10 @@ std::string code_at(const std::string& file, int line) {
 template <class Args>
 void run_variant(const Variant<Args>& variant, Problem& problem) {
   Args args;
-  set_up(args, problem);
+  problem.set_up(args);
   force_variants(fmt::format("{}={}", Args::op, variant.name));  // some fit only when they are asked for
   if (const char* why = variant.fits(args))
-    fail(Exit::usage, "--watch {}={} with {}: {}", Args::op, variant.name, problem.sizes_text(), why);
+    fail(Exit::usage, "--watch {}={} with {}: {}", Args::op, variant.name, problem.shape().text(), why);
   Stream stream;
   stream.scratch_allocate = scratch;
   stream.scratch_release = release;
@@ -50,7 +50,7 @@ void run_variant(const Variant<Args>& variant, Problem& problem) {
   } catch (const simt::Error& error) {
     release_scratch(stream);
     if (!simt::was_too_large_to_watch()) throw;
-    fail(Exit::usage, "{}={} with {}: {}", Args::op, variant.name, problem.sizes_text(), error.what());
+    fail(Exit::usage, "{}={} with {}: {}", Args::op, variant.name, problem.shape().text(), error.what());
   }
   release_scratch(stream);
 }
@@ -163,19 +163,19 @@ void run(const std::vector<std::string>& words) {
     fail(Exit::usage, "gan-watch is a part of gan: use `gan kernels --watch OPERATION=VARIANT`");
   if (words[3] != "f32" && words[3] != "bf16")
     fail(Exit::usage, "--dtype must be f32 or bf16, not \"{}\"", words[3]);
-  Problem problem(words[0], words[2], words[3] == "f32" ? DType::f32 : DType::bf16);
+  Problem problem(words[2], words[3] == "f32" ? DType::f32 : DType::bf16);
   run_operation(words[0], words[1], problem);
   const auto launches = simt::take_watched();
   if (words[4] == "json") {
     Json sizes = Json::object(), all = Json::array();
-    for (const auto& [key, value] : problem.sizes()) sizes[key] = value;
+    for (const auto& [key, value] : problem.shape().used()) sizes[key] = value;
     for (const auto& launch : launches) all.push_back(json_of(launch));
     const Json result = {{"op", words[0]}, {"variant", words[1]},          {"dtype", words[3]},
                          {"shape", sizes}, {"buffers", problem.buffers()}, {"launches", all}};
     fmt::print("{}\n", result.dump());
     return;
   }
-  fmt::print("{}={}, {}, {}\n\n", words[0], words[1], words[3], problem.sizes_text());
+  fmt::print("{}={}, {}, {}\n\n", words[0], words[1], words[3], problem.shape().text());
   for (const auto& launch : launches) print_table(launch);
   fmt::print(
       "bytes: of one lane. lanes, sectors, passes: means of the requests, each by one warp. partial: "
