@@ -18,7 +18,7 @@
 #include <sstream>
 
 #include "bench/program.h"
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/philox.h"
 #include "models/noise_gan.h"
 #include "models/train.h"

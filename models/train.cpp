@@ -10,7 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "engine/metrics.h"
 #include "kernels/philox.h"
 #include "models/adversarial.h"

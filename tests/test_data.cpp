@@ -9,7 +9,7 @@
 #include <map>
 #include <set>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 
 using namespace gan;
 namespace fs = std::filesystem;

@@ -8,7 +8,7 @@
 #include <fstream>
 #include <set>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/check.h"
 
 using namespace gan;

@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <map>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "engine/metrics.h"
 #include "tools/scores.h"
 

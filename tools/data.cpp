@@ -3,7 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/check.h"
 #include "tools/commands.h"
 

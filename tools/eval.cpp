@@ -1,7 +1,7 @@
 // `gan eval`: a trained model against pictures that it has not learnt from.
 #include <algorithm>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "tools/scores.h"
 #include "tools/use_model.h"
 

@@ -1,9 +1,9 @@
 // Finding and reading pairs of pictures.
-#include "engine/pairs.h"
+#include "engine/data/layout.h"
 
 #include <map>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/check.h"
 
 namespace gan {

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/image.h"
-#include "engine/make_input.h"
-#include "engine/pairs.h"
+#include "engine/data/made_input.h"
+#include "engine/data/layout.h"
 #include "engine/tensor.h"
 
 namespace gan {

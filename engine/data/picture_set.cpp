@@ -1,5 +1,5 @@
 // Finding, decoding and dealing out pictures.
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 
 #include <algorithm>
 #include <atomic>
@@ -10,7 +10,7 @@
 #include <optional>
 #include <thread>
 
-#include "engine/comics.h"
+#include "engine/data/comics.h"
 #include "engine/metrics.h"
 #include "engine/ops.h"
 #include "kernels/philox.h"
