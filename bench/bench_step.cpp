@@ -208,7 +208,7 @@ int measure_data(const Options& options, Device device) {
     pictures.batch(context, draw++, batch);  // uploads the pictures
     for (const double end = now() + options.seconds; now() < end || times.size() < 5;) {
       const double start = now();
-      const Tensor pixels = pictures.batch(context, draw++, batch);
+      const Batch pixels = pictures.batch(context, draw++, batch);
       context.kernels().memory.synchronize(context.stream());
       times.push_back(now() - start);
     }

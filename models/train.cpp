@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "engine/data/picture_set.h"
+#include "engine/data/workers.h"
 #include "engine/metrics.h"
 #include "kernels/philox.h"
 #include "models/adversarial.h"
@@ -193,6 +194,11 @@ DataOptions data_options(const Config& c) {
   o.cache_gb = c.cache_gb;
   o.seed = uint64_t(c.seed);
   return o;
+}
+
+InputAndTarget input_and_target(const Example& example) {
+  if (example.has("picture")) return {example.at("picture"), example.at("picture")};
+  return {example.at("A"), example.at("B")};
 }
 
 // ----------------------------------------------------------------------------------------------------- loop
@@ -379,7 +385,7 @@ class Trainer {
       in.step = state_.step;
       if (learns_pairs()) next_pair(in);
       for (int i = 0; i < updates_per_step(config_) && !learns_pairs(); ++i, ++state_.draw) {
-        in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch));
+        in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch).at("picture"));
         in.z.push_back(random_normal(*context_, {config_.batch, config_.get<NoiseSettings>().nz},
                                      uint64_t(config_.seed), uint32_t(RandomStream::noise),
                                      uint32_t(state_.draw)));
@@ -397,11 +403,11 @@ class Trainer {
 
   void next_pair(StepInput& in) {
     if (find_model(config_.model).examples == Examples::colour) {
-      const auto lab = rgb_to_lab(pictures_->batch(*context_, state_.draw, config_.batch));
+      const auto lab = rgb_to_lab(pictures_->batch(*context_, state_.draw, config_.batch).at("picture"));
       in.a = lab.l, in.b = lab.ab;
     } else {
-      const auto pairs = pictures_->pair_batch(*context_, state_.draw, config_.batch);
-      in.a = pairs.input, in.b = pairs.target;
+      const Batch pairs = pictures_->batch(*context_, state_.draw, config_.batch);
+      in.a = pairs.at("A"), in.b = pairs.at("B");
     }
     ++state_.draw;
   }
@@ -413,8 +419,8 @@ class Trainer {
   void prepare_validation() {
     const int count = int(std::min<int64_t>(pictures_->validation_count(), kValidationPictures));
     for (int i = 0; i < count; ++i) {
-      validation_.push_back(pictures_->pair(i, true));
-      PicturePair& pair = validation_.back();
+      validation_.push_back(input_and_target(pictures_->example(i, true)));
+      InputAndTarget& pair = validation_.back();
       shown_inputs_.push_back(seen_by(*model_, *context_, pair.input));
     }
     if (count == 0) {
@@ -422,8 +428,9 @@ class Trainer {
       return;
     }
     std::vector<Image> targets(size_t(std::min<int64_t>(pictures_->train_count(), 256)));
-    parallel_for(int64_t(targets.size()), config_.workers,
-                 [&](int64_t i) { targets[size_t(i)] = pictures_->pair(i, false).target; });
+    parallel_for(int64_t(targets.size()), config_.workers, [&](int64_t i) {
+      targets[size_t(i)] = input_and_target(pictures_->example(i, false)).target;
+    });
     const uint32_t means = uint32_t(targets.size());
     std::vector<uint32_t> sums(validation_[0].target.pixels.size());
     for (const Image& target : targets)
@@ -558,7 +565,8 @@ class Trainer {
     const bool held_out = !validation_.empty();
     const int64_t count = held_out ? int64_t(validation_.size()) : pictures_->train_count();
     for (int64_t i = 0; i < std::min<int64_t>(count, kGridPairs); ++i) {
-      const PicturePair pair = held_out ? validation_[size_t(i)] : pictures_->pair(i, false);
+      const InputAndTarget pair =
+          held_out ? validation_[size_t(i)] : input_and_target(pictures_->example(i, false));
       outputs.push_back(output_of(pair.input));
       cells.push_back(held_out ? shown_inputs_[size_t(i)] : seen_by(*model_, *context_, pair.input));
       cells.push_back(outputs.back());
@@ -593,7 +601,7 @@ class Trainer {
   std::optional<RunFolder> folder_;
   Progress* progress_ = nullptr;
   Health health_{[this](const std::string& text) { progress_->say(text); }};
-  std::vector<PicturePair> validation_;
+  std::vector<InputAndTarget> validation_;
   std::vector<Image> shown_inputs_;  // of validation_, as the model sees them
   Score easiest_;                    // what the easiest answers are worth
   TrainState state_;

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/data/layout.h"
 #include "engine/safetensors.h"
 #include "models/zoo.h"
 
@@ -36,6 +37,12 @@ LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& 
 
 // The data that these settings name.
 DataOptions data_options(const Config& config);
+// What a translator is given of an example, and what it should make of it. Of a single picture both are the
+// picture itself: what a network sees of it is the network's business.
+struct InputAndTarget {
+  Image input, target;
+};
+InputAndTarget input_and_target(const Example& example);
 
 // `count` pictures of the noise stream `seed`, in batches; picture i is the same for every count.
 std::vector<Image> sample_pictures(LoadedModel& loaded, int count, uint64_t seed);

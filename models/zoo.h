@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "engine/data/picture_set.h"
+#include "engine/data/options.h"
 #include "models/model.h"
 
 namespace gan {

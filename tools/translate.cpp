@@ -11,7 +11,7 @@
 #include <set>
 
 #include "engine/atomic_file.h"
-#include "engine/data/picture_set.h"
+#include "engine/data/folders.h"
 #include "models/train.h"
 #include "tools/commands.h"
 #include "tools/use_model.h"
