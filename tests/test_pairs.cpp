@@ -221,6 +221,22 @@ TEST_CASE("pairs: a set above the cache limit streams with the same result") {
   }
 }
 
+TEST_CASE("pairs: of the same target noise is another at each draw, and blur the same") {
+  Folder folder;
+  folder.write("1.png", map_of(24, 60));
+  DeviceContext context(Device::cpu);
+  for (const InputKind kind : {InputKind::blur, InputKind::noise}) {
+    auto o = pair_options(folder, 24, 24);
+    o.make_input = kind, o.augment = false;
+    PictureSet set(o);
+    const Batch first = set.batch(context, 0, 1), second = set.batch(context, 1, 1);
+    CHECK(first.at("B").host() == second.at("B").host());
+    CHECK((first.at("A").host() == second.at("A").host()) == (kind == InputKind::blur));
+    CHECK(set.batch(context, 0, 1).at("A").host() == first.at("A").host());
+    CHECK(set.example(0, false).at("A") == set.example(0, false).at("A"));
+  }
+}
+
 TEST_CASE("pairs: made inputs do what their names say") {
   Image photo = map_of(64, 0);
   for (int y = 20; y < 50; ++y)
