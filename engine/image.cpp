@@ -1,5 +1,5 @@
 // Pictures as arrays: files in and out, Pillow's resampling, cutting, and grids of samples. What is inside
-// the files is the business of engine/image_formats.cpp.
+// the files is the business of engine/image_formats.h.
 #include "engine/image.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "engine/atomic_file.h"
+#include "engine/memory_budget.h"
 #include "engine/stb.h"
 #include "kernels/check.h"
 
@@ -24,24 +25,72 @@ Image::Image(int height, int width, int channels, uint8_t fill)
 
 // ---- files ----
 
-// 512 MiB: enough for the largest picture allowed, as 16-bit colour in a PPM.
-constexpr uint64_t kMaxFileBytes = uint64_t{1} << 29;
-
 Image read_image(const fs::path& path, const DecodeOptions& options) {
-  return decode_image(read_file(path, kMaxFileBytes), path.string(), options);
+  const ReadingTurn turn(std::span(&path, 1), 0, options.max_pixels);
+  return decode_image(read_file(path, PictureLimits::file_bytes), path.string(), options);
 }
 
-ImageInfo probe_image(const fs::path& path, int64_t max_pixels) {
+namespace {
+
+ImageInfo probe_open_file(const InputFile& file, int64_t max_pixels) {
   // The header nearly always lies in the first bytes; the rare file with more before it (a large EXIF
   // preview, a colour profile) is read whole.
   constexpr uint64_t kUsualHeader = 64 * 1024;
-  const InputFile file(path);
+  const std::string name = file.path().string();
   std::vector<std::byte> start(std::min(file.size(), kUsualHeader));
   file.read(0, start);
-  if (file.size() <= kUsualHeader) return probe_image(start, path.string(), max_pixels);
+  if (file.size() <= kUsualHeader) return probe_image(start, name, max_pixels);
   try {
-    return probe_image(start, path.string(), max_pixels);
-  } catch (const Error&) { return probe_image(read_file(path, kMaxFileBytes), path.string(), max_pixels); }
+    return probe_image(start, name, max_pixels);
+  } catch (const Error&) {
+    const ReadingTurn turn(file.size());
+    return probe_image(read_file(file.path(), PictureLimits::file_bytes), name, max_pixels);
+  }
+}
+
+}  // namespace
+
+ImageInfo probe_image(const fs::path& path, int64_t max_pixels) {
+  return probe_open_file(InputFile(path), max_pixels);
+}
+
+// ---- taking turns ----
+
+namespace {
+
+MemoryBudget& budget_of_readers() {
+  static MemoryBudget budget(PictureLimits::bytes_at_once);
+  return budget;
+}
+thread_local bool turn_is_held = false;
+
+}  // namespace
+
+ReadingTurn::ReadingTurn(size_t bytes) { take(bytes); }
+
+ReadingTurn::ReadingTurn(std::span<const fs::path> files, int copies, int64_t max_pixels) {
+  if (turn_is_held) return;
+  size_t bytes = 0;
+  for (const fs::path& path : files) {
+    const InputFile file(path);
+    const ImageInfo info = probe_open_file(file, max_pixels);
+    bytes +=
+        file.size() + info.decoding_bytes + size_t(copies) * size_t(info.height) * size_t(info.width) * 3;
+  }
+  take(bytes);
+}
+
+void ReadingTurn::take(size_t bytes) {
+  if (turn_is_held) return;
+  budget_of_readers().take(bytes);
+  bytes_ = bytes;
+  outermost_ = turn_is_held = true;
+}
+
+ReadingTurn::~ReadingTurn() {
+  if (!outermost_) return;
+  turn_is_held = false;
+  budget_of_readers().give_back(bytes_);
 }
 
 bool looks_like_image(const fs::path& path) {

@@ -1,7 +1,7 @@
 // Pictures: reading and writing files, and the few operations that turn a picture of any size into a training
 // sample. Reading is strict. A file is either decoded completely and correctly or refused with its name and
-// the reason; there is no half-decoded picture. Nothing larger than the file's own bytes can justify is ever
-// allocated.
+// the reason; there is no half-decoded picture. What a file may cost is bounded (PictureLimits), and so is
+// what all threads that read pictures take together (ReadingTurn).
 #pragma once
 #include <algorithm>
 #include <array>
@@ -49,13 +49,31 @@ inline uint8_t byte_of(float value) {
 //   colour -> grey    luma()
 //   CMYK JPEG         converted to RGB
 //   EXIF orientation  of a JPEG is applied: the picture comes out upright
+//   fewer scans       a progressive JPEG is as coarse as those make it that are there; each must be whole
 //   gamma, ICC        ignored, as in other training pipelines
 //   animated PNG      its still picture
+
+// A file that asks for more than this is refused, nearly always by its header alone.
+struct PictureLimits {
+  static constexpr int64_t pixels = 89'478'485;         // height * width: 256 MiB in colour
+  static constexpr int side = 65'535;                   // pixels
+  static constexpr uint64_t file_bytes = 512ull << 20;  // enough for that many 16-bit colour pixels in a PPM
+  // Memory that decoding takes, the result in colour included; and what the data of a PNG unfold to.
+  static constexpr int64_t decoding_bytes = 257ll << 20;
+  // For each of its own bytes a file may take this many, when that is more. A JPEG takes up to 7 bytes a
+  // pixel, a progressive one 12, with four colour components 15; other formats 3 and a window of some rows.
+  // So a real photo of 89 million pixels is read with up to 1.3 GiB; a small file that unfolds to as much is
+  // refused.
+  static constexpr int64_t bytes_for_each_byte = 256;
+  static constexpr int jpeg_scans = 100;               // usual progressive files have about 10
+  static constexpr int64_t jpeg_blocks = 1 << 25;      // of 8 x 8 samples, in all scans together
+  static constexpr size_t bytes_at_once = 1ull << 30;  // see ReadingTurn
+};
 
 struct DecodeOptions {
   int channels = 3;                             // of the result: 1 grey, 3 colour
   std::array<uint8_t, 3> matte{255, 255, 255};  // behind transparent pixels: red, green, blue
-  int64_t max_pixels = 89'478'485;  // height * width; a file that claims more is refused from its header
+  int64_t max_pixels = PictureLimits::pixels;   // height * width; a file that claims more is refused
 };
 
 // What the header says, without decoding the pixels.
@@ -66,6 +84,7 @@ struct ImageInfo {
   int bits = 0;               // per sample or palette index, as stored
   bool alpha = false;         // has transparency of any kind
   bool palette = false;
+  size_t decoding_bytes = 0;  // of memory, beside the file's own; the result in colour included
 };
 
 // All four throw gan::Error: Exit::bad_data with file name and reason if the content is no supported, intact
@@ -74,9 +93,31 @@ struct ImageInfo {
 Image read_image(const std::filesystem::path& path, const DecodeOptions& options = {});
 Image decode_image(std::span<const std::byte> file, const std::string& name,
                    const DecodeOptions& options = {});
-ImageInfo probe_image(const std::filesystem::path& path, int64_t max_pixels = DecodeOptions{}.max_pixels);
+ImageInfo probe_image(const std::filesystem::path& path, int64_t max_pixels = PictureLimits::pixels);
 ImageInfo probe_image(std::span<const std::byte> file, const std::string& name,
-                      int64_t max_pixels = DecodeOptions{}.max_pixels);
+                      int64_t max_pixels = PictureLimits::pixels);
+
+// Memory for pictures being read. All threads of the process together take at most
+// PictureLimits::bytes_at_once: who wants to begin waits until what he needs is free. A picture that needs
+// more than that is read alone. read_image() and decode_image() take a turn of their own. A thread of several
+// that goes on to work with the pictures it has read takes one around all that: it serves for whatever the
+// thread reads while it lasts.
+class ReadingTurn {
+ public:
+  explicit ReadingTurn(size_t bytes);
+  // For reading the files, one after another, and as many copies of each picture. Throws as probe_image()
+  // does.
+  explicit ReadingTurn(std::span<const std::filesystem::path> files, int copies = 1,
+                       int64_t max_pixels = PictureLimits::pixels);
+  ~ReadingTurn();
+  ReadingTurn(const ReadingTurn&) = delete;
+  ReadingTurn& operator=(const ReadingTurn&) = delete;
+
+ private:
+  void take(size_t bytes);
+  size_t bytes_ = 0;
+  bool outermost_ = false;
+};
 
 // Whether the file name ends like a supported picture (.jpg .jpeg .png .bmp .pbm .pgm .ppm .pnm, in any
 // case).

@@ -1,9 +1,8 @@
 // The one translation unit that compiles stb_image and stb_image_write (both public domain). The reader is
-// cut down to JPEG and zlib: every format that is compiled out is one attack surface less.
+// cut down to JPEG: every format that is compiled out is one attack surface less.
 #include "engine/stb.h"
 
 #define STBI_ONLY_JPEG
-#define STBI_SUPPORT_ZLIB
 #define STBI_NO_STDIO
 #define STBI_MAX_DIMENSIONS 65535
 // stb 2.27 reads entries of its tables and planes that a damaged file never filled. Zeroed memory makes the
@@ -47,23 +46,6 @@ DecodedJpeg decode_jpeg(std::span<const std::byte> file) {
   result.pixels.reset(stbi_load_from_memory(bytes, static_cast<int>(file.size()), &result.width,
                                             &result.height, &result.channels, 0));
   if (!result.pixels) result.reason = stbi_failure_reason();
-  return result;
-}
-
-InflateResult inflate(std::span<const std::byte> compressed, std::span<std::byte> into) {
-  stbi__zbuf state{};
-  state.zbuffer = reinterpret_cast<stbi_uc*>(const_cast<std::byte*>(compressed.data()));  // stb only reads it
-  stbi_uc* const start = state.zbuffer;
-  state.zbuffer_end = start + compressed.size();
-  InflateResult result;
-  stbi__g_failure_reason = "invalid block";  // the one failure that stb leaves without a text
-  const int expandable = 0, has_header = 1;
-  result.ok = stbi__do_zlib(&state, reinterpret_cast<char*>(into.data()), static_cast<int>(into.size()),
-                            expandable, has_header) != 0;
-  if (!result.ok) result.reason = stbi_failure_reason();
-  // Whole bytes that were fetched into the bit buffer but not used belong to what follows.
-  result.consumed = static_cast<size_t>(state.zbuffer - start) - static_cast<size_t>(state.num_bits / 8);
-  result.written = static_cast<size_t>(state.zout - state.zout_start);
   return result;
 }
 

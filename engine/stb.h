@@ -1,7 +1,6 @@
-// The three things the engine takes from the stb single-header libraries: JPEG decoding, zlib decompression
-// and PNG writing. They are narrow on purpose: stb trusts its input more than we do, so engine/image.cpp
-// checks a file's structure and sizes first and hands over only what passed. Only engine/stb.cpp sees stb
-// itself.
+// The two things the engine takes from the stb single-header libraries: JPEG decoding and PNG writing. They
+// are narrow on purpose: stb trusts its input more than we do, so engine/image_jpeg.cpp checks a file's
+// structure, sizes and data first and hands over only what passed. Only engine/stb.cpp sees stb itself.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,17 +21,6 @@ struct DecodedJpeg {
   const char* reason = "";                       // why, on failure
 };
 DecodedJpeg decode_jpeg(std::span<const std::byte> file);
-
-struct InflateResult {
-  bool ok = false;
-  size_t consumed =
-      0;  // bytes of input up to the end of the compressed data, where its Adler-32 checksum stands
-  size_t written = 0;       // bytes of output
-  const char* reason = "";  // on failure
-};
-// Decompresses a zlib stream into a buffer of fixed size; more data than fits is a failure, not a bigger
-// buffer.
-InflateResult inflate(std::span<const std::byte> compressed, std::span<std::byte> into);
 
 // 8-bit PNG of (height, width, channels) pixels, channels 1 or 3; empty if memory ran out.
 std::vector<std::byte> encode_png(const uint8_t* pixels, int height, int width, int channels);

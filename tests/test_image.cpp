@@ -158,6 +158,49 @@ TEST_CASE("png: row filters and interlacing") {
   CHECK(read_png(png(header(3, 2, 8, 0, 1), "\0\1\0\3\0\2\0\4\5\6"s), 1).pixels == Pixels{1, 2, 3, 4, 5, 6});
 }
 
+TEST_CASE("png: pictures of many windows, each row told by the one before") {
+  // Each row adds one to the row above, so that a row taken from the wrong place would show. 320 KB,
+  // interlaced and not.
+  const int side = 512;
+  const std::string row = '\2' + std::string(side, '\1');
+  std::string rows;
+  for (int y = 0; y < side; ++y) rows += row;
+  const auto deflated = [](const std::string& head, const std::string& raw) {
+    std::string data = "\x78\x01";  // stored blocks of at most 65,535 bytes
+    for (size_t at = 0; at < raw.size(); at += 65535) {
+      const std::string part = raw.substr(at, 65535);
+      std::string block = stored(part);
+      block.resize(block.size() - 4);
+      block[2] = at + part.size() == raw.size() ? 1 : 0;
+      data += block.substr(2);
+    }
+    uint32_t a = 1, b = 0;
+    for (const char byte : raw) {
+      a = (a + static_cast<unsigned char>(byte)) % 65521;
+      b = (b + a) % 65521;
+    }
+    put32(data, b << 16 | a);
+    return to_bytes(kSignature + head + chunk("IDAT", data) + kEnd);
+  };
+  const Image whole = read_png(deflated(header(side, side, 8, 0), rows), 1);
+  bool right = true;
+  for (int y = 0; y < side; ++y)
+    for (int x = 0; x < side; ++x) right = right && whole.at(y, x, 0) == uint8_t(y + 1);
+  CHECK(right);
+
+  // left, top, and steps of the seven passes
+  const int passes[7][4] = {{0, 0, 8, 8}, {4, 0, 8, 8}, {0, 4, 4, 8}, {2, 0, 4, 4},
+                            {0, 2, 2, 4}, {1, 0, 2, 2}, {0, 1, 1, 2}};
+  rows.clear();
+  Image expected(side, side, 1);
+  for (const auto& [left, top, across, down] : passes)
+    for (int y = top; y < side; y += down) {
+      rows += '\2' + std::string(size_t((side - left + across - 1) / across), '\1');
+      for (int x = left; x < side; x += across) expected.at(y, x, 0) = uint8_t((y - top) / down + 1);
+    }
+  CHECK(read_png(deflated(header(side, side, 8, 0, 1), rows), 1) == expected);
+}
+
 TEST_CASE("png: every broken rule is refused with its reason") {
   using namespace std::string_literals;
   const std::string raw = "\0\1\2"s, head = header(2, 1, 8, 0), data = chunk("IDAT", stored(raw));
@@ -189,7 +232,7 @@ TEST_CASE("png: every broken rule is refused with its reason") {
   CHECK(refused(png(header(70000, 1, 8, 0), raw), "a side may have at most"));
   CHECK(refused(png(header(9000, 9000, 8, 0), raw), "more than its"));  // 81 M pixels in 14 bytes
   CHECK(refused(png(header(2, 2, 8, 0), raw), "3 bytes of pixel data where 6 are needed"));
-  CHECK(refused(png(header(1, 1, 8, 0), raw), "cannot be decompressed"));  // more data than pixels
+  CHECK(refused(png(header(1, 1, 8, 0), raw), "more pixel data than 1 x 1 pixels need"));
   CHECK(refused(png(head, "\5\1\2"s), "row filter 5"));
   CHECK(refused(png(header(2, 1, 8, 3), raw), "no palette"));
   CHECK(refused(png(header(2, 1, 8, 3), raw, chunk("PLTE", "\1\2\3"s)), "palette entry 1 of 1"));
@@ -203,6 +246,16 @@ TEST_CASE("png: every broken rule is refused with its reason") {
   CHECK(refused(file(head + chunk("IDAT", compressed) + kEnd), "wrong checksum"));
   compressed.resize(compressed.size() - 1);
   CHECK(refused(file(head + chunk("IDAT", compressed) + kEnd), "cut off"));
+  compressed = stored(raw);
+  for (size_t at = 1; at < compressed.size(); ++at) {  // the data may lie in several chunks, cut anywhere
+    INFO("cut at ", at);
+    CHECK(refusal(file(head + chunk("IDAT", compressed.substr(0, at)) + chunk("IDAT", "") +
+                       chunk("IDAT", compressed.substr(at)) + kEnd))
+              .empty());
+  }
+  compressed[0] = '\x79', compressed[1] = '\x20';  // a header that asks for a dictionary
+  compressed[1] = static_cast<char>(0x20 + (31 - (0x7920 % 31)) % 31);
+  CHECK(refused(file(head + chunk("IDAT", compressed) + kEnd), "cannot be decompressed"));
 }
 
 TEST_CASE("png: every changed bit and every cut of a file is refused") {
@@ -571,5 +624,5 @@ TEST_CASE("jpeg: every cut is refused, also one that is closed with an end marke
   closed.resize(closed.size() / 2);
   closed.push_back(std::byte{0xFF});
   closed.push_back(std::byte{0xD9});
-  CHECK(refused(closed, "restart markers are missing"));
+  CHECK(refused(closed, "the data of scan 1 end after 8 of 33 rows"));
 }

@@ -12,6 +12,8 @@ find_package(OpenMP COMPONENTS CXX QUIET)
 gan_require(OpenMP_CXX_FOUND "g++ (with OpenMP) or libomp-dev for clang")
 find_package(fmt QUIET)
 gan_require(fmt_FOUND libfmt-dev)
+find_package(ZLIB QUIET)
+gan_require(ZLIB_FOUND zlib1g-dev)
 
 # oneDNN's own CMake files ask for OpenCL headers, which the cpu device does not use.
 find_path(GAN_ONEDNN_INCLUDE oneapi/dnnl/dnnl.hpp)

@@ -81,6 +81,7 @@ int run(const Arguments& arguments) {
   std::vector<Score> scores(pairs.size());
   parallel_for(int64_t(pairs.size()), workers, [&](int64_t i) {
     const Pair& pair = pairs[size_t(i)];
+    const ReadingTurn turn(std::vector{pair.a, pair.b});
     scores[size_t(i)] = {pair.name, measure(read_image(pair.a), read_image(pair.b), metrics)};
   });
   if (const std::string sheet = arguments.text("sheet", ""); !sheet.empty())

@@ -2,6 +2,7 @@
 #include "engine/data/check.h"
 
 #include <functional>
+#include <span>
 
 #include "engine/data/folders.h"
 #include "engine/data/workers.h"
@@ -33,6 +34,7 @@ std::vector<PictureReport> check_pictures(const std::filesystem::path& folder, i
   for (auto& file : list_pictures(folder)) reports.push_back({std::move(file), "", {}});
   report_problems(reports, workers, [&](size_t i) {
     reports[i].info = probe_image(reports[i].file);
+    const ReadingTurn turn(std::span(&reports[i].file, 1), 0);
     read_image(reports[i].file);
   });
   return reports;

@@ -44,6 +44,13 @@ bool Example::has(const std::string& picture) const {
                      [&](const auto& entry) { return entry.first == picture; });
 }
 
+std::vector<fs::path> ListedExample::files() const {
+  std::vector<fs::path> files;
+  for (const Source& source : sources)
+    if (drawn < 0) files.push_back(source.file);
+  return files;
+}
+
 std::vector<ListedExample> Listing::part(const std::string& name, const std::string& source) const {
   const bool any = name.empty();
   std::vector<ListedExample> chosen;
@@ -66,6 +73,7 @@ Reading reading_of(const DataOptions& options, int side, const std::optional<Inp
 Example read_example(const DataLayout& layout, const ListedExample& example, const DataOptions& options,
                      const Reading& reading) {
   if (!example.problem.empty()) fail(Exit::bad_data, "{}", example.problem);
+  const ReadingTurn turn(example.files());
   Example read = layout.read(example, options, reading);
   read.name = example.name;
   return read;

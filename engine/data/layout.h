@@ -51,6 +51,8 @@ struct ListedExample {
   std::vector<Source> sources;
   std::string problem;  // why it cannot be used, naming the file; empty: nothing known
   int64_t drawn = -1;   // the number of a picture that is drawn, not read
+
+  std::vector<std::filesystem::path> files() const;  // those that are read for it
 };
 
 // Examples that draws are made from.
@@ -99,7 +101,8 @@ std::span<const DataLayout* const> layouts();
 // The first that serves and recognises. Exit::bad_data naming what was looked for and what is there.
 const DataLayout& find_layout(const DataOptions& options);
 
-// Reads an example of `layout`; all reading goes through here. Exit::bad_data naming the file.
+// Reads an example of `layout`; all reading goes through here and has its turn (ReadingTurn). Exit::bad_data
+// naming the file.
 Example read_example(const DataLayout& layout, const ListedExample& example, const DataOptions& options,
                      const Reading& reading);
 
