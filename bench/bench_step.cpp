@@ -18,7 +18,7 @@
 #include <sstream>
 
 #include "bench/program.h"
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/philox.h"
 #include "models/tasks/noise_gan.h"
 #include "models/training/plan.h"
@@ -213,7 +213,7 @@ int measure_data(const Options& options, Device device) {
     pictures.batch(context, draw++, batch);  // uploads the pictures
     for (const double end = now() + options.seconds; now() < end || times.size() < 5;) {
       const double start = now();
-      const Tensor pixels = pictures.batch(context, draw++, batch);
+      const Batch pixels = pictures.batch(context, draw++, batch);
       context.kernels().memory.synchronize(context.stream());
       times.push_back(now() - start);
     }

@@ -31,6 +31,8 @@ enum class RandomStream : uint32_t {
   dropout = 8,
   pool = 9,              // which earlier pictures the discriminator sees again
   make_input = 10,       // noise and holes of inputs that are made from their targets
+  order_b = 11,          // of a set with two independent lists the second: shuffling,
+  augment_b = 12,        // crop and flip
   init_networks = 1000,  // initial weights of networks that are not G and D, numbered from here
 };
 

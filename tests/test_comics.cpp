@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/comics.h"
+#include "engine/data/comics.h"
 #include "kernels/check.h"
 
 using gan::ComicsStyle;

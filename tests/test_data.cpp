@@ -9,7 +9,9 @@
 #include <map>
 #include <set>
 
-#include "engine/data.h"
+#include "engine/data/check.h"
+#include "engine/data/folders.h"
+#include "engine/data/picture_set.h"
 
 using namespace gan;
 namespace fs = std::filesystem;
@@ -74,7 +76,7 @@ TEST_CASE("an epoch deals every picture once, each epoch in another order, the s
   for (int epoch = 0; epoch < 3; ++epoch) {
     std::vector<int> dealt;
     for (int draw = 0; draw < 3; ++draw)
-      for (int v : first_bytes(set.batch(context, epoch * 3 + draw, 3))) dealt.push_back(v);
+      for (int v : first_bytes(set.batch(context, epoch * 3 + draw, 3).at("picture"))) dealt.push_back(v);
     CHECK(std::set<int>(dealt.begin(), dealt.end()).size() == 9);  // nine of ten, none twice
     epochs.push_back(dealt);
   }
@@ -86,14 +88,14 @@ TEST_CASE("an epoch deals every picture once, each epoch in another order, the s
   PictureSet again(other);
   std::vector<int> dealt;
   for (int draw : {5, 3, 4})  // any draw can be asked for at any time
-    for (int v : first_bytes(again.batch(context, draw, 3))) dealt.push_back(v);
+    for (int v : first_bytes(again.batch(context, draw, 3).at("picture"))) dealt.push_back(v);
   std::rotate(dealt.begin(), dealt.begin() + 3, dealt.end());
   CHECK(dealt == epochs[1]);
   other.seed = 2;
   PictureSet reseeded(other);
   std::vector<int> different;
   for (int draw = 0; draw < 3; ++draw)
-    for (int v : first_bytes(reseeded.batch(context, draw, 3))) different.push_back(v);
+    for (int v : first_bytes(reseeded.batch(context, draw, 3).at("picture"))) different.push_back(v);
   CHECK(different != epochs[0]);
 }
 
@@ -115,7 +117,8 @@ TEST_CASE("a set above the cache limit streams in the same order with the same r
   CHECK(streamed.streaming());
   CHECK(streamed.cache_bytes() == 0);
   for (int64_t draw : {0, 1, 2, 3, 7, 8})
-    CHECK(resident.batch(context, draw, 4).host() == streamed.batch(context, draw, 4).host());
+    CHECK(resident.batch(context, draw, 4).at("picture").host() ==
+          streamed.batch(context, draw, 4).at("picture").host());
 }
 
 TEST_CASE("augmentation: crops and flips happen, and only when wanted") {
@@ -130,7 +133,7 @@ TEST_CASE("augmentation: crops and flips happen, and only when wanted") {
   o.load_size = 16;
   DeviceContext context(Device::cpu);
   PictureSet set(o);
-  const auto values = set.batch(context, 0, 40).host();
+  const auto values = set.batch(context, 0, 40).at("picture").host();
   std::map<int, int> lefts, tops;
   int flipped = 0;
   for (size_t i = 0; i < 40; ++i) {
@@ -151,7 +154,7 @@ TEST_CASE("augmentation: crops and flips happen, and only when wanted") {
   CHECK(tops.size() >= 5);
   o.augment = false;
   PictureSet plain_set(o);
-  const auto centre = plain_set.batch(context, 0, 1).host();
+  const auto centre = plain_set.batch(context, 0, 1).at("picture").host();
   CHECK(int(std::lround((centre[0] + 1) * 127.5)) == 16 * 4);  // left 4 of a 16-pixel ramp
 }
 
@@ -165,7 +168,8 @@ TEST_CASE("split: disjoint, complete, the same for the same seed") {
   CHECK(set.validation_count() == 4);
   std::set<int> seen;
   for (bool validation : {false, true})
-    for (const auto& image : set.pictures(20, validation)) CHECK(seen.insert(image.pixels[0]).second);
+    for (int64_t i = 0; i < (validation ? set.validation_count() : set.train_count()); ++i)
+      CHECK(seen.insert(set.example(i, validation).at("picture").pixels[0]).second);
   CHECK(seen.size() == 20);
 }
 
@@ -201,7 +205,7 @@ TEST_CASE("bad folders and files: which, why and what to do") {
   CHECK(set.bad_count() == 1);
   CHECK(set.train_count() == 9);
   std::set<int> dealt;
-  for (int v : first_bytes(set.batch(context, 0, 9))) dealt.insert(v);
+  for (int v : first_bytes(set.batch(context, 0, 9).at("picture"))) dealt.insert(v);
   CHECK(dealt == std::set<int>{0, 10, 20, 30, 40, 50, 60, 70, 80});  // no black picture in its place
 
   o.source = "builtin:comic";
@@ -237,8 +241,8 @@ TEST_CASE("the embedded faces are a data set too, in colour and grey") {
   CHECK(colour.train_count() == 20);
   o.channels = 1;
   PictureSet grey(o);
-  CHECK(grey.batch(context, 0, 4).shape() == Shape{4, 32, 32, 1});
-  const Image a = colour.pictures(1)[0], b = grey.pictures(1)[0];
+  CHECK(grey.batch(context, 0, 4).at("picture").shape() == Shape{4, 32, 32, 1});
+  const Image a = colour.example(0, false).at("picture"), b = grey.example(0, false).at("picture");
   for (size_t i = 0; i < b.pixels.size(); ++i) {
     const double luma = 0.299 * a.pixels[3 * i] + 0.587 * a.pixels[3 * i + 1] + 0.114 * a.pixels[3 * i + 2];
     REQUIRE(std::abs(luma - b.pixels[i]) <= 0.51);

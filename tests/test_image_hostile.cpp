@@ -18,7 +18,8 @@
 #include <thread>
 #include <vector>
 
-#include "engine/data.h"
+#include "engine/data/check.h"
+#include "engine/data/picture_set.h"
 #include "engine/image.h"
 #include "engine/memory_budget.h"
 #include "kernels/check.h"

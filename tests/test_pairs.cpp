@@ -8,7 +8,7 @@
 #include <fstream>
 #include <set>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "kernels/check.h"
 
 using namespace gan;
@@ -50,6 +50,12 @@ DataOptions pair_options(const Folder& folder, int size = 24, int load_size = 32
   o.examples = Examples::pairs;
   o.size = size, o.load_size = load_size;
   return o;
+}
+
+Listing listing_of(const fs::path& root) {
+  DataOptions o;
+  o.source = root.string(), o.examples = Examples::pairs;
+  return find_layout(o).list(o);
 }
 
 // Bytes of channel c of picture i.
@@ -94,7 +100,8 @@ TEST_CASE("pairs: both of a pair are cut and mirrored alike, in both layouts and
   CHECK(set.train_count() == 8);
   std::set<int> corners, flips, pictures;
   for (int64_t draw = 0; draw < 6; ++draw) {
-    const auto [input, target] = set.pair_batch(context, draw, 4);
+    const Batch pairs = set.batch(context, draw, 4);
+    const Tensor input = pairs.at("A"), target = pairs.at("B");
     CHECK(input.shape() == Shape{4, 24, 24, 3});
     for (int i = 0; i < 4; ++i) {
       const auto rows = channel(input, i, 0), columns = channel(input, i, 1), value = channel(input, i, 2);
@@ -103,10 +110,10 @@ TEST_CASE("pairs: both of a pair are cut and mirrored alike, in both layouts and
       CHECK(channel(target, i, 2)[0] == value[0] + 100);
       corners.insert(rows[0]), flips.insert(columns[1] > columns[0]), pictures.insert(value[0]);
     }
-    CHECK(other.pair_batch(context, draw, 4).input.host() == input.host());
-    CHECK(other.pair_batch(context, draw, 4).target.host() == target.host());
-    CHECK(reversed.pair_batch(context, draw, 4).input.host() == target.host());
-    CHECK(reversed.pair_batch(context, draw, 4).target.host() == input.host());
+    CHECK(other.batch(context, draw, 4).at("A").host() == input.host());
+    CHECK(other.batch(context, draw, 4).at("B").host() == target.host());
+    CHECK(reversed.batch(context, draw, 4).at("A").host() == target.host());
+    CHECK(reversed.batch(context, draw, 4).at("B").host() == input.host());
   }
   CHECK(corners.size() > 4);  // of nine
   CHECK(flips.size() == 2);
@@ -114,10 +121,10 @@ TEST_CASE("pairs: both of a pair are cut and mirrored alike, in both layouts and
 
   // Any draw at any time: what a resumed run asks for first.
   PictureSet resumed(pair_options(folders));
-  const auto late = resumed.pair_batch(context, 5, 4);
+  const Batch late = resumed.batch(context, 5, 4);
   PictureSet again(pair_options(folders));
-  for (int64_t draw = 0; draw < 5; ++draw) again.pair_batch(context, draw, 4);
-  CHECK(again.pair_batch(context, 5, 4).target.host() == late.target.host());
+  for (int64_t draw = 0; draw < 5; ++draw) again.batch(context, draw, 4);
+  CHECK(again.batch(context, 5, 4).at("B").host() == late.at("B").host());
 }
 
 TEST_CASE("pairs: parts of the folder, or one in twenty for validation") {
@@ -128,11 +135,11 @@ TEST_CASE("pairs: parts of the folder, or one in twenty for validation") {
   PictureSet set(pair_options(folder, 8, 8));
   CHECK(set.train_count() == 3);
   CHECK(set.validation_count() == 3);
-  CHECK(set.pair(0, true).target == Image(8, 8, 3, 'v'));
-  CHECK(set.pair(2, false).target == Image(8, 8, 3, 't'));
-  CHECK(list_pairs(folder.path).part("", "x").size() == 3);
-  CHECK(list_pairs(folder.path).part("", "x")[0].file == folder.path / "test/0.png");
-  CHECK(list_pairs(folder.path).part("val", "x")[0].file == folder.path / "val/0.png");
+  CHECK(set.example(0, true).at("B") == Image(8, 8, 3, 'v'));
+  CHECK(set.example(2, false).at("B") == Image(8, 8, 3, 't'));
+  CHECK(listing_of(folder.path).part("", "x").size() == 3);
+  CHECK(listing_of(folder.path).part("", "x")[0].sources[0].file == folder.path / "test/0.png");
+  CHECK(listing_of(folder.path).part("val", "x")[0].sources[0].file == folder.path / "val/0.png");
   auto o = pair_options(folder, 8, 8);
   o.split = {0.5, 0.5};
   CHECK(has(refusal(o, Exit::usage), "leave out --split"));
@@ -142,18 +149,18 @@ TEST_CASE("pairs: parts of the folder, or one in twenty for validation") {
   PictureSet held_out(pair_options(plain, 8, 8));
   CHECK(held_out.train_count() == 38);
   CHECK(held_out.validation_count() == 2);
-  CHECK_THROWS_WITH_AS(list_pairs(plain.path).part("val", "it"), doctest::Contains("it has no pictures"),
+  CHECK_THROWS_WITH_AS(listing_of(plain.path).part("val", "it"), doctest::Contains("it has no pictures"),
                        Error);
 
   Folder deep;  // parts below A and B, or in the names of the folders
   for (const char* name : {"A/train/x", "B/train/x", "A/val/y", "B/val/y"})
     deep.write(std::string(name) + ".png", Image(8, 8, 3, 7));
-  CHECK(list_pairs(deep.path).validation[0].partner == deep.path / "B/val/y.png");
+  CHECK(listing_of(deep.path).validation[0].sources[1].file == deep.path / "B/val/y.png");
   Folder named;
   for (const char* name : {"trainA/x", "trainB/x", "valA/y", "valB/y", "valB/z"})
     named.write(std::string(name) + ".png", Image(8, 8, 3, 7));
-  const auto listing = list_pairs(named.path);
-  CHECK(listing.train[0].partner == named.path / "trainB/x.png");
+  const Listing listing = listing_of(named.path);
+  CHECK(listing.train[0].examples[0].sources[1].file == named.path / "trainB/x.png");
   CHECK(listing.validation.size() == 2);
   CHECK(has(listing.validation[1].problem, "valB/z.png: no partner z.* in"));
 }
@@ -181,7 +188,7 @@ TEST_CASE("pairs: bad ones are named, and left out when --max-bad allows") {
   CHECK(set.bad_count() == 1);
   CHECK(set.train_count() + set.validation_count() == 5);
   fs::remove_all(folder.path / "B");
-  CHECK(has(refusal(o), "no folder B for the partners of the pictures in A"));
+  CHECK(has(refusal(o), "/B: no such folder; the pictures in "));
 
   Folder odd;
   odd.write("x.png", Image(8, 15, 3, 50));
@@ -189,9 +196,9 @@ TEST_CASE("pairs: bad ones are named, and left out when --max-bad allows") {
   odd.write("x.png", Image(1, 1, 3, 50));
   CHECK(has(refusal(pair_options(odd, 8, 8)), "x.png: 1 x 1 pixels"));
   odd.write("x.png", beside(Image(1, 1, 3, 50), Image(1, 1, 3, 90)));  // a pair of single pixels is one
-  CHECK(PictureSet(pair_options(odd, 8, 8)).pair(0, false).target == Image(8, 8, 3, 90));
+  CHECK(PictureSet(pair_options(odd, 8, 8)).example(0, false).at("B") == Image(8, 8, 3, 90));
   odd.write("x.png", Image(1, 12'000, 3, 50));  // a thread: would be gigabytes if it were scaled whole
-  CHECK(PictureSet(pair_options(odd, 64, 72)).pair(0, false).target == Image(64, 64, 3, 50));
+  CHECK(PictureSet(pair_options(odd, 64, 72)).example(0, false).at("B") == Image(64, 64, 3, 50));
 }
 
 TEST_CASE("pairs: a set above the cache limit streams with the same result") {
@@ -206,11 +213,27 @@ TEST_CASE("pairs: a set above the cache limit streams with the same result") {
     PictureSet resident(o), streamed(streaming);
     CHECK(streamed.streaming());
     for (const int64_t draw : {0, 1, 2, 5}) {
-      const auto a = resident.pair_batch(context, draw, 3), b = streamed.pair_batch(context, draw, 3);
-      CHECK(a.input.host() == b.input.host());
-      CHECK(a.target.host() == b.target.host());
-      CHECK(a.input.host() != a.target.host());
+      const Batch a = resident.batch(context, draw, 3), b = streamed.batch(context, draw, 3);
+      CHECK(a.at("A").host() == b.at("A").host());
+      CHECK(a.at("B").host() == b.at("B").host());
+      CHECK(a.at("A").host() != a.at("B").host());
     }
+  }
+}
+
+TEST_CASE("pairs: of the same target noise is another at each draw, and blur the same") {
+  Folder folder;
+  folder.write("1.png", map_of(24, 60));
+  DeviceContext context(Device::cpu);
+  for (const InputKind kind : {InputKind::blur, InputKind::noise}) {
+    auto o = pair_options(folder, 24, 24);
+    o.make_input = kind, o.augment = false;
+    PictureSet set(o);
+    const Batch first = set.batch(context, 0, 1), second = set.batch(context, 1, 1);
+    CHECK(first.at("B").host() == second.at("B").host());
+    CHECK((first.at("A").host() == second.at("A").host()) == (kind == InputKind::blur));
+    CHECK(set.batch(context, 0, 1).at("A").host() == first.at("A").host());
+    CHECK(set.example(0, false).at("A") == set.example(0, false).at("A"));
   }
 }
 
@@ -304,10 +327,9 @@ TEST_CASE("colour sets: grey pictures are left out and counted") {
   CHECK(set.grey_count() == 2);
   CHECK(set.bad_count() == 0);
   CHECK(set.train_count() + set.validation_count() == 4);
-  const auto pair = set.pair(0, true);
-  CHECK(pair.input == pair.target);
+  CHECK(set.example(0, true).pictures.size() == 1);
   DeviceContext context(Device::cpu);
-  CHECK(set.batch(context, 0, 2).shape() == Shape{2, 24, 24, 3});
+  CHECK(set.batch(context, 0, 2).at("picture").shape() == Shape{2, 24, 24, 3});
   for (int i = 0; i < 4; ++i) fs::remove(folder.path / fmt::format("colour{}.png", i));
   CHECK(has(refusal(o), "all of the 2 pictures for training are grey"));
 }
@@ -318,10 +340,10 @@ TEST_CASE("pairs: the embedded faces are photo and comic of the same face") {
   o.size = 32, o.builtin_count = 40;
   PictureSet set(o);
   CHECK(set.train_count() == 38);
-  const auto pair = set.pair(0, false);
-  CHECK(pair.input != pair.target);
+  const Example pair = set.example(0, false);
+  CHECK(pair.at("A") != pair.at("B"));
   o.b_to_a = true;
-  CHECK(PictureSet(o).pair(0, false).input == pair.target);
+  CHECK(PictureSet(o).example(0, false).at("A") == pair.at("B"));
   o.b_to_a = false, o.make_input = InputKind::sketch;
-  CHECK(PictureSet(o).pair(0, false).target == pair.target);
+  CHECK(PictureSet(o).example(0, false).at("B") == pair.at("B"));
 }

@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "engine/image.h"
-#include "engine/make_input.h"
+#include "engine/data/made_input.h"
 #include "engine/safetensors.h"
 #include "tests/shell.h"
 

@@ -3,7 +3,8 @@
 #include <filesystem>
 #include <map>
 
-#include "engine/data.h"
+#include "engine/data/folders.h"
+#include "engine/data/workers.h"
 #include "engine/metrics.h"
 #include "tools/scores.h"
 

@@ -3,7 +3,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/data.h"
+#include "engine/data/check.h"
 #include "kernels/check.h"
 #include "tools/commands.h"
 
@@ -16,8 +16,9 @@ void print_json(const Json& json) {
   fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
-// Every unreadable file (or pair) with its reason; exit code 3 when there is one.
-int check(const std::vector<PictureReport>& reports, bool pairs, bool json) {
+// Every unreadable file (pair, example) with its reason; exit code 3 when there is one. `counted`: "files",
+// "pairs", "examples".
+int check(const std::vector<PictureReport>& reports, const char* counted, bool json) {
   Json list = Json::array();
   for (const auto& report : reports) {
     if (report.problem.empty()) continue;
@@ -25,10 +26,11 @@ int check(const std::vector<PictureReport>& reports, bool pairs, bool json) {
     list.push_back({{"file", report.file.string()}, {"problem", report.problem}});
   }
   const size_t bad = list.size();
-  if (json) print_json({{pairs ? "pairs" : "files", reports.size()}, {"bad", bad}, {"problems", list}});
+  const bool pictures = std::string(counted) == "files";
+  if (json) print_json({{counted, reports.size()}, {"bad", bad}, {"problems", list}});
   else
-    fmt::print("{} {}, {} of them {}\n", reports.size(), pairs ? "pairs" : "pictures", bad,
-               pairs ? "bad" : "unreadable");
+    fmt::print("{} {}, {} of them {}\n", reports.size(), pictures ? "pictures" : counted, bad,
+               pictures ? "unreadable" : "bad");
   return int(bad ? Exit::bad_data : Exit::ok);
 }
 
@@ -85,10 +87,15 @@ int stats(const std::vector<PictureReport>& reports, bool json) {
 int run(const Arguments& arguments) {
   const std::string& folder = arguments.words[1];
   const int workers = int(arguments.number("workers", 0, 0, 256));
-  const bool json = arguments.is_on("json"), pairs = arguments.is_on("pairs");
-  if (arguments.words[0] == "check")
-    return check(pairs ? check_pairs(folder, workers) : check_pictures(folder, workers), pairs, json);
-  if (pairs) fail(Exit::usage, "--pairs belongs to `gan data check`");
+  const bool json = arguments.is_on("json");
+  const bool pairs = arguments.is_on("pairs"), unpaired = arguments.is_on("unpaired");
+  if (pairs && unpaired) fail(Exit::usage, "--pairs and --unpaired exclude each other");
+  if (arguments.words[0] == "check") {
+    if (pairs) return check(check_examples(folder, Examples::pairs, workers), "pairs", json);
+    if (unpaired) return check(check_examples(folder, Examples::unpaired, workers), "examples", json);
+    return check(check_pictures(folder, workers), "files", json);
+  }
+  if (pairs || unpaired) fail(Exit::usage, "--{} belongs to `gan data check`", pairs ? "pairs" : "unpaired");
   return stats(check_pictures(folder, workers), json);
 }
 
@@ -108,6 +115,7 @@ Command describe_data() {
       {"DIR", "the folder", Word::Kind::file, true, {}}};
   command.options = {
       {"pairs", "data", "check the pairs that pix2pix would find: partners, sizes, halves", "", "", true},
+      {"unpaired", "data", "check the pictures of two kinds: trainA and trainB, or A and B", "", "", true},
       {"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
       {"json", "other", "one JSON object, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);

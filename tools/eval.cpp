@@ -1,7 +1,7 @@
 // `gan eval`: a trained model against pictures that it has not learnt from.
 #include <algorithm>
 
-#include "engine/data.h"
+#include "engine/data/layout.h"
 #include "models/training/plan.h"
 #include "tools/scores.h"
 #include "tools/use_model.h"
@@ -9,8 +9,9 @@
 namespace gan::tools {
 namespace {
 
-// Faces of builtin:comics from here on are in no training set.
-constexpr int64_t kFirstUnseenFace = 1'000'000;
+struct InputAndTarget {
+  Image input, target;
+};
 
 int run(const Arguments& arguments) {
   const UseSettings settings = read_use_settings(arguments);
@@ -23,7 +24,8 @@ int run(const Arguments& arguments) {
   LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
   Model& model = *loaded.model;
   DeviceContext& context = *loaded.context;
-  const Translator translator = translator_of(model, context, use_of(settings, loaded.config));
+  const Translator translator = translator_of(model, context, use_of(settings, model));
+  const Trial trial = trial_of(settings, model);
   TileChooser tiles(settings, loaded);
 
   // The pairs that the run learnt from, unless the call says otherwise.
@@ -31,35 +33,34 @@ int run(const Arguments& arguments) {
   config.data = data;
   config.matte = settings.call.matte;
   for (const char* name : {"direction", "make-input"})
-    if (arguments.has(name)) set_setting(config, name, arguments.text(name, ""), std::string("--") + name);
-  const DataOptions options = data_options(config);
-  const bool faces = data == "builtin:comics";
-  std::vector<PictureFile> files;
-  if (faces && full_size) fail(Exit::usage, "builtin:comics has no size of its own: leave out --full-size");
-  if (faces) {
-    for (int64_t i = 0; i < (limit ? limit : 64); ++i)
-      files.push_back({fmt::format("face-{}", kFirstUnseenFace + i), {}, {}, {}});
-  } else {
-    const bool aligned = options.examples == Examples::pairs && options.make_input == InputKind::none;
-    files = (aligned ? list_pairs(data) : list_singles(data)).part(arguments.text("part", ""), data);
-    if (limit > 0 && int64_t(files.size()) > limit) files.resize(size_t(limit));
-  }
+    if (arguments.has(name) && !(std::string(name) == "direction" && has_control(model, name)))
+      set_setting(config, name, arguments.text(name, ""), std::string("--") + name);
+  DataOptions options = data_options(config);
+  if (limit > 0) options.builtin_test = int(limit);
+  const DataLayout& layout = find_layout(options);
+  std::vector<ListedExample> examples = layout.list(options).part(arguments.text("part", ""), data);
+  if (limit > 0 && int64_t(examples.size()) > limit) examples.resize(size_t(limit));
   const auto example = [&](size_t i) {
     const InputSeed seed{uint64_t(settings.call.seed), 0, i};
-    return faces ? comics_example(kFirstUnseenFace + int64_t(i), options, seed)
-                 : read_example(files[i], options, full_size ? 0 : options.size, seed);
+    const Reading reading = reading_of(options, full_size ? 0 : options.size, seed);
+    const Example whole = read_example(layout, examples[i], options, reading);
+    for (const std::string& wanted : {trial.input, trial.target})
+      if (!whole.has(wanted))
+        fail(Exit::bad_data, "{}: {} has no partner of the same name, so there is nothing to compare with",
+             data, whole.name);
+    return InputAndTarget{whole.at(trial.input), whole.at(trial.target)};
   };
   const auto translated = [&](const Image& input) {
     return translate_picture(translator, input, tiles.choose(input.height, input.width, true));
   };
   std::vector<Score> scores;
-  for (size_t i = 0; i < files.size(); ++i) {
-    const PicturePair pair = example(i);
-    scores.push_back({files[i].name, measure(translated(pair.input), pair.target, metrics)});
+  for (size_t i = 0; i < examples.size(); ++i) {
+    const InputAndTarget pair = example(i);
+    scores.push_back({examples[i].name, measure(translated(pair.input), pair.target, metrics)});
   }
   if (const std::string sheet = arguments.text("sheet", ""); !sheet.empty())
     write_sheet(sheet, scores, rows, [&](size_t i) {
-      const PicturePair pair = example(i);
+      const InputAndTarget pair = example(i);
       return std::vector<Image>{seen_by(model, context, pair.input), translated(pair.input), pair.target};
     });
   print_scores(scores, settings.call.json);

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "engine/atomic_file.h"
-#include "engine/data.h"
+#include "engine/data/folders.h"
 #include "tools/commands.h"
 #include "tools/use_model.h"
 
@@ -135,7 +135,7 @@ int run(const Arguments& arguments) {
 
   LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
   const Translator translator =
-      translator_of(*loaded.model, *loaded.context, use_of(settings, loaded.config));
+      translator_of(*loaded.model, *loaded.context, use_of(settings, *loaded.model));
   TileChooser tiles(settings, loaded);
   const DecodeOptions decode{.channels = translator.channels, .matte = parse_colour(settings.call.matte)};
 

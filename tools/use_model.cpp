@@ -3,6 +3,7 @@
 
 #include "models/networks/translation_networks.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace gan::tools {
@@ -32,15 +33,37 @@ UseSettings read_use_settings(const Arguments& arguments) {
   return settings;
 }
 
-Use use_of(const UseSettings& settings, const Config& run) {
-  if (!run.has<TranslationSettings>()) return {};  // it translates nothing, as translator_of() says
-  const Config& from = settings.norm_mode_given ? settings.call : run;
-  const std::string& mode = from.get<TranslationSettings>().norm_mode;
+bool has_control(const Model& model, const std::string& name) {
+  const UseSpec spec = model.use();
+  return std::any_of(spec.controls.begin(), spec.controls.end(),
+                     [&](const Control& control) { return control.name == name; });
+}
+
+Use use_of(const UseSettings& settings, const Model& model) {
   Use use;
-  use.statistics = mode == "batch" ? Statistics::batch : Statistics::running;
+  const Config& run = model.config;
+  if (!run.has<TranslationSettings>()) return use;  // it translates nothing, as translator_of() says
+  const Config& from = settings.norm_mode_given ? settings.call : run;
+  use.statistics =
+      *from.get<TranslationSettings>().norm_mode == "batch" ? Statistics::batch : Statistics::running;
   use.dropout = settings.dropout;
   use.seed = uint64_t(settings.call.seed);
+  if (has_control(model, "direction"))
+    use.controls["direction"] = *settings.call.get<PairSettings>().direction == "BtoA" ? 1 : 0;
   return use;
+}
+
+Trial trial_of(const UseSettings& settings, const Model& model) {
+  const std::vector<Trial> trials = model.trials();
+  GAN_CHECK(!trials.empty());
+  const Use use = use_of(settings, model);
+  const auto wanted = use.controls.find("direction");
+  for (const Trial& trial : trials) {
+    const auto own = trial.controls.find("direction");
+    const double direction = own == trial.controls.end() ? 0 : own->second;
+    if (wanted == use.controls.end() || direction == wanted->second) return trial;
+  }
+  return trials[0];
 }
 
 TileChooser::TileChooser(const UseSettings& settings, const LoadedModel& loaded)

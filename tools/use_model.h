@@ -21,8 +21,12 @@ struct UseSettings {
 };
 UseSettings read_use_settings(const Arguments& arguments);
 
-// The run's --norm-mode unless the call gives one.
-Use use_of(const UseSettings& settings, const Config& run);
+// How the model computes in this call: the run's --norm-mode unless the call gives one, and --direction of a model
+// that has learnt both.
+Use use_of(const UseSettings& settings, const Model& model);
+bool has_control(const Model& model, const std::string& name);
+// What `gan eval` compares: of a model of two directions that of --direction.
+Trial trial_of(const UseSettings& settings, const Model& model);
 
 // Tiles for each size of picture, found once. Says so when a picture goes through in tiles.
 class TileChooser {

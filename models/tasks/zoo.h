@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-#include "engine/data.h"
+#include "engine/data/options.h"
 #include "models/players/model.h"
 
 namespace gan {

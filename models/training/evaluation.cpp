@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "engine/data/workers.h"
 #include "engine/metrics.h"
 #include "models/networks/translation_networks.h"
 #include "models/use/sample.h"
@@ -24,28 +25,36 @@ Tensor tensor_of(DeviceContext& context, const Image& image) {
 
 }  // namespace
 
-Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& pictures, Examples examples,
+Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& pictures,
                        const std::function<void(const std::string&)>& say)
-    : model_(model), context_(context), pictures_(pictures), kind_(examples), trials_(model.trials()) {
-  const int64_t count = std::min<int64_t>(pictures.validation_count(), kExamples);
-  for (int64_t i = 0; i < count; ++i) examples_.push_back(example(i, true));
+    : model_(model), context_(context), pictures_(pictures), trials_(model.trials()) {
   if (trials_.empty()) return;
+  const int64_t held_out = std::min<int64_t>(pictures.validation_count(), kExamples);
+  for (int64_t i = 0; i < held_out; ++i) {
+    Example one = pictures.example(i, true);
+    const bool whole = std::all_of(trials_.begin(), trials_.end(), [&](const Trial& trial) {
+      return one.has(trial.input) && one.has(trial.target);
+    });
+    if (whole) examples_.push_back(std::move(one));
+  }
+  const size_t count = examples_.size();
   if (count == 0) {
-    say("no pictures for validation: val/, or --split 0.9,0.1, gives some");
+    say(held_out > 0 ? "nothing to measure: no two of the pictures for validation belong together"
+                     : "no pictures for validation: val/, or --split 0.9,0.1, gives some");
     return;
   }
   const int means = int(std::min<int64_t>(pictures.train_count(), kMeanTargets));
   for (const Trial& trial : trials_) {
     std::vector<Image> targets(static_cast<size_t>(means)), seen;
     parallel_for(means, model.config.workers,
-                 [&](int64_t i) { targets[size_t(i)] = example(i, false).at(trial.target); });
+                 [&](int64_t i) { targets[size_t(i)] = pictures.example(i, false).at(trial.target); });
     std::vector<uint32_t> sums(targets[0].pixels.size());
     for (const Image& target : targets)
       for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];
     Image mean = targets[0];
     for (size_t k = 0; k < sums.size(); ++k)
       mean.pixels[k] = uint8_t((sums[k] + uint32_t(means) / 2) / uint32_t(means));
-    for (const Pictures& one : examples_) seen.push_back(seen_by(model, context, one.at(trial.input)));
+    for (const Example& one : examples_) seen.push_back(seen_by(model, context, one.at(trial.input)));
     const Score of_input = score(trial, seen),
                 of_mean = score(trial, std::vector<Image>(examples_.size(), mean));
     easiest_.push_back({std::max(of_input.psnr, of_mean.psnr), std::max(of_input.ssim, of_mean.ssim)});
@@ -56,12 +65,6 @@ Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& picture
         trial.input == trial.target ? "no colour" : "the input itself", of_input.psnr, of_input.ssim,
         of_mean.psnr, of_mean.ssim));
   }
-}
-
-Evaluation::Pictures Evaluation::example(int64_t i, bool held_out) const {
-  const PicturePair pair = pictures_.pair(i, held_out);
-  if (kind_ == Examples::pairs) return {{"A", pair.input}, {"B", pair.target}};
-  return {{"picture", pair.target}};
 }
 
 Use Evaluation::use_of(const Trial& trial) const {
@@ -91,7 +94,7 @@ Evaluation::Result Evaluation::run() {
   for (size_t k = 0; k < trials_.size(); ++k) {
     const Trial& trial = trials_[k];
     std::vector<Image> outputs;
-    for (const Pictures& one : examples_) outputs.push_back(output_of(trial, one.at(trial.input)));
+    for (const Example& one : examples_) outputs.push_back(output_of(trial, one.at(trial.input)));
     const Score found = score(trial, outputs), easiest = easiest_[k];
     const Metrics measured = {{trial.measure + "_psnr", found.psnr},
                               {trial.measure + "_ssim", found.ssim},
@@ -113,8 +116,8 @@ Image Evaluation::grid(std::vector<Image>& made) const {
   size_t columns = 0;
   for (int64_t i = 0; i < std::min<int64_t>(count, kGridRows); ++i) {
     std::map<std::string, Tensor> shown;
-    for (const auto& [name, image] : held_out ? examples_[size_t(i)] : example(i, false))
-      shown[name] = tensor_of(context_, image);
+    const Example one = held_out ? examples_[size_t(i)] : pictures_.example(i, false);
+    for (const auto& [name, image] : one.pictures) shown[name] = tensor_of(context_, image);
     const GridRow row = model_.show(shown, use_of({}));
     columns = row.cells.size();
     for (size_t k = 0; k < columns; ++k) {

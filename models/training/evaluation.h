@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/data.h"
+#include "engine/data/picture_set.h"
 #include "engine/runlog.h"
 #include "models/players/model.h"
 
@@ -16,7 +16,7 @@ class Evaluation {
  public:
   // Reads the examples, and says what the easiest answers are worth: the input as the model sees it, and the mean
   // of the training targets.
-  Evaluation(Model& model, DeviceContext& context, PictureSet& pictures, Examples examples,
+  Evaluation(Model& model, DeviceContext& context, PictureSet& pictures,
              const std::function<void(const std::string&)>& say);
 
   bool empty() const { return examples_.empty() || trials_.empty(); }
@@ -35,8 +35,6 @@ class Evaluation {
   struct Score {
     double psnr = 0, ssim = 0;
   };
-  using Pictures = std::map<std::string, Image>;
-  Pictures example(int64_t i, bool held_out) const;
   Image output_of(const Trial& trial, const Image& input) const;
   Score score(const Trial& trial, const std::vector<Image>& answers) const;
   Use use_of(const Trial& trial) const;
@@ -44,10 +42,9 @@ class Evaluation {
   Model& model_;
   DeviceContext& context_;
   PictureSet& pictures_;
-  Examples kind_;
   std::vector<Trial> trials_;
-  std::vector<Pictures> examples_;
-  std::vector<Score> easiest_;  // of each trial
+  std::vector<Example> examples_;  // those that hold every picture which the trials need
+  std::vector<Score> easiest_;     // of each trial
 };
 
 }  // namespace gan

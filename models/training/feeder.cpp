@@ -2,26 +2,15 @@
 #include "models/training/feeder.h"
 
 #include "kernels/philox.h"
-#include "models/tasks/zoo.h"
 #include "models/training/plan.h"
 
 namespace gan {
 
-NamedPictures draw_pictures(PictureSet& pictures, Examples examples, DeviceContext& context, int64_t draw,
-                            int batch) {
-  if (examples == Examples::pairs) {
-    const auto pairs = pictures.pair_batch(context, draw, batch);
-    return {{"A", pairs.input}, {"B", pairs.target}};
-  }
-  return {{"picture", pictures.batch(context, draw, batch)}};
-}
-
 StepInput next_input(const Model& model, PictureSet& pictures, DeviceContext& context, int64_t& draw) {
   const Config& config = model.config;
-  const Examples examples = find_model(config.model).examples;
   StepInput in;
   for (int i = 0, draws = draws_per_step(model); i < draws; ++i, ++draw) {
-    const NamedPictures drawn = draw_pictures(pictures, examples, context, draw, config.batch);
+    const Batch drawn = pictures.batch(context, draw, config.batch);
     std::map<std::string, LabPicture> lab;  // of those that somebody wants so
     for (const InputSpec& spec : model.inputs()) {
       if (i >= spec.draws) continue;

@@ -142,7 +142,7 @@ class Run {
     else length_ = plan_length(config_, *model_, pictures_->draws_per_epoch(config_.batch));
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
-      evaluation_ = std::make_unique<Evaluation>(*model_, *context_, *pictures_, examples(),
+      evaluation_ = std::make_unique<Evaluation>(*model_, *context_, *pictures_,
                                                  [this](const std::string& text) { progress_.say(text); });
     if (!folder_) folder_ = RunFolder::create(config_.out, config_.model, config_.data, config_.force);
     folder_->write_config(config_);
@@ -152,8 +152,6 @@ class Run {
   }
 
  private:
-  Examples examples() const { return find_model(config_.model).examples; }
-
   void open_pictures(int size) {
     Config of_size = config_;
     of_size.size = size;

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/data.h"
+#include "engine/data/options.h"
 #include "models/tasks/zoo.h"
 
 namespace gan {

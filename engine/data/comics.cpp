@@ -6,7 +6,7 @@
 // Fractions (light, coverage, slopes) are integers with 4096 = 1.0, colour channels 0..4080 (16 * 0..255). No
 // compiler can change a result: the one floating-point operation, sqrt, is corrected to the exact integer
 // root.
-#include "engine/comics.h"
+#include "engine/data/comics.h"
 
 #include <algorithm>
 #include <array>

@@ -1,5 +1,5 @@
 // What --make-input makes of a picture.
-#include "engine/make_input.h"
+#include "engine/data/made_input.h"
 
 #include <algorithm>
 #include <array>

@@ -1,0 +1,57 @@
+// Pairs out of single pictures: B, the target, is a picture of another layout, and A, the input, is made of it
+// (made_input.h).
+#include "engine/data/layout.h"
+
+namespace gan {
+
+namespace {
+
+bool serves(const DataOptions& options) {
+  return options.examples == Examples::pairs && options.make_input != InputKind::none;
+}
+
+// Where the targets come from: single pictures with parts of their own, as colour sets have them.
+DataOptions of_targets(const DataOptions& options) {
+  DataOptions targets = options;
+  targets.examples = Examples::colour;
+  targets.make_input = InputKind::none;
+  return targets;
+}
+
+// Whatever has single pictures will do; find_layout() says what that is if nothing has.
+bool recognises(const std::string&) { return true; }
+
+void add_input(Example& example, const DataOptions& options, const InputSeed& seed, int side) {
+  Image input = make_input(example.at("B"), options.make_input, seed, side);
+  example.pictures.emplace(example.pictures.begin(), "A", std::move(input));
+}
+
+void make_anew(Example& cut, const DataOptions& options, const InputSeed& seed) {
+  add_input(cut, options, seed, 0);
+}
+
+Listing list(const DataOptions& options) {
+  const DataOptions targets = of_targets(options);
+  Listing listing = find_layout(targets).list(targets);
+  const bool anew = is_drawn_anew(options.make_input);
+  listing.train[0].pictures = anew ? std::vector<std::string>{"B"} : std::vector<std::string>{"A", "B"};
+  if (anew) listing.at_each_draw = make_anew;
+  return listing;
+}
+
+Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
+  const DataOptions targets = of_targets(options);
+  Example pair;
+  pair.pictures = {{"B", find_layout(targets).read(example, targets, reading).at("picture")}};
+  if (reading.seed || !is_drawn_anew(options.make_input))
+    add_input(pair, options, reading.seed.value_or(InputSeed{}),
+              reading.side > 0 ? reading.side : options.size);
+  return pair;
+}
+
+}  // namespace
+
+extern const DataLayout made_inputs_layout = {
+    "made inputs", "pictures to make inputs of", "pictures", "", serves, recognises, list, read};
+
+}  // namespace gan

@@ -1,0 +1,56 @@
+// What a set of pictures is made from, and how: the source, what the model wants of it, sizes, order, limits.
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "engine/data/made_input.h"
+#include "engine/settings/config.h"
+
+namespace gan {
+
+// What one example is to a model that learns from it. Every layout says which of these it serves (layout.h).
+enum class Examples {
+  pictures,  // single pictures
+  pairs,     // input and target: aligned in the folder, or made (DataOptions::make_input)
+  colour,    // single pictures that have colour; nearly grey ones are left out and counted
+  unpaired,  // pictures of two kinds that do not belong together
+};
+
+// clang-format off
+struct PairSettings : Group<PairSettings> {
+  PairSettings() : Group("pairs") {}
+  Setting<std::string> direction{*this, "direction", "AtoB", "which of the two kinds of pictures becomes which; of a trained cyclegan, which way to go", "AtoB|BtoA", kTrain | kTranslate | kEval};
+  Setting<std::string> make_input{*this, "make-input", "", "make pairs from single pictures: sketch, grey, noise, blur, lowres or mask is the input; empty: aligned pairs", "", kTrain | kEval};
+};
+// clang-format on
+
+struct DataOptions {
+  std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:comics"
+  Examples examples = Examples::pictures;
+  InputKind make_input = InputKind::none;  // of pairs: none: the source has aligned pairs
+  bool b_to_a = false;                     // B of the source is "A", the input, and A is "B", the target
+  int size = 64;                           // side of a training picture
+  int load_size = 0;    // side pictures are scaled to (shorter side, then centre square); 0: size
+  int channels = 3;     // 1 or 3
+  bool augment = true;  // random flip; random crop when load_size > size; off: centre crop
+  bool shuffle = true;
+  std::vector<double>
+      split;  // {train, validation} parts; empty: all single pictures train; of all other examples the
+              // source's own part is for validation, or else one in twenty (1 to 32 of each list)
+  std::array<uint8_t, 3> matte{255, 255, 255};
+  double max_bad = 0.01;  // part of the files that may be unreadable before it is an error
+  int workers = 0;        // decoding threads; 0: one per core. Never changes a result
+  double cache_gb = 4;    // above it pictures are decoded again for each batch
+  uint64_t seed = 1;
+  int builtin_count = 0;  // training faces of builtin:comics; 0: 4096 up to 64 px, 2048 up to 128, 1024 above
+  int builtin_test = 64;  // faces of builtin:comics for evaluation
+
+  int stored_size() const { return load_size > 0 ? load_size : size; }
+};
+
+// "white", "black" or RRGGBB; Exit::usage for anything else.
+std::array<uint8_t, 3> parse_colour(const std::string& text);
+
+}  // namespace gan
