@@ -5,6 +5,7 @@
 
 #include "models/losses/adversarial.h"
 #include "models/tasks/colorize.h"
+#include "models/tasks/cyclegan.h"
 #include "models/tasks/dcgan.h"
 #include "models/tasks/mlpgan.h"
 #include "models/tasks/noise_gan.h"
@@ -34,6 +35,10 @@ std::span<const ZooEntry> zoo() {
       {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
        with<ConvSettings, TranslationSettings, AdversarialSettings, Pix2pixSettings, PoolSettings>,
        colorize_preset, colorize_check, make_colorize, Examples::colour},
+      {"cyclegan", "pictures from pictures, learnt from two sets without pairs (Zhu et al. 2017)",
+       with<PairSettings, ConvSettings, TranslationSettings, AdversarialSettings, CycleGanSettings,
+            PoolSettings>,
+       cyclegan_preset, cyclegan_check, make_cyclegan, Examples::unpaired},
   };
   return entries;
 }
