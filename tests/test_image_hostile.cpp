@@ -556,14 +556,20 @@ TEST_CASE("reading begins when the memory that it needs is free, and no sooner")
   using namespace std::chrono_literals;
   const tests::TemporaryFolder folder;
   const std::string small = empty_png(8, 8, 2, 3);
-  for (const char* name : {"a.png", "b.png"}) write(folder / name, small);
-  const PictureFile pair{"pair", folder / "a.png", folder / "b.png", ""};
+  for (const char* name : {"A", "B"}) {
+    std::filesystem::create_directory(folder / name);
+    write(folder / name / "a.png", small);
+  }
+  const std::filesystem::path file = folder / "A" / "a.png";
   DataOptions pairs;
+  pairs.source = folder.path();
   pairs.examples = Examples::pairs;
-  DataOptions single;
-  single.source = folder.path();
-  single.size = 8, single.workers = 1;
-  const size_t decoding = probe_image(pair.file).decoding_bytes;
+  pairs.size = 8, pairs.workers = 1;
+  const DataLayout& layout = find_layout(pairs);
+  const ListedExample pair = layout.list(pairs).train[0].examples[0];
+  DataOptions single = pairs;
+  single.examples = Examples::pictures;
+  const size_t decoding = probe_image(file).decoding_bytes;
   const size_t of_two = 2 * (small.size() + decoding + 8 * 8 * 3);  // with a copy of each
   struct Reader {
     size_t needs;
@@ -571,11 +577,12 @@ TEST_CASE("reading begins when the memory that it needs is free, and no sooner")
   };
   const Reader readers[] = {
       {decoding, [&] { decode_image(std::as_bytes(std::span(small)), "bytes"); }},
-      {small.size() + decoding, [&] { read_image(folder / "a.png"); }},
+      {small.size() + decoding, [&] { read_image(file); }},
       {small.size() + decoding, [&] { check_pictures(folder.path(), 1); }},
       {of_two / 2, [&] { const PictureSet set(single); }},
-      {of_two, [&] { read_pair(pair, false, {}); }},
-      {of_two, [&] { read_example(pair, pairs, 8, {}); }},
+      {of_two, [&] { const PictureSet set(pairs); }},
+      {of_two, [&] { check_examples(pairs.source, Examples::pairs, 1); }},
+      {of_two, [&] { read_example(layout, pair, pairs, reading_of(pairs, 0)); }},
   };
   for (const Reader& reader : readers) {
     INFO("reader ", &reader - readers);
