@@ -41,7 +41,8 @@ STORED = {
     "resnet9-shuffle": "--model pix2pix --size 24 --netG resnet_9 --up shuffle --n-layers-d 1 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 16",
     "colorize32": "--model colorize --size 32 --netG unet_32 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 17",
     "colorize128": "--model colorize --size 128 --netG unet_128 --ngf 2 --steps 3 --batch 1 --lr 1e-3 --init-std 0.1 --seed 18",
-    "cyclegan32-resnet6": "--model cyclegan --size 32 --netG resnet_6 --norm instance --gan-loss lsgan --lambda-identity 0.5 --ngf 2 --ndf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 19",
+    # Small steps, and a seed whose float32 runs stay near each other: kinks of relu and L1 part those of most others.
+    "cyclegan32-resnet6": "--model cyclegan --size 32 --netG resnet_6 --norm instance --gan-loss lsgan --lambda-identity 0.5 --ngf 2 --ndf 2 --steps 4 --init-std 0.1 --seed 21",
     # No identity, and batch norm: its running statistics tell the order in which the networks saw the pictures.
     "cyclegan32-unet": "--model cyclegan --size 32 --netG unet_32 --n-layers-d 2 --lambda-cycle 5 --ngf 1 --ndf 2 --steps 3 --lr 1e-3 --init-std 0.1 --seed 20",
 }
