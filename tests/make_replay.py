@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from torch_networks import build_networks, load_strictly, paired_channels, write_safetensors
+from torch_networks import load_strictly, named_networks, paired_channels, write_safetensors
 
 # The stored files: small networks, every adversarial loss, every norm. Larger initial weights where no batch norm
 # scales the activations, and a larger learning rate, let a mistake show in the losses after a few steps.
@@ -41,6 +41,10 @@ STORED = {
     "resnet9-shuffle": "--model pix2pix --size 24 --netG resnet_9 --up shuffle --n-layers-d 1 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 16",
     "colorize32": "--model colorize --size 32 --netG unet_32 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 17",
     "colorize128": "--model colorize --size 128 --netG unet_128 --ngf 2 --steps 3 --batch 1 --lr 1e-3 --init-std 0.1 --seed 18",
+    # Small steps, and a seed whose float32 runs stay near each other: kinks of relu and L1 part those of most others.
+    "cyclegan32-resnet6": "--model cyclegan --size 32 --netG resnet_6 --norm instance --gan-loss lsgan --lambda-identity 0.5 --ngf 2 --ndf 2 --steps 4 --init-std 0.1 --seed 21",
+    # No identity, and batch norm: its running statistics tell the order in which the networks saw the pictures.
+    "cyclegan32-unet": "--model cyclegan --size 32 --netG unet_32 --n-layers-d 2 --lambda-cycle 5 --ngf 1 --ndf 2 --steps 3 --lr 1e-3 --init-std 0.1 --seed 20",
 }
 
 
@@ -60,7 +64,7 @@ def parse(arguments):
     parser.add_argument("--all", metavar="DIR", help="make the project's stored files in DIR; needs no other option")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="with --all: only these")
     parser.add_argument("--compact", action="store_true", help="pictures of paired models as the factors they are products of, for tests")
-    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize"), default="dcgan")
+    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize", "cyclegan"), default="dcgan")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=12)
@@ -76,6 +80,8 @@ def parse(arguments):
     parser.add_argument("--n-layers-d", type=int, default=3)
     parser.add_argument("--discriminators", type=int, default=1)
     parser.add_argument("--lambda-l1", type=float, default=100.0)
+    parser.add_argument("--lambda-cycle", type=float, default=10.0)
+    parser.add_argument("--lambda-identity", type=float, default=0.0, help="times --lambda-cycle; 0: the identity losses are left out")
     parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--beta1", type=float, default=0.5)
     parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of convolution weights")
@@ -85,13 +91,14 @@ def parse(arguments):
 
 def make(options):
     torch.set_num_threads(1)  # one order of summation, whatever the machine
-    paired = options.model in ("pix2pix", "colorize")
+    cycle = options.model == "cyclegan"
+    paired = cycle or options.model in ("pix2pix", "colorize")
     keys = ["model", "size", "channels", "batch", "lr", "beta1", "gan_loss"]
     keys += ["ngf", "ndf", "norm"] if options.model != "mlpgan" else []
-    keys += ["netG", "netD", "lambda_l1"] if paired else ["nz"]
+    keys += ["netG", "netD", "lambda_cycle" if cycle else "lambda_l1"] if paired else ["nz"]
     config = {key: getattr(options, key) for key in keys}
     if paired:  # what the common choice need not say
-        for key, usual in (("up", "convt"), ("n_layers_d", 3), ("discriminators", 1)):
+        for key, usual in (("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0)):
             if getattr(options, key) != usual:
                 config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
@@ -105,7 +112,7 @@ def make(options):
     toml = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
     write_safetensors(options.out, tensors, {"format": "gan-replay-factors/1" if compact else "gan-replay/1", "config": toml})
 
-    run = train_paired if paired else train
+    run = train_cycle if cycle else train_paired if paired else train
     steps32, final32 = run(config, initial, inputs, torch.float32)
     steps64, final64 = run(config, initial, inputs, torch.float64)
     expected = {
@@ -126,10 +133,10 @@ def make(options):
 
 
 def initial_weights(config, convolution_std, random):
-    """{G.name, D.name: float32 array}. The DCGAN's own initialisation, but nothing starts at a plain 0 or 1 (norm
+    """{G.name, D.name: float32 array} of all networks. The DCGAN's own initialisation, but nothing starts at a plain 0 or 1 (norm
     shifts, biases, running statistics), so that a loader which skips a tensor is found out."""
     weights = {}
-    for prefix, network in zip(("G.", "D."), build_networks(config)):
+    for player, network in named_networks(config).items():
         for name, tensor in network.state_dict().items():
             shape = tuple(tensor.shape)
             if name.endswith("num_batches_tracked"):
@@ -147,7 +154,7 @@ def initial_weights(config, convolution_std, random):
                 array = 0.02 * random.standard_normal(shape)
             else:  # the scale of a norm
                 array = 1 + 0.02 * random.standard_normal(shape)
-            weights[prefix + name] = array.astype(np.float32)
+            weights[f"{player}.{name}"] = array.astype(np.float32)
     return weights
 
 
@@ -197,19 +204,23 @@ def generator_loss(kind, fake):
 
 
 def players(config, initial, dtype):
-    """G and D as they start, and the optimisers of both."""
-    networks = build_networks(config)
-    optimizers = []
-    for network, prefix in zip(networks, ("G.", "D.")):
-        load_strictly(network, initial, prefix)
+    """{name: network} as they start, and two optimisers: of all generators, of all discriminators."""
+    networks = named_networks(config)
+    for name, network in networks.items():
+        load_strictly(network, initial, name + ".")
         network.to(dtype).train()
-        optimizers.append(torch.optim.Adam(network.parameters(), lr=config["lr"], betas=(config["beta1"], 0.999), eps=1e-8))
-    return *networks, *optimizers
+
+    def adam(player):
+        parameters = [p for name, network in networks.items() if name.startswith(player) for p in network.parameters()]
+        return torch.optim.Adam(parameters, lr=config["lr"], betas=(config["beta1"], 0.999), eps=1e-8)
+
+    return networks, adam("G"), adam("D")
 
 
 def train(config, initial, inputs, dtype):
     """One run. Returns the losses of each step and the final tensors {G.name, D.name: array}."""
-    generator, discriminator, optimizer_g, optimizer_d = players(config, initial, dtype)
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    generator, discriminator = networks.values()
     kind = config["gan_loss"]
     steps = []
     for z, real in zip(inputs["input.z"], inputs["input.real"]):
@@ -240,12 +251,13 @@ def train(config, initial, inputs, dtype):
             "D_fake": score(logits_fake).mean(),
         }
         steps.append({name: value.item() for name, value in values.items()})
-    return steps, final_tensors(generator, discriminator)
+    return steps, final_tensors(networks)
 
 
 def train_paired(config, initial, inputs, dtype):
     """The same for pix2pix and colorize. Every scale of a discriminator counts alike."""
-    generator, discriminator, optimizer_g, optimizer_d = players(config, initial, dtype)
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    generator, discriminator = networks.values()
     kind = config["gan_loss"]
     mean = lambda values: sum(values) / len(values)
     steps = []
@@ -281,15 +293,71 @@ def train_paired(config, initial, inputs, dtype):
             "D_fake": mean([score(one).mean() for one in logits_fake]),
         }
         steps.append({name: value.item() for name, value in values.items()})
-    return steps, final_tensors(generator, discriminator)
+    return steps, final_tensors(networks)
 
 
-def final_tensors(generator, discriminator):
+def train_cycle(config, initial, inputs, dtype):
+    """The same for cyclegan, whose generators learn first. Identity losses are logged only where they are asked for."""
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    to_b, to_a, judge_b, judge_a = networks.values()
+    kind, way_back = config["gan_loss"], config["lambda_cycle"]
+    identity = way_back * config.get("lambda_identity", 0)
+    mean = lambda values: sum(values) / len(values)
+    distance = lambda one, other: (one - other).abs().mean()
+    score = torch.sigmoid if kind in ("vanilla", "minimax") else lambda logits: logits
+
+    def judged(discriminator, real, fake):
+        """loss_real, loss_fake, D_real, D_fake of one side."""
+        logits_real, logits_fake = discriminator(real), discriminator(fake.detach())  # running statistics: real, then fake
+        losses = [discriminator_losses(kind, *logits) for logits in zip(logits_real, logits_fake)]
+        scores = [mean([score(one).mean() for one in logits]) for logits in (logits_real, logits_fake)]
+        return mean([one[0] for one in losses]), mean([one[1] for one in losses]), *scores
+
+    steps = []
+    for a, b in zip(inputs["input.A"], inputs["input.B"]):
+        a, b = torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)
+
+        for discriminator in (judge_b, judge_a):
+            discriminator.requires_grad_(False)
+        fake_b = to_b(a)
+        back_a = to_a(fake_b)
+        fake_a = to_a(b)
+        back_b = to_b(fake_a)
+        parts = {
+            "loss_G_A": mean([generator_loss(kind, one) for one in judge_b(fake_b)]),
+            "loss_G_B": mean([generator_loss(kind, one) for one in judge_a(fake_a)]),
+            "loss_cycle_A": way_back * distance(back_a, a),
+            "loss_cycle_B": way_back * distance(back_b, b),
+        }
+        if identity:
+            parts["loss_idt_A"] = identity * distance(to_b(b), b)
+            parts["loss_idt_B"] = identity * distance(to_a(a), a)
+        loss_g = sum(parts.values())
+        optimizer_g.zero_grad()
+        loss_g.backward()
+        optimizer_g.step()
+
+        for discriminator in (judge_b, judge_a):
+            discriminator.requires_grad_(True)
+        side_a, side_b = judged(judge_b, b, fake_b), judged(judge_a, a, fake_a)  # made before the generators learnt
+        loss_d_a, loss_d_b = (side_a[0] + side_a[1]) / 2, (side_b[0] + side_b[1]) / 2
+        optimizer_d.zero_grad()
+        (loss_d_a + loss_d_b).backward()
+        optimizer_d.step()
+
+        values = {"loss_D": loss_d_a + loss_d_b, "loss_D_A": loss_d_a, "loss_D_B": loss_d_b, "loss_G": loss_g, **parts}
+        for name, *sides in zip(("loss_D_real", "loss_D_fake", "D_real", "D_fake"), side_a, side_b):
+            values[name] = mean(sides)
+        steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(networks)
+
+
+def final_tensors(networks):
     final = {}
-    for prefix, network in (("G.", generator), ("D.", discriminator)):
+    for player, network in networks.items():
         for name, tensor in network.state_dict().items():
             if not name.endswith("num_batches_tracked"):
-                final[prefix + name] = tensor.numpy().copy()
+                final[f"{player}.{name}"] = tensor.numpy().copy()
     return final
 
 

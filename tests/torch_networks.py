@@ -255,26 +255,47 @@ def paired_channels(config):
     return (1, 2) if config["model"] == "colorize" else (config["channels"], config["channels"])
 
 
-def build_paired_networks(config):
-    a, b = paired_channels(config)
+def translation_generator(config, inputs, outputs):
     kind, number = config["netG"].split("_")
-    norm, up, ngf, ndf = config["norm"], config.get("up", "convt"), config["ngf"], config["ndf"]
+    norm, up, ngf = config["norm"], config.get("up", "convt"), config["ngf"]
     if kind == "resnet":
-        generator = Resnet(a, b, ngf, int(number), norm, up)
-    else:
-        generator = Unet(a, b, ngf, int(number).bit_length() - 1, norm, up, config.get("dropout", False))
+        return Resnet(inputs, outputs, ngf, int(number), norm, up)
+    return Unet(inputs, outputs, ngf, int(number).bit_length() - 1, norm, up, config.get("dropout", False))
+
+
+def translation_discriminator(config, inputs):
+    norm, ndf = config["norm"], config["ndf"]
     layers, scales = config.get("n_layers_d", 3), config.get("discriminators", 1)
     if config["netD"] == "pixel":
-        return generator, PixelGan(a + b, ndf, norm)
+        return PixelGan(inputs, ndf, norm)
     if scales > 1:
-        return generator, MultiScale(a + b, ndf, layers, norm, scales)
-    return generator, PatchGan(a + b, ndf, layers, norm)
+        return MultiScale(inputs, ndf, layers, norm, scales)
+    return PatchGan(inputs, ndf, layers, norm)
+
+
+def build_cyclegan_networks(config):
+    """G_A makes A into B, which D_A judges; G_B makes B into A, which D_B judges."""
+    a, b = paired_channels(config)
+    return {
+        "G_A": translation_generator(config, a, b),
+        "G_B": translation_generator(config, b, a),
+        "D_A": translation_discriminator(config, b),
+        "D_B": translation_discriminator(config, a),
+    }
+
+
+def named_networks(config):
+    """{name: network} of every model, under the names that our files use."""
+    if config["model"] == "cyclegan":
+        return build_cyclegan_networks(config)
+    return dict(zip(("G", "D"), build_networks(config)))
 
 
 def build_networks(config):
-    """(G, D) for a dictionary with the keys of a run's config.toml."""
+    """(G, D) of a model with two networks, for a dictionary with the keys of a run's config.toml."""
     if config["model"] in ("pix2pix", "colorize"):
-        return build_paired_networks(config)
+        a, b = paired_channels(config)
+        return translation_generator(config, a, b), translation_discriminator(config, a + b)
     size, channels, nz = config["size"], config["channels"], config["nz"]
     if config["model"] == "mlpgan":
         return MlpGenerator(size, channels, nz), MlpDiscriminator(size, channels)

@@ -125,8 +125,11 @@ class CycleGan : public Model {
       const int64_t number = step.number() * a.dim(0);
       const Tensor shown_b = pool_b_.exchange(fake_b.detach(), uint64_t(config.seed), number);
       const Tensor shown_a = pool_a_.exchange(fake_a.detach(), uint64_t(config.seed) + 1, number);
-      loss_a = discriminator_loss(judge(da_, *judge_b_, b), judge(da_, *judge_b_, shown_b), adversarial, 0.5);
-      loss_b = discriminator_loss(judge(db_, *judge_a_, a), judge(db_, *judge_a_, shown_a), adversarial, 0.5);
+      // Real first, then fake: running statistics keep the order, which the arguments of a call do not have.
+      const auto real_b = judge(da_, *judge_b_, b), made_b = judge(da_, *judge_b_, shown_b);
+      const auto real_a = judge(db_, *judge_a_, a), made_a = judge(db_, *judge_a_, shown_a);
+      loss_a = discriminator_loss(real_b, made_b, adversarial, 0.5);
+      loss_b = discriminator_loss(real_a, made_a, adversarial, 0.5);
       turn.learn(add(loss_a.loss, loss_b.loss));
     }
     report(step, g_loss, {gan_a, gan_b, cycle_a, cycle_b, same_a, same_b}, loss_a, loss_b);
