@@ -101,7 +101,7 @@ void Parameters::build_for_use(DeviceContext& context) {
   weights_.zero();
   statistics_.zero();
   slots_.resize(infos_.size());
-  frozen_ = true;
+  frozen_ = still_ = true;
 }
 
 void Parameters::build(DeviceContext& context, uint64_t seed, uint32_t stream) {

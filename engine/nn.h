@@ -45,7 +45,8 @@ class Parameters {
 
   // Allocates and initialises: element i of a parameter is element i + offset of the random stream.
   void build(DeviceContext& context, uint64_t seed, uint32_t stream);
-  // The same without gradients and initial values: for a trained network that is only used.
+  // The same without gradients and initial values: for a trained network that is only used. Its running
+  // statistics never move.
   void build_for_use(DeviceContext& context);
   bool built() const { return bool(weights_); }
 

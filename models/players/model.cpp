@@ -2,6 +2,7 @@
 #include "models/players/model.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/safetensors.h"
 #include "kernels/philox.h"
@@ -54,6 +55,8 @@ void Model::declare_all(const Config& settings) {
   if (stages_.empty()) stages_.push_back({});
   for (size_t i = 0; i + 1 < stages_.size(); ++i)
     GAN_CHECK(stages_[i].steps > 0, "stage {} of {} has no length, and others follow", i, config.model);
+  for (const Stage& stage : stages_)
+    for (const std::string& name : stage.trains) network(name);  // fails for one that is not there
 }
 
 int Model::stage_at(int64_t steps_done) const {
@@ -118,10 +121,12 @@ void Model::load_frozen() {
                       want.dims.begin() + want.rank))
         fail(Exit::bad_data, "{}: tensor `{}` is ({}), network {} wants {}", path, info.name,
              fmt::join(entry.shape, ","), network->name, to_string(want));
-      p.import_values(int(i), file.read_f32(info.name), info.buffer ? Tensor() : p.weights());
+      const std::vector<float> values = file.read_f32(info.name);
+      if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
+        fail(Exit::bad_data, "{}: tensor `{}` holds a number that is not finite; network {} cannot use it",
+             path, info.name, network->name);
+      p.import_values(int(i), values, info.buffer ? Tensor() : p.weights());
     }
-    if (ask_finite(p.weights()).host()[1] != 1)
-      fail(Exit::bad_data, "{}: holds numbers that are not finite", path);
   }
 }
 
@@ -136,7 +141,8 @@ StepResult Model::step(const StepInput& input) {
 
 StepInput Model::planned_input(DeviceContext& context, int batch) const {
   StepInput in;
-  in.stage = int(stages_.size()) - 1;  // where the largest pictures are
+  for (int i = 0; i < int(stages_.size()); ++i)
+    if (size_at(i) >= size_at(in.stage)) in.stage = i;  // where the largest pictures are
   const int size = size_at(in.stage);
   for (const InputSpec& spec : inputs_)
     for (int i = 0; i < spec.draws; ++i) {
@@ -153,6 +159,27 @@ Tensor Model::sample(const Tensor&) {
 
 Tensor Model::make(const Use&) {
   fail(Exit::usage, "{} makes pictures from noise, not from pictures; use `gan sample`", config.model);
+}
+
+const Tensor& Model::picture(const Use& use, const std::string& name) const {
+  const auto found = use.pictures.find(name);
+  if (found == use.pictures.end())
+    fail(Exit::usage, "{} makes pictures of: {}; there is no {}", config.model,
+         fmt::join(this->use().pictures, ", "), name);
+  return found->second;
+}
+
+double Model::control(const Use& use, const std::string& name) const {
+  for (const Control& control : this->use().controls) {
+    if (control.name != name) continue;
+    const auto given = use.controls.find(name);
+    const double value = given == use.controls.end() ? control.value : given->second;
+    if (!(value >= control.low && value <= control.high))
+      fail(Exit::usage, "{} of {} is {}; give a number from {} to {}", name, config.model, value, control.low,
+           control.high);
+    return value;
+  }
+  fail(Exit::failure, "model {} has no control {}", config.model, name);
 }
 
 GridRow Model::show(const std::map<std::string, Tensor>&, const Use&) { return {}; }

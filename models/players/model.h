@@ -96,7 +96,8 @@ class Model {
   void build(DeviceContext& context, const Config& config);
   // Only what making pictures needs: the weights of the networks that are used.
   void build_for_use(DeviceContext& context, const Config& config);
-  // Loads what comes from files that settings name.
+  // Loads what comes from files that settings name. Exit::bad_data names the file and what is wrong in it:
+  // a tensor that is missing, of another shape, or not finite; tensors that no network asks for may be there.
   void load_frozen();
 
   // One training step: runs learn() on a clean tape.
@@ -110,8 +111,11 @@ class Model {
 
   // Models of pictures.
   virtual UseSpec use() const { return {}; }
-  virtual Tensor make(const Use& use);             // (N,H,W,C) in [-1,1]
-  virtual int side_multiple() const { return 1; }  // heights and widths of what make() takes
+  virtual Tensor make(const Use& use);  // (N,H,W,C) in [-1,1]
+  // What make() asks a Use for. A picture that is not there, and a control outside its range, are Exit::usage.
+  const Tensor& picture(const Use& use, const std::string& name) const;
+  double control(const Use& use, const std::string& name) const;  // its declared value when it is not given
+  virtual int side_multiple() const { return 1; }                 // heights and widths of what make() takes
   // What the model sees of its input, as a picture: colorize sees no colour.
   virtual Tensor seen(const Tensor& picture) const { return picture; }
   // Trials of examples that have these pictures.

@@ -23,10 +23,16 @@ Step::Step(Model& model, const StepInput& input) : model_(model), input_(input) 
 }
 
 const Tensor& Step::input(const std::string& name, int draw) const {
-  return input_.tensors.at(name).at(size_t(draw));
+  GAN_CHECK(draw >= 0 && draw < draws(name), "a step of {} has {} x {}, not number {}", model_.config.model,
+            draws(name), name, draw);
+  return input_.tensors.at(name)[size_t(draw)];
 }
 
-int Step::draws(const std::string& name) const { return int(input_.tensors.at(name).size()); }
+int Step::draws(const std::string& name) const {
+  const auto found = input_.tensors.find(name);
+  GAN_CHECK(found != input_.tensors.end(), "a step of {} has no input {}", model_.config.model, name);
+  return int(found->second.size());
+}
 
 DeviceContext& Step::context() const { return input_.tensors.begin()->second[0].context(); }
 

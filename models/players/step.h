@@ -35,7 +35,7 @@ class Step {
  public:
   Step(Model& model, const StepInput& input);
 
-  // (N,...) by its declared name; `draw` from 0 for inputs of several draws.
+  // (N,...) by its declared name; `draw` from 0 for inputs of several draws. Fails for what is not declared.
   const Tensor& input(const std::string& name, int draw = 0) const;
   int draws(const std::string& name) const;
   int64_t number() const { return input_.step; }  // steps done before this one
@@ -57,7 +57,8 @@ class Step {
 };
 
 // One player's turn. From its beginning to its end the other players stand still: their networks pass gradients
-// on and collect none.
+// on and collect none. Running statistics are no weights: they follow every forward pass by batch statistics,
+// whosever turn it is.
 //
 //   Turn turn(step, d_);
 //   const LossValue loss = discriminator_loss(...);

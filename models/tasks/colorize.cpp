@@ -12,7 +12,7 @@ namespace {
 class Colorize : public Pix2pix {
  public:
   Tensor make(const Use& use) override {
-    const Tensor l = rgb_to_lab(use.pictures.at("picture")).l;  // (N,H,W,1)
+    const Tensor l = rgb_to_lab(picture(use, "picture")).l;  // (N,H,W,1)
     return lab_to_rgb(l, generate(l, use));
   }
   Tensor seen(const Tensor& picture) const override {

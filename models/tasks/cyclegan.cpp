@@ -35,9 +35,8 @@ class CycleGan : public Model {
   }
 
   Tensor make(const Use& use) override {
-    const auto direction = use.controls.find("direction");
-    const bool back = direction != use.controls.end() && direction->second > 0.5;
-    return generate(back ? gb_ : ga_, back ? *to_a_ : *to_b_, use.pictures.at("picture"), use);
+    const bool back = control(use, "direction") > 0.5;
+    return generate(back ? gb_ : ga_, back ? *to_a_ : *to_b_, picture(use, "picture"), use);
   }
 
   int side_multiple() const override { return to_b_->side_multiple(); }

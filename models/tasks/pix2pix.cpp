@@ -88,7 +88,7 @@ Tensor Pix2pix::generate(const Tensor& a, const Use& use) {
                        {.statistics = use.statistics, .dropout = dropout, .seed = use.seed});
 }
 
-Tensor Pix2pix::make(const Use& use) { return generate(use.pictures.at("picture"), use); }
+Tensor Pix2pix::make(const Use& use) { return generate(picture(use, "picture"), use); }
 
 std::vector<Trial> Pix2pix::trials() const {
   const Sides s = sides();
