@@ -178,7 +178,7 @@ class TwoPairs : public SmallModel {
 
 TEST_CASE("learner: a turn moves its own player's networks alone, running statistics follow every pass") {
   for (const Device device : {Device::ref, Device::cpu}) {
-    CAPTURE(name_of(device));
+    CAPTURE(std::string(name_of(device)));
     DeviceContext context(device);
     TwoPairs model;
     model.build(context, small_config());
@@ -210,6 +210,7 @@ TEST_CASE("learner: a turn moves its own player's networks alone, running statis
     // Each kind of player has its learning rate.
     StepInput in = input_of(model, context, 1);
     in.learning_rate_d = 0;
+    model.between = {};
     model.step(in);
     for (const char* name : {"A1", "A2"}) CHECK(memory_of(model).at(name).weights != after.at(name).weights);
     for (const char* name : {"B1", "B2"}) CHECK(memory_of(model).at(name).weights == after.at(name).weights);
@@ -306,7 +307,7 @@ TEST_CASE("learner: a frozen network has the weights of its file, keeps them, an
   model.build(context, config);
   const auto check_unmoved = [&] {
     const Parameters& p = model.network("features").parameters;
-    REQUIRE(tensors.size() == 6);
+    REQUIRE(tensors.size() == 8);
     for (size_t i = 0; i < tensors.size(); ++i) {
       CAPTURE(tensors[i].name);
       CHECK(p.infos()[i].name == tensors[i].name);
