@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "engine/image.h"
 #include "engine/data/made_input.h"
+#include "engine/image.h"
 #include "engine/safetensors.h"
 #include "tests/shell.h"
 
