@@ -41,6 +41,8 @@ struct Example {
   const Image& at(const std::string& picture) const { return picture_named(picture, pictures); }
 };
 
+struct DataLayout;
+
 // One example, found but not read.
 struct ListedExample {
   struct Source {
@@ -49,8 +51,9 @@ struct ListedExample {
   };
   std::string name;  // path below the folder, without extension
   std::vector<Source> sources;
-  std::string problem;  // why it cannot be used, naming the file; empty: nothing known
-  int64_t drawn = -1;   // the number of a picture that is drawn, not read
+  std::string problem;                  // why it cannot be used, naming the file; empty: nothing known
+  int64_t drawn = -1;                   // the number of a picture that is drawn, not read
+  const DataLayout* made_of = nullptr;  // the layout that reads what its pictures are made of
 
   std::vector<std::filesystem::path> files() const;  // those that are read for it
 };

@@ -32,7 +32,10 @@ void make_anew(Example& cut, const DataOptions& options, const InputSeed& seed) 
 
 Listing list(const DataOptions& options) {
   const DataOptions targets = of_targets(options);
-  Listing listing = find_layout(targets).list(targets);
+  const DataLayout& layout = find_layout(targets);
+  Listing listing = layout.list(targets);
+  for (auto* part : {&listing.train[0].examples, &listing.validation, &listing.test})
+    for (ListedExample& example : *part) example.made_of = &layout;
   const bool anew = is_drawn_anew(options.make_input);
   listing.train[0].pictures = anew ? std::vector<std::string>{"B"} : std::vector<std::string>{"A", "B"};
   if (anew) listing.at_each_draw = make_anew;
@@ -40,9 +43,8 @@ Listing list(const DataOptions& options) {
 }
 
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
-  const DataOptions targets = of_targets(options);
   Example pair;
-  pair.pictures = {{"B", find_layout(targets).read(example, targets, reading).at("picture")}};
+  pair.pictures = {{"B", example.made_of->read(example, of_targets(options), reading).at("picture")}};
   if (reading.seed || !is_drawn_anew(options.make_input))
     add_input(pair, options, reading.seed.value_or(InputSeed{}),
               reading.side > 0 ? reading.side : options.size);
