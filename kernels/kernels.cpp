@@ -76,6 +76,15 @@ void check(const TakeChannels& a) {
   GAN_CHECK(a.dy && a.dx && (a.y || a.act.kind == Act::none));
 }
 
+void check(const PoolExchange& a) {
+  GAN_CHECK(a.count >= 0 && a.kept >= 1 && a.elements >= 1 && a.elements < INT32_MAX,
+            "{} pictures of {} elements, a pool of {}", a.count, a.elements, a.kept);
+  GAN_CHECK(a.count == 0 || (a.batch && a.places && a.pool && a.shown));
+  GAN_CHECK(a.pool.acc == Acc::set && a.shown.acc == Acc::set && a.shown.data != a.batch.data);
+  GAN_CHECK(a.pool.dtype == a.batch.dtype && a.shown.dtype == a.batch.dtype, "batch {}, pool {}, shown {}",
+            name_of(a.batch.dtype), name_of(a.pool.dtype), name_of(a.shown.dtype));
+}
+
 void check(const Dropout& a) {
   GAN_CHECK(a.count >= 0 && a.p >= 0 && a.p < 1 && (a.count == 0 || (a.x && a.y)), "count {}, p {}", a.count,
             a.p);

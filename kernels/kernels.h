@@ -630,21 +630,40 @@ struct LabToRgb {
   Out rgb;            // (count,3)
 };
 
+// A batch is shown, in part as pictures that were kept earlier. For each picture n in turn, with
+// (place, swap) = places[n]: place -1 shows it, and keeps nothing; else it is kept at `place`, and shown is
+// itself (swap 0) or what was kept there before (swap 1). Later pictures of the batch see what earlier ones
+// left. Copies, bit for bit.
+struct PoolExchange {
+  static constexpr const char* op = "pool_exchange";
+  int count = 0;         // pictures in the batch
+  int kept = 0;          // places in the pool
+  int64_t elements = 0;  // of a picture
+  In batch;              // (count, elements)
+  In places;             // (count, 2) i32: place -1 ... kept-1, swap 0 or 1
+  Out pool;              // (kept, elements), read and written
+  Out shown;             // (count, elements), set; not the batch itself
+};
+void check(const PoolExchange& args);
+
 struct ImageTable {
   Op<ImageBatch> batch;
   Op<RgbToLab> rgb_to_lab;
   Op<LabToRgb> lab_to_rgb;
+  Op<PoolExchange> pool_exchange;
 };
 
 // ------------------------------------------------------------------------------------------------------ rng
 
 // Element i is a function of (seed, stream, step, i) alone: kernels/philox.h. The same numbers on every
-// device.
+// device. The step is the one in the arguments; where there is step_at, a counter on the device, it is the
+// sum of both modulo 2^32, so that the same arguments draw other numbers in each step.
 struct RandomNormal {  // mean 0, deviation 1
   static constexpr const char* op = "random_normal";
   int64_t count = 0;
   uint64_t seed = 0;
   uint32_t stream = 0, step = 0;
+  In step_at;  // (1) i32 or null
   Out y;
 };
 struct RandomUniform {  // [0, 1)
@@ -652,6 +671,7 @@ struct RandomUniform {  // [0, 1)
   int64_t count = 0;
   uint64_t seed = 0;
   uint32_t stream = 0, step = 0;
+  In step_at;  // (1) i32 or null
   Out y;
 };
 
@@ -665,10 +685,17 @@ struct Dropout {
   uint64_t seed = 0;
   uint32_t stream = 0, step = 0;
   uint64_t first = 0;  // layers of one step take different parts of the stream
+  In step_at;          // (1) i32 or null, as in RandomUniform
   In x;
   Out y;
 };
 void check(const Dropout& args);
+
+// The step of these random numbers, for devices whose memory is the host's.
+template <class Args>
+uint32_t step_on_host(const Args& args) {
+  return args.step + (args.step_at ? uint32_t(*args.step_at.template as<int32_t>()) : 0u);
+}
 
 struct RngTable {
   Op<RandomNormal> normal;
@@ -753,6 +780,7 @@ void for_each_op(const Backend& b, F&& f) {
   f("image", b.image.batch);
   f("image", b.image.rgb_to_lab);
   f("image", b.image.lab_to_rgb);
+  f("image", b.image.pool_exchange);
   f("rng", b.rng.normal);
   f("rng", b.rng.uniform);
   f("rng", b.rng.dropout);

@@ -1205,6 +1205,38 @@ const std::vector<Case<LabToRgb>>& cases() {
   return table;
 }
 
+template <>
+const std::vector<Case<PoolExchange>>& cases() {
+  static const auto table = [] {
+    struct Plan {
+      const char* name;
+      int kept;
+      Values places;  // place and swap of each picture
+    };
+    const Plan plans[] = {
+        {"through", 2, {-1, 0}},
+        {"kept", 3, {2, 0, 0, 0}},
+        {"swapped", 4, {1, 1, -1, 0, 3, 1}},
+        // One place several times: the later pictures show what the earlier ones left.
+        {"one place", 1, {0, 1, 0, 1, -1, 1, 0, 0, 0, 1}},
+    };
+    std::vector<Case<PoolExchange>> t;
+    for (const Plan& plan : plans)
+      for (int64_t elements : {1, 31, 257, 1025}) {
+        const int count = int(plan.places.size()) / 2;
+        t.push_back(Case<PoolExchange>(fmt::format("{} {}", plan.name, elements),
+                                       {.count = count, .kept = plan.kept, .elements = elements})
+                        .in("batch", &PoolExchange::batch, {count, elements})
+                        .in("places", &PoolExchange::places, {count, 2}, constant(plan.places), Kind::i32)
+                        .in_out("pool", &PoolExchange::pool, {plan.kept, elements}, normals(), Kind::value)
+                        .out("shown", &PoolExchange::shown, {count, elements}));
+        t.back().bit_exact = true;
+      }
+    return t;
+  }();
+  return table;
+}
+
 // ------------------------------------------------------------------------------------------------- resample
 
 namespace {
@@ -1393,6 +1425,14 @@ std::vector<Case<Args>> random_cases() {
   t.push_back(Case<Args>("37 add", {.count = 37, .seed = 5, .stream = 2, .step = 1})
                   .out("y", &Args::y, {37}, Kind::value, Acc::add));
   t.back().bit_exact = true;
+  // A counter on the device, large enough that the sum with `step` wraps.
+  for (int counter : {70000, -2}) {
+    t.push_back(
+        Case<Args>(fmt::format("37 counter {}", counter), {.count = 37, .seed = 5, .stream = 2, .step = 3})
+            .in("step_at", &Args::step_at, {1}, constant({double(counter)}), Kind::i32)
+            .out("y", &Args::y, {37}));
+    t.back().bit_exact = true;
+  }
   return t;
 }
 
@@ -1425,6 +1465,12 @@ const std::vector<Case<Dropout>>& cases() {
                     .in("x", &Dropout::x, {count})
                     .out("y", &Dropout::y, {count}, Kind::value, acc));
           }
+    for (uint64_t first : {uint64_t(0), uint64_t(6)})
+      t.push_back(Case<Dropout>(fmt::format("37 counter first {}", first),
+                                {.count = 37, .p = 0.5, .seed = 7, .stream = 8, .step = 2, .first = first})
+                      .in("step_at", &Dropout::step_at, {1}, constant({70000}), Kind::i32)
+                      .in("x", &Dropout::x, {37})
+                      .out("y", &Dropout::y, {37}));
     return t;
   }();
   return table;

@@ -54,7 +54,8 @@ constexpr OptimTable optim{with_loops<Adam>, with_loops<Sgd>, with_loops<MovingA
                            with_loops<GradNorm>};
 constexpr ResampleTable resample{with_loops<ResampleFwd>, with_loops<ResampleBwd>, with_loops<MaxPoolFwd>,
                                  with_loops<MaxPoolBwd>, with_loops<PixelShuffle>};
-constexpr ImageTable image{with_loops<ImageBatch>, with_loops<RgbToLab>, with_loops<LabToRgb>};
+constexpr ImageTable image{with_loops<ImageBatch>, with_loops<RgbToLab>, with_loops<LabToRgb>,
+                           with_loops<PoolExchange>};
 constexpr RngTable rng{with_loops<RandomNormal>, with_loops<RandomUniform>, with_loops<Dropout>};
 constexpr Memory memory{allocate, release, copy, copy, copy, zero, synchronize, true};
 

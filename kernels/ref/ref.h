@@ -802,19 +802,38 @@ void compute(const LabToRgb& a) {
   }
 }
 
+template <class T>
+void compute(const PoolExchange& a) {
+  gan::check(a);
+  const T* batch = given<T>(a.batch);
+  const auto* places = given<int32_t>(a.places);
+  T *pool = wanted<T>(a.pool), *shown = wanted<T>(a.shown);
+  for (int n = 0; n < a.count; ++n) {
+    const int32_t place = places[2 * n], swap = places[2 * n + 1];
+    for (int64_t i = 0; i < a.elements; ++i) {
+      const T picture = batch[n * a.elements + i];
+      T* kept = place < 0 ? nullptr : pool + place * a.elements + i;
+      shown[n * a.elements + i] = kept && swap ? *kept : picture;
+      if (kept) *kept = picture;
+    }
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ rng
 
 // Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
 template <class T>
 void compute(const RandomNormal& a) {
   wanted<T>(a.y);
-  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, a.step, i)));
+  const uint32_t step = step_on_host(a);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, step, i)));
 }
 
 template <class T>
 void compute(const RandomUniform& a) {
   wanted<T>(a.y);
-  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
+  const uint32_t step = step_on_host(a);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, step, i)));
 }
 
 template <class T>
@@ -822,8 +841,9 @@ void compute(const Dropout& a) {
   gan::check(a);
   const T* x = given<T>(a.x);
   wanted<T>(a.y);
+  const uint32_t step = step_on_host(a);
   for (int64_t i = 0; i < a.count; ++i) {
-    const bool stays = random_uniform(a.seed, a.stream, a.step, a.first + uint64_t(i)) >= float(a.p);
+    const bool stays = random_uniform(a.seed, a.stream, step, a.first + uint64_t(i)) >= float(a.p);
     store(a.y, i, stays ? x[i] / T(1 - a.p) : T(0));
   }
 }

@@ -556,6 +556,17 @@ void set_up(LabToRgb& a, Problem& p) {
   a.rgb = p.out("rgb", 3 * a.count);
 }
 template <>
+void set_up(PoolExchange& a, Problem& p) {
+  a.count = p.size("count", 4), a.kept = p.size("kept", 3), a.elements = p.size("elements", 1024);
+  p.finish_sizes();
+  std::vector<int32_t> places;  // place, swap
+  for (int i = 0; i < a.count; ++i) places.insert(places.end(), {i % (a.kept + 1) - 1, i % 2});
+  a.batch = p.in("batch", int64_t(a.count) * a.elements);
+  a.places = p.in_i32("places", places);
+  a.pool = p.out("pool", int64_t(a.kept) * a.elements);
+  a.shown = p.out("shown", int64_t(a.count) * a.elements);
+}
+template <>
 void set_up(RandomNormal& a, Problem& p) {
   a.count = p.size("count", 1024);
   p.finish_sizes();
