@@ -19,6 +19,7 @@
 
 #include "bench/program.h"
 #include "engine/data.h"
+#include "engine/step_values.h"
 #include "kernels/philox.h"
 #include "models/noise_gan.h"
 #include "models/train.h"
@@ -61,11 +62,17 @@ class Stepper {
   // Seconds of one step, the device having finished.
   double step() {
     const double start = now();
-    for (Tensor& z : input_.z)
-      z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise), draw_++);
     input_.learning_rate_g = input_.learning_rate_d = config_.lr;
+    model_->begin_step(input_);
+    for (Tensor& z : input_.z) {
+      const In draw = context_.step_values().draw();
+      const auto ahead = uint32_t(&z - input_.z.data());
+      z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise), draw,
+                        ahead);
+    }
     model_->step(input_);
     ++input_.step;
+    input_.draw += int64_t(input_.z.size());
     if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
     return now() - start;
   }
@@ -84,7 +91,6 @@ class Stepper {
   DeviceContext context_;  // before the model, whose memory goes back to it
   std::unique_ptr<Model> model_;
   StepInput input_;
-  uint32_t draw_ = 0;
 };
 
 Config with_batch(const Options& options, int batch) {

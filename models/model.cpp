@@ -24,6 +24,11 @@ Player& Model::add_player(const std::string& name) {
   return *players.back();
 }
 
+void Model::begin_step(const StepInput& in) {
+  prepare(in);
+  players[0]->parameters.weights().context().step_values().begin_step(in.step, in.draw);
+}
+
 Tensor Model::sample(const Tensor&) {
   fail(Exit::usage, "{} makes pictures from pictures, not from noise; use `gan translate`", config.model);
 }

@@ -29,6 +29,7 @@ struct StepInput {
   std::vector<Tensor> z;     // n_critic x (N,nz)
   Tensor a, b;               // (N,H,W,Ca), (N,H,W,Cb): a is the generator's input
   int64_t step = 0;          // steps done before this one: what masks and pools draw by
+  int64_t draw = 0;          // batches drawn before this step: what noise is drawn by
   double learning_rate_g = 0, learning_rate_d = 0;
   bool log = false;  // also compute what only the log needs (gradient norms)
 };
@@ -60,6 +61,10 @@ class Model {
   // Only what making pictures needs: the first player's weights, no gradients, moments or other players.
   void build_for_use(DeviceContext& context, const Config& config);
 
+  // Brings to the device what the host decides about the coming step: its numbers, learning rates, places in
+  // a pool. step() does it by itself, and then it changes nothing; it is called before when noise is drawn by
+  // StepValues::draw(), and for a recorded step that is run again.
+  void begin_step(const StepInput& input);
   // One training step: every discriminator update, then the generator's; the model's file tells the order.
   virtual StepResult step(const StepInput& input) = 0;
 
@@ -99,6 +104,8 @@ class Model {
  protected:
   virtual void declare() = 0;
   virtual void after_build(DeviceContext&) {}
+  // Puts the values of the coming step into the context's StepValues.
+  virtual void prepare(const StepInput& input) = 0;
   Player& add_player(const std::string& name);
 };
 

@@ -7,6 +7,11 @@ namespace gan {
 
 NoiseGan::NoiseGan() : g_(add_player("G")), d_(add_player("D")) {}
 
+void NoiseGan::prepare(const StepInput& in) {
+  d_.adam.prepare(in.learning_rate_d, int64_t(in.real.size()));
+  g_.adam.prepare(in.learning_rate_g);
+}
+
 StepResult NoiseGan::step(const StepInput& in) {
   const auto& adversarial = config.get<AdversarialSettings>();
   const GanLoss kind = adversarial.kind();
@@ -14,6 +19,7 @@ StepResult NoiseGan::step(const StepInput& in) {
   GAN_CHECK(updates >= 1 && in.z.size() == updates);
   DeviceContext& context = in.real[0].context();
   Tape& tape = context.tape();
+  begin_step(in);
   tape.clear();
 
   // The discriminator learns to tell real pictures from generated ones. What it sees of the generator is
@@ -32,7 +38,7 @@ StepResult NoiseGan::step(const StepInput& in) {
     const Tensor fake_logits = discriminate(fake.detach());
     d_loss = discriminator_loss(real_logits, fake_logits, kind, adversarial.real_label());
     tape.backward(d_loss.loss);
-    d_.adam.step(in.learning_rate_d);
+    d_.adam.step();
   }
   const Tensor d_norm = in.log ? gradient_norm(d_.parameters) : Tensor();
 
@@ -43,7 +49,7 @@ StepResult NoiseGan::step(const StepInput& in) {
     g_.parameters.forget_gradients();
     g_loss = generator_loss(discriminate(fake), kind);
     tape.backward(g_loss.loss);
-    g_.adam.step(in.learning_rate_g);
+    g_.adam.step();
   }
   if (config.ema > 0) update_average(g_.parameters, config.ema);
   tape.clear();

@@ -22,6 +22,7 @@ class NoiseGan : public Model {
                 const LayerObserver& tell) override;
 
  protected:
+  void prepare(const StepInput& input) override;
   // z (N,nz) -> pictures (N,H,W,C) in [-1,1]
   virtual Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell = {}) = 0;
   // pictures (N,H,W,C) -> logits (N,...), one or more per picture

@@ -24,16 +24,23 @@ std::vector<std::pair<std::string, Tensor>> Pix2pix::state() {
   return {{"pool", pool_.pictures()}};
 }
 
+void Pix2pix::prepare(const StepInput& in) {
+  d_.adam.prepare(in.learning_rate_d);
+  g_.adam.prepare(in.learning_rate_g);
+  pool_.prepare(uint64_t(config.seed), in.step * in.a.dim(0), in.a.dim(0));
+}
+
 StepResult Pix2pix::step(const StepInput& in) {
   const auto& adversarial = config.get<AdversarialSettings>();
   const GanLoss kind = adversarial.kind();
   DeviceContext& context = in.a.context();
   Tape& tape = context.tape();
+  begin_step(in);
   tape.clear();
 
   const Pass with_dropout{.dropout = config.get<TranslationSettings>().dropout,
                           .seed = uint64_t(config.seed),
-                          .step = uint32_t(in.step)};
+                          .step = context.step_values().step()};
   const Tensor fake = (*generator_)(g_.parameters, in.a, with_dropout);
 
   // The discriminator sees the pair that the generator made, or an earlier one, then the real pair. Several
@@ -41,8 +48,7 @@ StepResult Pix2pix::step(const StepInput& in) {
   Tensor d_loss, d_values;
   {
     d_.parameters.forget_gradients();
-    const Tensor shown =
-        pool_.exchange(concat_channels(in.a, fake.detach()), uint64_t(config.seed), in.step * in.a.dim(0));
+    const Tensor shown = pool_.exchange(concat_channels(in.a, fake.detach()));
     const auto fake_logits = (*discriminator_)(d_.parameters, shown, {});
     const auto real_logits = (*discriminator_)(d_.parameters, concat_channels(in.a, in.b), {});
     const double part = 1.0 / double(fake_logits.size());
@@ -55,7 +61,7 @@ StepResult Pix2pix::step(const StepInput& in) {
     }
   }
   tape.backward(d_loss);
-  d_.adam.step(in.learning_rate_d);
+  d_.adam.step();
   const Tensor d_norm = in.log ? gradient_norm(d_.parameters) : Tensor();
 
   // The generator learns from the improved discriminator, which stands still meanwhile, and from the picture
@@ -72,7 +78,7 @@ StepResult Pix2pix::step(const StepInput& in) {
     l1_loss = pixel_loss(fake, in.b, PixelLossKind::l1, config.get<Pix2pixSettings>().lambda_l1).loss;
     g_loss = add(gan_loss, l1_loss);
     tape.backward(g_loss);
-    g_.adam.step(in.learning_rate_g);
+    g_.adam.step();
   }
   if (config.ema > 0) update_average(g_.parameters, config.ema);
   tape.clear();

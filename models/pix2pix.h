@@ -28,6 +28,7 @@ class Pix2pix : public Model {
  protected:
   void declare() override;
   void after_build(DeviceContext& context) override;
+  void prepare(const StepInput& input) override;
 
  private:
   Player& g_;

@@ -374,22 +374,23 @@ class Trainer {
     StepInput in;
     if (replay_) {
       in = replay_->input(*context_, state_.step);
-      in.step = state_.step;
     } else {
-      in.step = state_.step;
+      in.draw = state_.draw;
       if (learns_pairs()) next_pair(in);
-      for (int i = 0; i < updates_per_step(config_) && !learns_pairs(); ++i, ++state_.draw) {
+      for (int i = 0; i < updates_per_step(config_) && !learns_pairs(); ++i, ++state_.draw)
         in.real.push_back(pictures_->batch(*context_, state_.draw, config_.batch));
-        in.z.push_back(random_normal(*context_, {config_.batch, config_.get<NoiseSettings>().nz},
-                                     uint64_t(config_.seed), uint32_t(RandomStream::noise),
-                                     uint32_t(state_.draw)));
-      }
     }
     const double factor = learning_rate_factor(config_.lr_policy, state_.step / steps_per_epoch_, epochs_);
     in.learning_rate_g = config_.lr * factor;
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
     in.log = log;
     in.step = state_.step;
+    model_->begin_step(in);
+    if (!replay_)
+      for (uint32_t i = 0; i < in.real.size(); ++i)
+        in.z.push_back(random_normal(*context_, {config_.batch, config_.get<NoiseSettings>().nz},
+                                     uint64_t(config_.seed), uint32_t(RandomStream::noise),
+                                     context_->step_values().draw(), i));
     return in;
   }
 
