@@ -17,7 +17,7 @@ TEST_CASE("Adam and SGD against their formulas") {
   for (int t = 1; t <= 5; ++t) {
     p.forget_gradients();
     context.tape().backward(sum(multiply(p[w], p[w])));
-    adam.prepare(0.01);
+    if (t % 2 == 1) adam.prepare(0.01, 2);  // two updates in each step
     context.step_values().upload();
     adam.step();
     const double g = 2 * x + 0.1 * x;

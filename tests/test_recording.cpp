@@ -7,6 +7,7 @@
 
 #include "kernels/philox.h"
 #include "models/noise_gan.h"
+#include "models/translation_networks.h"
 #include "models/zoo.h"
 #include "tests/preset.h"
 #include "tests/run_case.h"
@@ -24,12 +25,13 @@ bool has_noise(const Config& c) { return c.has<NoiseSettings>(); }
 // The smallest of each model, with everything on that changes from step to step.
 Config smallest(const std::string& name) {
   Config c = preset(name);
-  c.size = name == "mlpgan" ? 4 : 32, c.batch = 2;
+  c.size = name == "mlpgan" ? 4 : name == "pix2pix" ? 64 : 32, c.batch = 2;
   c.ema = 0.9, c.weight_decay = 0.01;
   if (c.has<ConvSettings>()) put(c, "ngf", 2), put(c, "ndf", 2);
   if (has_noise(c)) put(c, "nz", 8), put(c, "n-critic", 2);
-  else
-    put(c, "dropout", true), put(c, "pool", 2);  // full after the first step: then every picture has its coin
+  // The pool is full after the first step; from then on a coin is thrown for each picture.
+  if (c.has<TranslationSettings>()) put(c, "dropout", true), put(c, "pool", 2);
+  if (name == "colorize") put(c, "netG", "resnet_6");
   return c;
 }
 
@@ -45,6 +47,15 @@ struct Learner {
     for (Tensor& pictures : input.real) fill(pictures);
     fill(input.a), fill(input.b);
     input.log = true;
+  }
+
+  // The operations of a step that are named `name`, as they run.
+  int64_t count_of(const std::string& name, const std::function<void()>& step) {
+    int64_t count = 0;
+    context.tape().on_operation = [&](const Tape::Node& node) { count += node.record->name() == name; };
+    step();
+    context.tape().on_operation = nullptr;
+    return count;
   }
 
   // What the host decides about step `step`, from 0; nothing is launched.
@@ -110,7 +121,7 @@ TEST_CASE("recording: a recorded step, run again with other values in the block 
   for (Device device : usable({Device::ref, Device::cpu, Device::simt, Device::cuda}))
     for (const ZooEntry& entry : zoo()) {
       const std::string name = entry.name;
-      CAPTURE(name_of(device));
+      CAPTURE(std::string(name_of(device)));
       CAPTURE(name);
       const Config config = smallest(name);
       Learner eager(device, config), learner(device, config);
@@ -119,8 +130,9 @@ TEST_CASE("recording: a recorded step, run again with other values in the block 
       eager.take(2);
       learner.begin(2);
       learner.context.start_recording();
-      learner.launch();
+      const int64_t masks = learner.count_of("dropout", [&] { learner.launch(); });
       Recording recording = learner.context.stop_recording();
+      CHECK((masks > 0) == config.has<TranslationSettings>());
       check_equal(learner, eager, "recorded");
 
       // What others write meanwhile is no memory of the recording's.
@@ -143,22 +155,20 @@ TEST_CASE("recording: a recorded step, run again with other values in the block 
 
 TEST_CASE("recording: memory is used again within the step, and by nobody else afterwards") {
   for (Device device : usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
-    CAPTURE(name_of(device));
+    CAPTURE(std::string(name_of(device)));
     DeviceContext context(device);
     const Tensor x(context, {64});
     x.upload(std::span<const float>(std::vector<float>(64, 2.0f)));
     const void* inside = nullptr;
     context.start_recording();
     const Tensor sum = [&] {
-      const Tensor zeros(context, {64});
-      zeros.zero();
       const Tensor square = multiply(x, x);
       inside = square.data();
-      return add(square, zeros);
+      return add(square, x);
     }();
     Recording recording = context.stop_recording();
     CHECK(recording.operations() == 2);
-    CHECK(sum.host() == std::vector<double>(64, 4.0));
+    CHECK(sum.host() == std::vector<double>(64, 6.0));
 
     std::vector<Tensor> others;
     for (int i = 0; i < 100; ++i) {
@@ -167,12 +177,52 @@ TEST_CASE("recording: memory is used again within the step, and by nobody else a
     }
     x.upload(std::span<const float>(std::vector<float>(64, 3.0f)));
     recording.run();
-    CHECK(sum.host() == std::vector<double>(64, 9.0));
+    CHECK(sum.host() == std::vector<double>(64, 12.0));
     for (const Tensor& other : others) CHECK(other.host() == std::vector<double>(64, 5.0));
 
     // A tensor outlives the recording that made it.
     recording = Recording();
-    CHECK(sum.host() == std::vector<double>(64, 9.0));
+    CHECK(sum.host() == std::vector<double>(64, 12.0));
+  }
+}
+
+TEST_CASE("recording: memory is zeroed again, and weights that changed are laid out again") {
+  for (Device device : usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
+    CAPTURE(std::string(name_of(device)));
+    DeviceContext context(device);
+    const Tensor total = constant(context, {8}, 5), one = constant(context, {8}, 1);
+    context.start_recording();
+    total.zero();
+    context.run(context.kernels().pointwise.affine, {.count = 8, .x = one.in(), .y = total.out(Acc::add)});
+    Recording recording = context.stop_recording();
+    recording.run();
+    CHECK(total.host() == std::vector<double>(8, 1.0));
+  }
+  // Device cpu keeps weights in other layouts while their version stays the same: of this 3x3 convolution,
+  // which goes through Winograd's transform, from their first use on, of the 5x5 one from their second.
+  for (int kernel : {3, 5}) {
+    CAPTURE(kernel);
+    DeviceContext context(Device::cpu);
+    const ConvOptions options{.kernel = kernel, .stride = 1, .pad = kernel / 2};
+    const Tensor x = random_normal(context, {4, 16, 16, 64}, 1, 1, 0),
+                 w = random_normal(context, {64, kernel, kernel, 64}, 1, 2, 0);
+    w.changed();
+    context.start_recording();
+    Tensor forward, transposed;
+    for (int use = 0; use < 2; ++use) {
+      forward = conv2d(x, w, {}, options);
+      transposed = conv_transpose2d(x, w, {}, options);
+    }
+    context.run(context.kernels().pointwise.affine,
+                {.count = w.count(), .scale = 2, .x = w.in(), .y = w.out()});
+    w.changed();
+    Recording recording = context.stop_recording();
+    std::vector<double> forward_of_two = forward.host(), transposed_of_two = transposed.host();
+    for (double& value : forward_of_two) value *= 2;
+    for (double& value : transposed_of_two) value *= 2;
+    recording.run();
+    CHECK(forward.host() == forward_of_two);
+    CHECK(transposed.host() == transposed_of_two);
   }
 }
 
@@ -200,7 +250,7 @@ TEST_CASE("recording: what could not be repeated is refused") {
 
 TEST_CASE("step values: as exact as the device computes, and never read before they are there") {
   for (Device device : usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
-    CAPTURE(name_of(device));
+    CAPTURE(std::string(name_of(device)));
     DeviceContext context(device);
     StepValues& values = context.step_values();
     const int rates = values.add_numbers(3), places = values.add_counters(2);
@@ -241,7 +291,7 @@ TEST_CASE("step values: as exact as the device computes, and never read before t
 
 TEST_CASE("random numbers and masks by a counter on the device are those of the same step from the host") {
   for (Device device : usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
-    CAPTURE(name_of(device));
+    CAPTURE(std::string(name_of(device)));
     DeviceContext context(device);
     StepValues& values = context.step_values();
     values.begin_step(41, 0xFFFFFFFF);
