@@ -1429,7 +1429,7 @@ std::vector<Case<Args>> random_cases() {
   for (int counter : {70000, -2}) {
     t.push_back(
         Case<Args>(fmt::format("37 counter {}", counter), {.count = 37, .seed = 5, .stream = 2, .step = 3})
-            .in("step_at", &Args::step_at, {1}, constant({double(counter)}), Kind::i32)
+            .optional("step_at", &Args::step_at, {1}, constant({double(counter)}), Kind::i32)
             .out("y", &Args::y, {37}));
     t.back().bit_exact = true;
   }
@@ -1468,7 +1468,7 @@ const std::vector<Case<Dropout>>& cases() {
     for (uint64_t first : {uint64_t(0), uint64_t(6)})
       t.push_back(Case<Dropout>(fmt::format("37 counter first {}", first),
                                 {.count = 37, .p = 0.5, .seed = 7, .stream = 8, .step = 2, .first = first})
-                      .in("step_at", &Dropout::step_at, {1}, constant({70000}), Kind::i32)
+                      .optional("step_at", &Dropout::step_at, {1}, constant({70000}), Kind::i32)
                       .in("x", &Dropout::x, {37})
                       .out("y", &Dropout::y, {37}));
     return t;
