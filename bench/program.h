@@ -4,7 +4,7 @@
 #include <chrono>
 #include <vector>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan::bench {
 

@@ -16,7 +16,7 @@
 #include <system_error>
 #include <utility>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 namespace {

@@ -10,7 +10,7 @@
 #include "engine/atomic_file.h"
 #include "engine/memory_budget.h"
 #include "engine/stb.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "engine/image.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan::formats {
 

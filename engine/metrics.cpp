@@ -7,7 +7,7 @@
 #include <limits>
 
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

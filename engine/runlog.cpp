@@ -21,7 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/atomic_file.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 namespace fs = std::filesystem;

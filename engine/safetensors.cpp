@@ -12,7 +12,7 @@
 #include <set>
 #include <utility>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

@@ -18,8 +18,8 @@
 #include <type_traits>
 
 #include "kernels/bf16.h"
-#include "kernels/check.h"
-#include "kernels/variant.h"
+#include "kernels/contract/check.h"
+#include "kernels/contract/variant.h"
 
 // ---- 1 Which world ------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/data/comics.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 using gan::ComicsStyle;
 using gan::draw_comics_face;

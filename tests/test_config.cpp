@@ -9,7 +9,7 @@
 
 #include "engine/settings/config.h"
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "models/networks/translation_networks.h"
 #include "models/tasks/zoo.h"
 

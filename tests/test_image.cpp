@@ -15,7 +15,7 @@
 
 #include "engine/atomic_file.h"
 #include "engine/image.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tests/folder.h"
 #include "tests/skip.h"
 

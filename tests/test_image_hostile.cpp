@@ -22,7 +22,7 @@
 #include "engine/data/picture_set.h"
 #include "engine/image.h"
 #include "engine/memory_budget.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tests/folder.h"
 
 using namespace gan;

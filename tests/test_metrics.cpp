@@ -6,7 +6,7 @@
 #include <sstream>
 
 #include "engine/metrics.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tests/skip.h"
 
 using namespace gan;

@@ -9,7 +9,7 @@
 #include <set>
 
 #include "engine/data/picture_set.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 using namespace gan;
 namespace fs = std::filesystem;

@@ -13,7 +13,7 @@
 #include <thread>
 
 #include "engine/runlog.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tests/folder.h"
 
 namespace gan::tests {

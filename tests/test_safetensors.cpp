@@ -21,7 +21,7 @@
 
 #include "engine/atomic_file.h"
 #include "engine/safetensors.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tests/folder.h"
 
 namespace fs = std::filesystem;

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "models/use/translate.h"
 
 using namespace gan;

@@ -5,7 +5,7 @@
 #include <charconv>
 
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "models/tasks/zoo.h"
 #include "tools/commands.h"
 

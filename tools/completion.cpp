@@ -1,7 +1,7 @@
 // `gan completion`: a shell's completion script, written from the table of commands.
 #include <algorithm>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "models/tasks/zoo.h"
 #include "tools/commands.h"
 

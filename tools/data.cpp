@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/data/check.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

@@ -10,7 +10,7 @@
 #include <new>
 
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

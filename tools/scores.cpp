@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan::tools {
 namespace {

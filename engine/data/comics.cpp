@@ -13,7 +13,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 namespace {

@@ -16,7 +16,7 @@
 #include "engine/data/made_input.h"
 #include "engine/data/options.h"
 #include "engine/image.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

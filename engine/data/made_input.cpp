@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 #include "kernels/philox.h"
 
 namespace gan {

@@ -1,7 +1,7 @@
 // Values of options that are more than a number.
 #include "engine/data/options.h"
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

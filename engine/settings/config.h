@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "engine/settings/setting.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

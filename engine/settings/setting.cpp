@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "engine/settings/words.h"
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

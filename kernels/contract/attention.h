@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

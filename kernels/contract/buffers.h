@@ -3,7 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 namespace gan {
 

@@ -1,7 +1,7 @@
 // Convolutions in two dimensions, in three directions.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

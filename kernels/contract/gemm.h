@@ -1,7 +1,7 @@
 // The matrix product.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

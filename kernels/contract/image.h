@@ -1,7 +1,7 @@
 // Batches out of pictures in memory, and colours.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

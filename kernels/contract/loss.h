@@ -1,7 +1,7 @@
 // Losses: adversarial ones from logits, and the distance between two pictures.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

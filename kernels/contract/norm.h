@@ -1,7 +1,7 @@
 // Normalisation: batch and instance norm as one operation, and layer norm.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

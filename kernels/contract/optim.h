@@ -4,7 +4,7 @@
 // `scalars` = {learning rate, 1 - beta1^t, 1 - beta2^t}, so that a step is the same work every time.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

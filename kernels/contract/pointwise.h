@@ -1,7 +1,7 @@
 // Pointwise operations and sums: activations, arithmetic, copies, concatenation of channels.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

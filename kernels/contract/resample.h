@@ -1,7 +1,7 @@
 // Pooling, resizing, pixel shuffle.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

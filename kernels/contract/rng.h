@@ -2,7 +2,7 @@
 // the same numbers on every device.
 #pragma once
 #include "kernels/contract/ports.h"
-#include "kernels/variant.h"
+#include "kernels/contract/variant.h"
 
 namespace gan {
 

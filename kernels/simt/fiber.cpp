@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 #if defined(GAN_SIMT_ASAN)
 #include <sanitizer/asan_interface.h>

@@ -9,7 +9,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 // A symbol of the linker: where this program's own ELF header lies.
 extern "C" const char __ehdr_start[];

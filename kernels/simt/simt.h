@@ -13,7 +13,7 @@
 #include <string>
 #include <type_traits>
 
-#include "kernels/check.h"
+#include "kernels/contract/check.h"
 
 // Keywords. __noinline__ must never be defined: the standard library spells an attribute that way.
 #define __global__
