@@ -19,7 +19,7 @@
 
 #include "bench/program.h"
 #include "engine/data/picture_set.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 #include "models/tasks/noise_gan.h"
 #include "models/training/plan.h"
 

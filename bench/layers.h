@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/ops.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan::bench {
 

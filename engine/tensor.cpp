@@ -3,7 +3,7 @@
 
 #include <atomic>
 
-#include "kernels/bf16.h"
+#include "kernels/shared/bf16.h"
 
 namespace gan {
 

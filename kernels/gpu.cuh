@@ -17,9 +17,9 @@
 #include <tuple>
 #include <type_traits>
 
-#include "kernels/bf16.h"
 #include "kernels/contract/check.h"
 #include "kernels/contract/variant.h"
+#include "kernels/shared/bf16.h"
 
 // ---- 1 Which world ------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@
 // Each of them, also backwards, gathers: a thread owns an element of the output and reads what belongs to it,
 // so no two threads write to one place. The pass is bound by memory; neighbouring threads have neighbouring
 // channels. Read on: 1 resample, 2 max_pool, 3 pixel_shuffle, 4 launchers, 5 the list of variants.
-#include "kernels/resample.h"
+#include "kernels/shared/resample.h"
 
 #include "kernels/family.cuh"
 

@@ -1,6 +1,6 @@
 // Random numbers: element i is a function of (seed, stream, step, i) alone, written in philox.h. Whatever
 // computes it, on however many threads, gets the same bits. Dropout draws its mask from them each time.
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 #include "kernels/family.cuh"
 

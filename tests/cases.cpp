@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/bf16.h"
-#include "kernels/philox.h"
+#include "kernels/shared/bf16.h"
+#include "kernels/shared/philox.h"
 
 namespace gan::tests {
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <string>
 
-#include "kernels/bf16.h"
+#include "kernels/shared/bf16.h"
 #include "tests/cases.h"
 
 namespace gan::tests {

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <vector>
 
-#include "kernels/bf16.h"
 #include "kernels/kernels.h"
-#include "kernels/philox.h"
+#include "kernels/shared/bf16.h"
+#include "kernels/shared/philox.h"
 #include "tests/run_case.h"
 #include "tests/skip.h"
 

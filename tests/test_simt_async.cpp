@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "kernels/gpu.cuh"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 #include "kernels/simt/race.h"
 #include "tests/skip.h"
 

@@ -8,7 +8,7 @@
 
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan {
 

@@ -10,7 +10,7 @@
 #include "engine/data/workers.h"
 #include "engine/metrics.h"
 #include "engine/ops.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan {
 

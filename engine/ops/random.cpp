@@ -1,6 +1,6 @@
 // Random numbers, and dropout.
 #include "engine/ops.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan {
 

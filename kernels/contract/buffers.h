@@ -13,7 +13,7 @@ const char* name_of(DType type);
 
 enum class Acc : uint8_t { set, add };
 
-struct bf16;  // kernels/bf16.h
+struct bf16;  // kernels/shared/bf16.h
 template <class T>
 constexpr DType dtype_of();  // dtype_of<float>() == DType::f32, ...
 // clang-format off

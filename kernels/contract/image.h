@@ -70,7 +70,7 @@ Extents pixels_of_3(const Args& o) {
 }
 
 // Colours between sRGB, as networks have it in [-1,1], and the parts of CIE Lab that colorization works on:
-// l = L/50 - 1 and ab = (a, b)/110 (kernels/colour.h). Back in sRGB, what no screen can show is clipped.
+// l = L/50 - 1 and ab = (a, b)/110 (kernels/shared/colour.h). Back in sRGB, what no screen can show is clipped.
 struct RgbToLab {
   static constexpr const char* op = "rgb_to_lab";
   int64_t count = 0;  // pixels

@@ -1,4 +1,4 @@
-// Random numbers, and dropout. Element i is a function of (seed, stream, step, i) alone (kernels/philox.h):
+// Random numbers, and dropout. Element i is a function of (seed, stream, step, i) alone (kernels/shared/philox.h):
 // the same numbers on every device.
 #pragma once
 #include "kernels/contract/ports.h"

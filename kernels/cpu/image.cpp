@@ -1,7 +1,7 @@
 // Training batches out of resident pictures on the cpu: crop, flip, and 0..255 to -1..1. Colours to Lab and
 // back.
-#include "kernels/colour.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/shared/colour.h"
 
 namespace gan::cpu {
 namespace {

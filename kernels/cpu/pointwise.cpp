@@ -2,8 +2,8 @@
 // it.
 #include <vector>
 
-#include "kernels/bf16.h"
 #include "kernels/cpu/loops.h"
+#include "kernels/shared/bf16.h"
 
 namespace gan::cpu {
 namespace {

@@ -1,9 +1,9 @@
 // Pooling, resizing and pixel shuffle on the cpu: loops over pixels around short loops over their channels.
 //
-// The linear ones add weighted rows of channels (kernels/resample.h says which), the same loop forwards and
+// The linear ones add weighted rows of channels (kernels/shared/resample.h says which), the same loop forwards and
 // backwards. Threads take rows of the output; max pooling's gradient, which goes to the places of the largest
 // elements, takes a picture each.
-#include "kernels/resample.h"
+#include "kernels/shared/resample.h"
 
 #include <vector>
 

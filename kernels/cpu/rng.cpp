@@ -1,7 +1,7 @@
-// Random numbers on the cpu: kernels/philox.h in a loop over its blocks of four. The instruction set changes
+// Random numbers on the cpu: kernels/shared/philox.h in a loop over its blocks of four. The instruction set changes
 // no bit: every product that is added to something is an explicit fma. Dropout draws its mask the same way.
 #include "kernels/cpu/loops.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan::cpu {
 namespace {

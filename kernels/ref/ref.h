@@ -12,9 +12,9 @@
 #include <functional>
 #include <vector>
 
-#include "kernels/colour.h"
 #include "kernels/kernels.h"
-#include "kernels/philox.h"
+#include "kernels/shared/colour.h"
+#include "kernels/shared/philox.h"
 
 namespace gan::ref {
 

@@ -1,7 +1,7 @@
 // The pool of generated pictures.
 #include "models/losses/image_pool.h"
 
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan {
 

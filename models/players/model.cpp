@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "engine/safetensors.h"
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 
 namespace gan {
 

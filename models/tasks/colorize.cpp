@@ -1,4 +1,4 @@
-// Colorization: pix2pix from lightness to colour, in the Lab colour space (kernels/colour.h). A is L/50 - 1,
+// Colorization: pix2pix from lightness to colour, in the Lab colour space (kernels/shared/colour.h). A is L/50 - 1,
 // B is (a, b)/110, both about [-1,1]; the discriminator sees all three. A grey picture is an L already, and
 // its L is kept: only the colour is made up.
 #include "models/tasks/colorize.h"

@@ -1,7 +1,7 @@
 // Drawing inputs.
 #include "models/training/feeder.h"
 
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 #include "models/training/plan.h"
 
 namespace gan {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/philox.h"
+#include "kernels/shared/philox.h"
 #include "models/tasks/noise_gan.h"
 
 namespace gan {

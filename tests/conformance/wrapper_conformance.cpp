@@ -5,8 +5,8 @@
 #include <cstring>
 #include <exception>
 
-#include "kernels/bf16.h"
-#include "kernels/philox.h"
+#include "kernels/shared/bf16.h"
+#include "kernels/shared/philox.h"
 #include "tests/conformance/wrapper_conformance.cu"
 
 namespace {

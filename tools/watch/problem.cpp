@@ -1,7 +1,7 @@
 // Buffers that the watcher knows by name, and the numbers in them.
 #include "tools/watch/problem.h"
 
-#include "kernels/bf16.h"
+#include "kernels/shared/bf16.h"
 #include "kernels/simt/watch.h"
 
 namespace gan::tools {

@@ -3,7 +3,7 @@
 #pragma once
 #include <cmath>
 
-#include "kernels/philox.h"  // GAN_HOST_DEVICE
+#include "kernels/shared/philox.h"  // GAN_HOST_DEVICE
 
 namespace gan {
 

@@ -3,7 +3,7 @@
 // of integers, so every device finds the same neighbours, and weights are right to the last bits at any size.
 #pragma once
 #include "kernels/kernels.h"
-#include "kernels/philox.h"  // GAN_HOST_DEVICE
+#include "kernels/shared/philox.h"  // GAN_HOST_DEVICE
 
 namespace gan {
 
