@@ -27,7 +27,7 @@
 #ifdef GAN_WITH_CUDA
 #include <cuda_runtime_api.h>
 
-#include "kernels/cuda_libraries.h"
+#include "kernels/gpu/cuda_libraries.h"
 #endif
 
 namespace gan::bench {

@@ -1,10 +1,10 @@
-// The tensor-core product (kernels/mma_tile.cuh) apart from its results, which test_kernels.cpp compares:
+// The tensor-core product (kernels/gpu/mma_tile.cuh) apart from its results, which test_kernels.cpp compares:
 // where tiles lie in shared memory, and how products are cut.
 #include <doctest/doctest.h>
 
 #include <set>
 
-#include "kernels/mma_tile.cuh"
+#include "kernels/gpu/mma_tile.cuh"
 
 namespace gan::simt {
 namespace {

@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "kernels/gpu.cuh"
+#include "kernels/gpu/gpu.cuh"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/race.h"
 #include "tests/skip.h"

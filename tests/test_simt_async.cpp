@@ -1,4 +1,4 @@
-// The wrappers of kernels/ptx.cuh in the emulation: asynchronous copies that land late, the fragment layouts
+// The wrappers of kernels/gpu/ptx.cuh in the emulation: asynchronous copies that land late, the fragment layouts
 // of the PTX documentation, tensor-core products against float64, named barriers, and the errors of each.
 #include <doctest/doctest.h>
 
@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/gpu.cuh"
+#include "kernels/gpu/gpu.cuh"
 #include "kernels/shared/philox.h"
 #include "kernels/simt/race.h"
 #include "tests/skip.h"

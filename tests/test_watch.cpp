@@ -17,7 +17,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/gpu.cuh"
+#include "kernels/gpu/gpu.cuh"
 #include "kernels/kernels.h"
 #include "kernels/simt/watch.h"
 #include "tests/folder.h"
@@ -406,7 +406,7 @@ TEST_CASE("watch: barriers, shuffles") {
   CHECK(row(seen, "", "barrier", "named_barrier_sync").requests == 1);
   const auto shuffle = row(seen, "", "shuffle", "__shfl_xor_sync");
   CHECK(shuffle.requests == 5 * 2);
-  CHECK(shuffle.file == "kernels/gpu.cuh");
+  CHECK(shuffle.file == "kernels/gpu/gpu.cuh");
   REQUIRE(shuffle.from.size() == 1);
   CHECK(shuffle.from[0].find("tests/test_watch.cpp:") == 0);
 }
@@ -513,7 +513,7 @@ TEST_CASE("watch: gan kernels --watch counts what can be counted by hand") {
     CHECK(r["bytes"] == counts[0] * 128);
     CHECK(r["partial"] == 0);
     const bool inner = r["what"] == "load";
-    CHECK(r["file"] == (inner ? "kernels/gemm/1_naive.cu" : "kernels/family.cuh"));
+    CHECK(r["file"] == (inner ? "kernels/gpu/gemm/1_naive.cu" : "kernels/gpu/family.cuh"));
     CHECK(r["code"].get<std::string>().find(inner ? "sum +=" : "to[i] =") == 0);
   }
 }
@@ -563,8 +563,8 @@ TEST_CASE("watch: every variant of every operation can be watched, in both types
 TEST_CASE("watch: the table names lines, buffers and code") {
   const auto result = run(kernels + "gemm=tiled");
   REQUIRE(result.code == 0);
-  for (const char* part : {"gemm=tiled, f32, m=64,n=64,k=64", "launch at kernels/tile.cuh:", "shared store",
-                           "a_tile", "global load", "barrier", "__syncthreads", "in all: "})
+  for (const char* part : {"gemm=tiled, f32, m=64,n=64,k=64", "launch at kernels/gpu/tile.cuh:",
+                           "shared store", "a_tile", "global load", "barrier", "__syncthreads", "in all: "})
     CHECK_MESSAGE(result.text.find(part) != std::string::npos, part);
 }
 

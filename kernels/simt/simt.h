@@ -1,6 +1,6 @@
 // CUDA's vocabulary for g++ and clang++: lets a kernel file (.cu) compile as plain C++ and run on the CPU.
 //
-// Kernel files include "kernels/gpu.cuh", which includes this. Read it in three parts: A the interface to the
+// Kernel files include "kernels/gpu/gpu.cuh", which includes this. Read it in three parts: A the interface to the
 // emulation (configuration, errors), B the few functions of the run time (simt.cpp) that everything else is
 // built on, C CUDA's own names in the global namespace, each a line or two over B. README.md beside this file
 // says what is emulated, how failures are replayed, and what the emulation cannot see.
@@ -147,7 +147,7 @@ struct VoteLane {
 };
 extern const WarpOperation vote_ballot, vote_any, vote_all, sync_warp;
 
-// What kernels/ptx.cuh is made of; the meaning of the arguments stands there.
+// What kernels/gpu/ptx.cuh is made of; the meaning of the arguments stands there.
 void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
 void async_commit();
 void async_wait(int groups_left);

@@ -1,4 +1,4 @@
-// What tensor cores do: ldmatrix and mma (kernels/ptx.cuh) as operations of a warp of the emulation.
+// What tensor cores do: ldmatrix and mma (kernels/gpu/ptx.cuh) as operations of a warp of the emulation.
 //
 // Each lane brings pointers to its own registers; the last to come runs one of the functions below for all
 // 32. The places of the elements are those of ptx.cuh, sections 2 and 3.

@@ -464,7 +464,7 @@ std::vector<WatchedLaunch> take_watched() {
       row.file = chain[0].substr(0, colon);
       row.line = std::atoi(chain[0].c_str() + colon + 1);
       // What launch() itself consists of.
-      while (chain.size() > 1 && chain.back().rfind("kernels/gpu.cuh:", 0) == 0) chain.pop_back();
+      while (chain.size() > 1 && chain.back().rfind("kernels/gpu/gpu.cuh:", 0) == 0) chain.pop_back();
       if (chain.size() > 1 && chain[1] == chain[0]) chain.erase(chain.begin());  // the call of an operation
       row.from.assign(chain.begin() + 1, chain.end());
 

@@ -39,7 +39,7 @@ namespace gan::simt {
 struct WatchedRow {
   std::string file;  // "kernels/gemm.cu", from the source folder
   int line = 0;
-  std::vector<std::string> from;  // the calls that led there, up to the kernel: "kernels/norm.cu:40"
+  std::vector<std::string> from;  // the calls that led there, up to the kernel: "kernels/gpu/norm.cu:40"
   std::string space;              // "global", "shared", or "" for an operation of a warp or block
   std::string what;  // "load", "store", "atomic", "cp.async", "ldmatrix"; "mma", "barrier", "shuffle", "vote"
   std::string name;  // the buffer's, the shared array's or the operation's

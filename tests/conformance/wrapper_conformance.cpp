@@ -1,4 +1,4 @@
-// wrapper_conformance: runs every wrapper of kernels/ptx.cuh on a GPU and in the emulation and compares.
+// wrapper_conformance: runs every wrapper of kernels/gpu/ptx.cuh on a GPU and in the emulation and compares.
 // Exit code 0: they agree; 1: they do not; 77: there is no GPU (CTest counts that as skipped).
 #include <cmath>
 #include <cstdio>

@@ -1,4 +1,4 @@
-// Does the emulation do what the GPU does? Every wrapper of kernels/ptx.cuh on random data, on both.
+// Does the emulation do what the GPU does? Every wrapper of kernels/gpu/ptx.cuh on random data, on both.
 //
 // Compiled twice, like a kernel file: nvcc makes gan::cuda::wrapper_results(), g++ (included by the main
 // program, wrapper_conformance.cpp) gan::simt::wrapper_results(). Both run the kernels below on the same
@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "kernels/gpu.cuh"
+#include "kernels/gpu/gpu.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

@@ -1,6 +1,6 @@
 // gemm, rung 1: naive. One thread per element of C, reading k elements of A and of B from global memory for
 // it.
-#include "kernels/gemm/gemm.cuh"
+#include "kernels/gpu/gemm/gemm.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

@@ -2,7 +2,7 @@
 // transpose; A (m,k), B (k,n), C (m,n) row-major (Gemm in kernels/contract/gemm.h). Start reading with
 // 1_naive.cu.
 #pragma once
-#include "kernels/tile.cuh"
+#include "kernels/gpu/tile.cuh"
 
 namespace gan::GAN_GPU {
 

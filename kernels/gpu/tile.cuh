@@ -6,7 +6,7 @@
 // (global to shared memory), tile_product (the inner loop), tiled_kernel (one block), run_product (the host
 // side). mma_tile.cuh has the same product on tensor cores; sources, splits of k and host side are these.
 #pragma once
-#include "kernels/epilogue.cuh"
+#include "kernels/gpu/epilogue.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -2,7 +2,7 @@
 //
 // The headers are needed to compile this file, the libraries only when it is used; a toolkit that comes
 // without a header gives a build in which that library is missing.
-#include "kernels/cuda_libraries.h"
+#include "kernels/gpu/cuda_libraries.h"
 
 #include <dlfcn.h>
 

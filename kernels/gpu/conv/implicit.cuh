@@ -9,13 +9,13 @@
 //   bwd_weight    k                     (r,s,c)         (n,oh,ow)            dy                    patches of
 //   x
 //
-// The product itself is kernels/tile.cuh or, on tensor cores, kernels/mma_tile.cuh: the template parameter
+// The product itself is kernels/gpu/tile.cuh or, on tensor cores, kernels/gpu/mma_tile.cuh: the template parameter
 // Rung says which. Here are the sources that tell it where elements lie. Strided bwd_data is cut into stride
 // classes, so that nothing is multiplied by the zeros between strided pixels; reflect padding's bwd_data goes
 // through the gradient of the padded picture. Groups stay with rung 1.
 #pragma once
-#include "kernels/conv/conv.cuh"
-#include "kernels/tile.cuh"
+#include "kernels/gpu/conv/conv.cuh"
+#include "kernels/gpu/tile.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -10,7 +10,7 @@
 // Read on: 1 what both rungs share, 2 naive: a warp per row, scores computed again for each use, 3 online:
 // tiles of 64 x 64 scores, a softmax that corrects itself from tile to tile, 4 launchers, 5 the list of
 // variants.
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

@@ -8,7 +8,7 @@
 // Read on: 1 the functions f, 2 naive: one element per thread, 3 vec4: four elements per thread,
 // 4 sums, 5 channels, 6 launchers, 7 the list of variants. All are bound by memory: the only art is to keep
 // many loads under way.
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

@@ -14,7 +14,7 @@
 //
 // Precision: a mean far larger than the deviation costs no digits. The naive rung sums in double; the others
 // take values relative to the column's first one before they sum.
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

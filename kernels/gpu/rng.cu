@@ -2,7 +2,7 @@
 // computes it, on however many threads, gets the same bits. Dropout draws its mask from them each time.
 #include "kernels/shared/philox.h"
 
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

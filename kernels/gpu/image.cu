@@ -5,7 +5,7 @@
 // where (index, top, left, flip) = placement[n] is drawn by the engine. A division rather than a product, so
 // that every device rounds the same and trains on the same bits. At the end colours: sRGB to Lab and back, a
 // pixel per thread, all of it arithmetic (kernels/shared/colour.h).
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 #include "kernels/shared/colour.h"
 
 namespace gan::GAN_GPU {

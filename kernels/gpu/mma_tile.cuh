@@ -13,7 +13,7 @@
 // bfloat16 elements are multiplied as they are, float32 ones rounded to tf32 (10 bits of mantissa); the sums
 // are float32. Read: MmaShape, StagedTile, StageLoader, mma_product, mma_kernel, MmaRung.
 #pragma once
-#include "kernels/tile.cuh"
+#include "kernels/gpu/tile.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -8,7 +8,7 @@
 // padding and number of groups works; each output re-reads everything it needs from global memory. These
 // kernels stay for ever as what the faster ones are compared with, and they are what depthwise convolutions
 // run on, where channels share nothing.
-#include "kernels/conv/conv.cuh"
+#include "kernels/gpu/conv/conv.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

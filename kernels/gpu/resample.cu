@@ -10,7 +10,7 @@
 // channels. Read on: 1 resample, 2 max_pool, 3 pixel_shuffle, 4 launchers, 5 the list of variants.
 #include "kernels/shared/resample.h"
 
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

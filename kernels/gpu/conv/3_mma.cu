@@ -1,8 +1,8 @@
 // Convolution, rung 3: tensor cores. The implicit matrix product of rung 2, multiplied by
-// kernels/mma_tile.cuh: bfloat16 as it is (variant mma_bf16), float32 rounded to tf32 (mma_tf32). Pixels go
+// kernels/gpu/mma_tile.cuh: bfloat16 as it is (variant mma_bf16), float32 rounded to tf32 (mma_tf32). Pixels go
 // to shared memory by asynchronous copies of 8 (bfloat16) or 4 channels; copies of padding write zeros.
-#include "kernels/conv/implicit.cuh"
-#include "kernels/mma_tile.cuh"
+#include "kernels/gpu/conv/implicit.cuh"
+#include "kernels/gpu/mma_tile.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -10,7 +10,7 @@
 // all that counts.
 #include <cfloat>
 
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

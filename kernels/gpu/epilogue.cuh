@@ -2,7 +2,7 @@
 // apply the activation, add to or replace what is there, convert to the storage type. Doing it here saves a
 // pass over the output.
 #pragma once
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 

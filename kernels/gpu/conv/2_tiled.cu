@@ -1,6 +1,6 @@
 // Convolution, rung 2: tiled. The implicit matrix product of implicit.cuh, on the tiles in shared memory and
-// registers of kernels/tile.cuh. Groups stay with rung 1.
-#include "kernels/conv/implicit.cuh"
+// registers of kernels/gpu/tile.cuh. Groups stay with rung 1.
+#include "kernels/gpu/conv/implicit.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -34,7 +34,7 @@ using StreamHandle = cudaStream_t;
 #define GAN_GPU simt
 #endif
 
-#include "kernels/ptx.cuh"
+#include "kernels/gpu/ptx.cuh"
 
 // ---- 2 Shared memory ----------------------------------------------------------------------------------
 // SHARED_ARRAY(float, tile, [16][33]);   one array per block, size known at compile time; <= 48 KB together.

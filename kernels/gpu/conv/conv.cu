@@ -6,10 +6,10 @@
 //                     asked for by name)
 //         cudnn       NVIDIA's library, to compare with: only when asked for by name (CUDA builds only)
 // All sums are float32, whatever the storage type.
-#include "kernels/conv/conv.cuh"
-#include "kernels/mma_tile.cuh"
+#include "kernels/gpu/conv/conv.cuh"
+#include "kernels/gpu/mma_tile.cuh"
 #if defined(__CUDACC__)
-#include "kernels/cuda_libraries.h"
+#include "kernels/gpu/cuda_libraries.h"
 #endif
 
 namespace gan::GAN_GPU {

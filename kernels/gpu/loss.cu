@@ -7,7 +7,7 @@
 // A discriminator gives few logits (one for each picture or patch), so one block of 1024 threads does
 // everything in one launch, and its order of additions is fixed. Losses between pictures can spread over many
 // blocks.
-#include "kernels/family.cuh"
+#include "kernels/gpu/family.cuh"
 
 namespace gan::GAN_GPU {
 namespace {

@@ -1,6 +1,6 @@
 // gemm, rung 2: tiled. Tiles in shared memory and in registers: each element read from global memory is used
-// for many outputs. The product is kernels/tile.cuh, over plain matrices.
-#include "kernels/gemm/gemm.cuh"
+// for many outputs. The product is kernels/gpu/tile.cuh, over plain matrices.
+#include "kernels/gpu/gemm/gemm.cuh"
 
 namespace gan::GAN_GPU {
 

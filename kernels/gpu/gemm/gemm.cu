@@ -5,10 +5,10 @@
 //         3_mma.cu    tensor cores: mma_bf16 on bfloat16, mma_tf32 on float32 (only when asked for by name)
 //         cublas      NVIDIA's library (CUDA builds only)
 // All sums are float32, whatever the storage type.
-#include "kernels/gemm/gemm.cuh"
-#include "kernels/mma_tile.cuh"
+#include "kernels/gpu/gemm/gemm.cuh"
+#include "kernels/gpu/mma_tile.cuh"
 #if defined(__CUDACC__)
-#include "kernels/cuda_libraries.h"
+#include "kernels/gpu/cuda_libraries.h"
 #endif
 
 namespace gan::GAN_GPU {

@@ -2,7 +2,7 @@
 // launchers. The sizes, the layouts and the formula are in kernels/contract/conv.h (Conv2d). Start reading
 // with 1_naive.cu.
 #pragma once
-#include "kernels/epilogue.cuh"
+#include "kernels/gpu/epilogue.cuh"
 
 namespace gan::GAN_GPU {
 

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "kernels/gpu.cuh"
+#include "kernels/gpu/gpu.cuh"
 #include "kernels/kernels.h"
 
 namespace gan::GAN_GPU {
