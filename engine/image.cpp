@@ -7,7 +7,7 @@
 #include <cmath>
 #include <string_view>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "engine/memory_budget.h"
 #include "engine/stb.h"
 #include "kernels/contract/check.h"

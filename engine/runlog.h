@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "engine/image.h"
 #include "engine/settings/config.h"
 

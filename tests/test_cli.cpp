@@ -15,8 +15,8 @@
 #include <sstream>
 #include <thread>
 
+#include "engine/files/safetensors.h"
 #include "engine/image.h"
-#include "engine/safetensors.h"
 #include "kernels/kernels.h"
 #include "tests/shell.h"
 

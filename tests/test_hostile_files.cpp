@@ -10,8 +10,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/safetensors.h"
 #include "engine/optim.h"
-#include "engine/safetensors.h"
 #include "engine/settings/toml_guard.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"

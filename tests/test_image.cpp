@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "engine/image.h"
 #include "kernels/contract/check.h"
 #include "tests/folder.h"

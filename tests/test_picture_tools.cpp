@@ -4,8 +4,8 @@
 #include <sstream>
 
 #include "engine/data/made_input.h"
+#include "engine/files/safetensors.h"
 #include "engine/image.h"
-#include "engine/safetensors.h"
 #include "tests/shell.h"
 
 namespace gan::tests {

@@ -19,8 +19,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/atomic_file.h"
-#include "engine/safetensors.h"
+#include "engine/files/atomic_file.h"
+#include "engine/files/safetensors.h"
 #include "kernels/contract/check.h"
 #include "tests/folder.h"
 

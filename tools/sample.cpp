@@ -2,7 +2,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "models/tasks/zoo.h"
 #include "models/use/sample.h"
 #include "tools/commands.h"

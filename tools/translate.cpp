@@ -10,8 +10,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "engine/atomic_file.h"
 #include "engine/data/folders.h"
+#include "engine/files/atomic_file.h"
 #include "tools/commands.h"
 #include "tools/use_model.h"
 

@@ -9,7 +9,7 @@
 #include <optional>
 #include <sstream>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 #include "engine/settings/toml_guard.h"
 #include "engine/settings/words.h"
 

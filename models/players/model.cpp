@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "kernels/shared/philox.h"
 
 namespace gan {

@@ -1,7 +1,7 @@
 // Replay files: another framework's run, step by step (README.md, "Replay files"). The file holds the initial
 // weights and every step's noise and pictures, or pairs; training on it must give the same losses.
 #pragma once
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "models/players/model.h"
 
 namespace gan {

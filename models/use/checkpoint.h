@@ -11,7 +11,7 @@
 #pragma once
 #include <filesystem>
 
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 #include "models/players/model.h"
 
 namespace gan {

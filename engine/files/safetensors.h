@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 
 namespace gan {
 

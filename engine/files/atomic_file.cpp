@@ -1,7 +1,7 @@
 // The order of the system calls is the whole point of this file: write everything, fsync the data, rename,
 // fsync the folder. Before the rename nothing carries the final name; after it the data are already on the
 // disk. Read Folder::write() first, then the helpers it calls.
-#include "engine/atomic_file.h"
+#include "engine/files/atomic_file.h"
 
 #include <dirent.h>
 #include <fcntl.h>

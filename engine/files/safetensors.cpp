@@ -1,7 +1,7 @@
 // Top to bottom: the element types, XXH64, the header's grammar, the reader with its checks, the writer.
 // The grammar is a fragment of JSON: one object whose values are either tensor descriptions or, once, the
 // metadata.
-#include "engine/safetensors.h"
+#include "engine/files/safetensors.h"
 
 #include <algorithm>
 #include <array>
