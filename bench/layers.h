@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "kernels/shared/philox.h"
 
 namespace gan::bench {

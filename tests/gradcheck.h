@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan::tests {
 

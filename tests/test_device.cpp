@@ -1,7 +1,7 @@
 // The memory pool of a device.
 #include <doctest/doctest.h>
 
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 
 using namespace gan;
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "tests/gradcheck.h"
 
 using namespace gan;

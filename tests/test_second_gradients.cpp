@@ -1,5 +1,5 @@
 // Every operation that leaves a record: what it says of its gradient, its second gradient and its export is
-// tried out. The table has a row or more for each name in engine/ops/*.cpp; a name without a row fails.
+// tried out. The table has a row or more for each name in engine/tensor/ops/*.cpp; a name without a row fails.
 #include <doctest/doctest.h>
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 #include <sstream>
 
 #include "engine/nn.h"
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 #include "tests/gradcheck.h"
 
 using namespace gan;

@@ -1,7 +1,7 @@
 // The tape: gradients that are shared, frozen or not wanted, in one pass or with gradients on the tape.
 #include <doctest/doctest.h>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "tests/gradcheck.h"
 #include "tests/run_case.h"
 

@@ -4,7 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/tape.h"
+#include "engine/tensor/tape.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
 #include "tools/commands.h"

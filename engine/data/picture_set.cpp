@@ -9,7 +9,7 @@
 
 #include "engine/data/workers.h"
 #include "engine/metrics.h"
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "kernels/shared/philox.h"
 
 namespace gan {

@@ -8,7 +8,7 @@
 
 #include "engine/data/layout.h"
 #include "engine/data/options.h"
-#include "engine/tensor.h"
+#include "engine/tensor/tensor.h"
 
 namespace gan {
 

@@ -1,8 +1,8 @@
 // The losses of the two players: which one, how real pictures are labelled, and the sum over a discriminator's
 // scales.
 #pragma once
-#include "engine/ops.h"
 #include "engine/settings/config.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

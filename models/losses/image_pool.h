@@ -1,8 +1,8 @@
 // Earlier generated pictures that the discriminator sees again, so that it does not forget (Shrivastava et
 // al. 2017). What is kept and what is shown depends on the seed and on how many pictures came before, alone.
 #pragma once
-#include "engine/ops.h"
 #include "engine/settings/config.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

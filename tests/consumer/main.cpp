@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "models/tasks/zoo.h"
 
 int main() {

@@ -1,5 +1,5 @@
 // Softmax attention.
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 
 namespace gan {
 

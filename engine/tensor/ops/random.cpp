@@ -1,5 +1,5 @@
 // Random numbers, and dropout.
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 #include "kernels/shared/philox.h"
 
 namespace gan {

@@ -1,6 +1,6 @@
 // Losses. A kernel computes the value and the gradients of the logits or pictures together; the backward pass
 // only scales them. In operations the gradient is written out again where it depends on its input.
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 

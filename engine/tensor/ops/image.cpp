@@ -1,5 +1,5 @@
 // Batches out of resident pictures, and colour spaces. None has a gradient.
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

@@ -1,5 +1,5 @@
 // Matrix products and dense layers.
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 

@@ -1,5 +1,5 @@
-// Convolutions and transposed convolutions: one operation seen from three sides (engine/ops/backward.h).
-#include "engine/ops/backward.h"
+// Convolutions and transposed convolutions: one operation seen from three sides (engine/tensor/ops/backward.h).
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 

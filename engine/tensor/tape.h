@@ -1,6 +1,6 @@
 // The tape: what was computed, in order, and how to go back.
 //
-// An operation that has an input whose gradient is wanted leaves a record (engine/record.h): a struct of its
+// An operation that has an input whose gradient is wanted leaves a record (engine/tensor/record.h): a struct of its
 // own type that, given the output's gradient, adds to the gradients of the inputs. backward() runs the
 // records in reverse order of creation: no sort, no recursion. A record holds inputs and saved buffers, never
 // its output; it is dropped as soon as it has run, so memory falls as the backward pass goes. gradients()
@@ -10,8 +10,8 @@
 #include <memory>
 #include <vector>
 
-#include "engine/record.h"
-#include "engine/scoped_flag.h"
+#include "engine/tensor/record.h"
+#include "engine/tensor/scoped_flag.h"
 
 namespace gan {
 

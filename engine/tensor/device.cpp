@@ -1,7 +1,7 @@
 // Memory pool, device context and the choice of a device.
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 
-#include "engine/tape.h"
+#include "engine/tensor/tape.h"
 
 namespace gan {
 

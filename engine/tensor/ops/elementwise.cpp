@@ -1,5 +1,5 @@
 // Elementwise operations, sums, and what moves elements without computing.
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 

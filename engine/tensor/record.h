@@ -2,7 +2,7 @@
 //
 // A record holds the operation's inputs, its sizes and attributes, and what the forward pass saved; never its
 // output, only a copy of it that does not know the tape (detach()). Adding an operation is one struct and one
-// function in engine/ops/<family>.cpp, and a line in engine/ops.h. Say y = x^2, from a kernel `square`:
+// function in engine/tensor/ops/<family>.cpp, and a line in engine/tensor/ops.h. Say y = x^2, from a kernel `square`:
 //
 //   namespace {
 //   struct SquareRecord {
@@ -38,7 +38,7 @@
 #include <variant>
 #include <vector>
 
-#include "engine/tensor.h"
+#include "engine/tensor/tensor.h"
 
 namespace gan {
 
@@ -163,8 +163,9 @@ class RecordOf final : public AnyRecord {
   static constexpr bool by_kernels = requires(const R& r, const Tensor& dy) { r.backward(dy); };
   static constexpr bool refuses_second = requires { R::refuses_second_gradient; };
   static constexpr bool refuses_any = requires { R::refuses_gradient; };
-  static_assert(in_operations + refuses_second + refuses_any == 1,
-                "a record has backward_in_operations, or says why not: see the head of engine/record.h");
+  static_assert(
+      in_operations + refuses_second + refuses_any == 1,
+      "a record has backward_in_operations, or says why not: see the head of engine/tensor/record.h");
   static_assert(!refuses_second || by_kernels, "without a second gradient there must be backward(dy)");
   R record_;
 };

@@ -1,8 +1,8 @@
 // The vocabulary networks are written in: each operation checks its shapes, allocates its output, runs a
-// kernel, and leaves a record of how to go back (engine/record.h: how to add one). Shapes are (N,H,W,C);
-// `act` is fused into the operation it follows. The families lie in engine/ops/.
+// kernel, and leaves a record of how to go back (engine/tensor/record.h: how to add one). Shapes are (N,H,W,C);
+// `act` is fused into the operation it follows. The families lie in engine/tensor/ops/.
 #pragma once
-#include "engine/tape.h"
+#include "engine/tensor/tape.h"
 
 namespace gan {
 

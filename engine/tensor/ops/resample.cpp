@@ -1,5 +1,5 @@
 // Pooling, resizing, and moving pixels to channels and back.
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 

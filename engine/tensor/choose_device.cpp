@@ -1,5 +1,5 @@
 // Which device --device means, and in words why.
-#include "engine/device.h"
+#include "engine/tensor/device.h"
 
 #include <charconv>
 

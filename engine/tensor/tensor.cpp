@@ -1,5 +1,5 @@
 // Shapes, tensors and their copies to and from the host.
-#include "engine/tensor.h"
+#include "engine/tensor/tensor.h"
 
 #include <atomic>
 

@@ -1,7 +1,7 @@
 // Operations that only backward passes are made of, and helpers that several families share. Networks are
-// written in engine/ops.h.
+// written in engine/tensor/ops.h.
 #pragma once
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

@@ -1,9 +1,9 @@
 // Recording and the backward pass.
-#include "engine/tape.h"
+#include "engine/tensor/tape.h"
 
 #include <algorithm>
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

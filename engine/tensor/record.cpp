@@ -1,7 +1,7 @@
 // Descriptions of records, and where backward passes in operations take their gradients.
-#include "engine/record.h"
+#include "engine/tensor/record.h"
 
-#include "engine/ops.h"
+#include "engine/tensor/ops.h"
 
 namespace gan {
 

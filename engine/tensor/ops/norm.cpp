@@ -2,7 +2,7 @@
 //
 // The backward pass by kernels is one fused pass over the saved statistics. In operations it is made of means
 // over the values that are normalised together (a Group), and of 1/deviation as a function of x.
-#include "engine/ops/backward.h"
+#include "engine/tensor/ops/backward.h"
 
 namespace gan {
 
