@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/safetensors.h"
-#include "engine/optim.h"
+#include "engine/learning/optim.h"
 #include "engine/settings/toml_guard.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"

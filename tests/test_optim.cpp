@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "engine/optim.h"
+#include "engine/learning/optim.h"
 
 using namespace gan;
 

@@ -2,7 +2,7 @@
 // gradients.
 #include <doctest/doctest.h>
 
-#include "engine/nn.h"
+#include "engine/learning/nn.h"
 
 using namespace gan;
 

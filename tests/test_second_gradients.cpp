@@ -9,7 +9,7 @@
 #include <set>
 #include <sstream>
 
-#include "engine/nn.h"
+#include "engine/learning/nn.h"
 #include "engine/tensor/ops/backward.h"
 #include "tests/gradcheck.h"
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/nn.h"
+#include "engine/learning/nn.h"
 #include "engine/settings/config.h"
 
 namespace gan {

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/optim.h"
+#include "engine/learning/optim.h"
 
 namespace gan {
 

@@ -2,7 +2,7 @@
 #pragma once
 #include <string>
 
-#include "engine/nn.h"
+#include "engine/learning/nn.h"
 
 namespace gan {
 

@@ -1,5 +1,5 @@
 // Optimiser steps as one launch over a flat buffer.
-#include "engine/optim.h"
+#include "engine/learning/optim.h"
 
 #include <cmath>
 #include <numbers>

@@ -1,5 +1,5 @@
 // Flat parameter buffers, file layouts, layers.
-#include "engine/nn.h"
+#include "engine/learning/nn.h"
 
 #include <algorithm>
 #include <cmath>
