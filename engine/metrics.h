@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 
 namespace gan {
 

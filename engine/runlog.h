@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/files/atomic_file.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "engine/settings/config.h"
 
 namespace gan {

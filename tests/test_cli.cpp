@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "engine/files/safetensors.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "kernels/kernels.h"
 #include "tests/shell.h"
 

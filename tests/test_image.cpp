@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "engine/files/atomic_file.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "kernels/contract/check.h"
 #include "tests/folder.h"
 #include "tests/skip.h"

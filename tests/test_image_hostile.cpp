@@ -20,8 +20,8 @@
 
 #include "engine/data/check.h"
 #include "engine/data/picture_set.h"
-#include "engine/image.h"
-#include "engine/memory_budget.h"
+#include "engine/picture/image.h"
+#include "engine/picture/memory_budget.h"
 #include "kernels/contract/check.h"
 #include "tests/folder.h"
 

@@ -5,7 +5,7 @@
 
 #include "engine/data/made_input.h"
 #include "engine/files/safetensors.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "tests/shell.h"
 
 namespace gan::tests {

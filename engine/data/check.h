@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/data/options.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 
 namespace gan {
 

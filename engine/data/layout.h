@@ -15,7 +15,7 @@
 
 #include "engine/data/made_input.h"
 #include "engine/data/options.h"
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "kernels/contract/check.h"
 
 namespace gan {

@@ -4,7 +4,7 @@
 #pragma once
 #include <string>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 
 namespace gan {
 

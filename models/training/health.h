@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "engine/runlog.h"
 
 namespace gan {

@@ -3,7 +3,7 @@
 #include <span>
 #include <vector>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "models/use/load.h"
 
 namespace gan {

@@ -5,7 +5,7 @@
 #include <functional>
 #include <vector>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "models/players/model.h"
 
 namespace gan {

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "engine/image_formats.h"
+#include "engine/picture/image_formats.h"
 
 namespace gan::formats {
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "engine/image_formats.h"
+#include "engine/picture/image_formats.h"
 
 namespace gan::formats {
 

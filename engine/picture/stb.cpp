@@ -1,6 +1,6 @@
 // The one translation unit that compiles stb_image and stb_image_write (both public domain). The reader is
 // cut down to JPEG: every format that is compiled out is one attack surface less.
-#include "engine/stb.h"
+#include "engine/picture/stb.h"
 
 #define STBI_ONLY_JPEG
 #define STBI_NO_STDIO

@@ -1,5 +1,5 @@
 // BMP: Windows (all headers) and OS/2 1.x; palette, run-length, 16, 24 and 32 bits with or without masks.
-#include "engine/image_formats.h"
+#include "engine/picture/image_formats.h"
 
 #include <algorithm>
 #include <bit>

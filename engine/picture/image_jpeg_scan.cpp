@@ -1,5 +1,5 @@
 // Bits, Huffman codes, and the five ways in which a scan codes its blocks.
-#include "engine/image_jpeg_scan.h"
+#include "engine/picture/image_jpeg_scan.h"
 
 #include <algorithm>
 #include <bit>

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <vector>
 
-#include "engine/image_formats.h"
-#include "engine/image_jpeg_scan.h"
-#include "engine/stb.h"
+#include "engine/picture/image_formats.h"
+#include "engine/picture/image_jpeg_scan.h"
+#include "engine/picture/stb.h"
 
 namespace gan::formats {
 

@@ -1,5 +1,5 @@
 // Which format a file has, by its content, and the way to that format's reader.
-#include "engine/image_formats.h"
+#include "engine/picture/image_formats.h"
 
 namespace gan {
 

@@ -1,6 +1,6 @@
 // The two things the engine takes from the stb single-header libraries: JPEG decoding and PNG writing. They
-// are narrow on purpose: stb trusts its input more than we do, so engine/image_jpeg.cpp checks a file's
-// structure, sizes and data first and hands over only what passed. Only engine/stb.cpp sees stb itself.
+// are narrow on purpose: stb trusts its input more than we do, so engine/picture/image_jpeg.cpp checks a file's
+// structure, sizes and data first and hands over only what passed. Only engine/picture/stb.cpp sees stb itself.
 #pragma once
 #include <cstddef>
 #include <cstdint>

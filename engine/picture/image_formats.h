@@ -14,7 +14,7 @@
 #include <string_view>
 #include <utility>
 
-#include "engine/image.h"
+#include "engine/picture/image.h"
 #include "kernels/contract/check.h"
 
 namespace gan::formats {

@@ -1,6 +1,6 @@
 // Pictures as arrays: files in and out, Pillow's resampling, cutting, and grids of samples. What is inside
-// the files is the business of engine/image_formats.h.
-#include "engine/image.h"
+// the files is the business of engine/picture/image_formats.h.
+#include "engine/picture/image.h"
 
 #include <algorithm>
 #include <cctype>
@@ -8,8 +8,8 @@
 #include <string_view>
 
 #include "engine/files/atomic_file.h"
-#include "engine/memory_budget.h"
-#include "engine/stb.h"
+#include "engine/picture/memory_budget.h"
+#include "engine/picture/stb.h"
 #include "kernels/contract/check.h"
 
 namespace gan {

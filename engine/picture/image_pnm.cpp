@@ -1,5 +1,5 @@
 // PNM: P1 to P6, bitmaps, grey maps and colour maps in plain text or binary.
-#include "engine/image_formats.h"
+#include "engine/picture/image_formats.h"
 
 #include <bit>
 #include <cctype>
