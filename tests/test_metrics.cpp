@@ -5,7 +5,7 @@
 #include <fstream>
 #include <sstream>
 
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "kernels/contract/check.h"
 #include "tests/skip.h"
 

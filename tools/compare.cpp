@@ -5,7 +5,7 @@
 
 #include "engine/data/folders.h"
 #include "engine/data/workers.h"
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "tools/scores.h"
 
 namespace gan::tools {

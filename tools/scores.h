@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "tools/commands.h"
 
 namespace gan::tools {

@@ -8,7 +8,7 @@
 #include <set>
 
 #include "engine/data/workers.h"
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "engine/tensor/ops.h"
 #include "kernels/shared/philox.h"
 

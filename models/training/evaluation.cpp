@@ -4,7 +4,7 @@
 #include <algorithm>
 
 #include "engine/data/workers.h"
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 #include "models/networks/translation_networks.h"
 #include "models/use/sample.h"
 #include "models/use/translate.h"

@@ -1,5 +1,5 @@
 // PSNR, SSIM, mean absolute difference, colourfulness.
-#include "engine/metrics.h"
+#include "engine/metrics/metrics.h"
 
 #include <algorithm>
 #include <array>
