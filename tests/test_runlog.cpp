@@ -12,7 +12,7 @@
 #include <set>
 #include <thread>
 
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 #include "kernels/contract/check.h"
 #include "tests/folder.h"
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 #include "models/tasks/zoo.h"
 #include "tools/commands.h"
 

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 #include "models/networks/blocks.h"
 #include "models/players/player.h"
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/data/picture_set.h"
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 #include "models/players/model.h"
 
 namespace gan {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/picture/image.h"
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 
 namespace gan {
 

@@ -8,7 +8,7 @@
 #include <csignal>
 #include <optional>
 
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
 #include "models/training/evaluation.h"
 #include "models/training/feeder.h"

@@ -1,5 +1,5 @@
 // The run folder, metrics.jsonl and the progress line.
-#include "engine/runlog.h"
+#include "engine/run/runlog.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
