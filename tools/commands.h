@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "engine/settings/config.h"
-#include "tools/table.h"
+#include "tools/cli/table.h"
 
 namespace gan::tools {
 

@@ -9,8 +9,8 @@
 
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
+#include "tools/cli/shape.h"
 #include "tools/commands.h"
-#include "tools/shape.h"
 
 namespace gan::tools {
 namespace {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "tools/shape.h"
+#include "tools/cli/shape.h"
 
 namespace gan::tools {
 

@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tools/table.h"
+#include "tools/cli/table.h"
 #include "tools/watch/problem.h"
 
 namespace gan::tools {

@@ -1,5 +1,5 @@
 // Reading --shape.
-#include "tools/shape.h"
+#include "tools/cli/shape.h"
 
 #include <fmt/ranges.h>
 

@@ -1,5 +1,5 @@
 // Numbers and tables as text. See table.h.
-#include "tools/table.h"
+#include "tools/cli/table.h"
 
 #include <fmt/format.h>
 
