@@ -11,7 +11,7 @@
 
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
-#include "tools/commands.h"
+#include "tools/commands/commands.h"
 
 namespace gan::tools {
 

@@ -6,7 +6,7 @@
 #include "engine/data/folders.h"
 #include "engine/data/workers.h"
 #include "engine/metrics/metrics.h"
-#include "tools/scores.h"
+#include "tools/commands/scores.h"
 
 namespace gan::tools {
 namespace {

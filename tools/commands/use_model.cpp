@@ -1,5 +1,5 @@
 // Options of a trained model's use.
-#include "tools/use_model.h"
+#include "tools/commands/use_model.h"
 
 #include "models/networks/translation_networks.h"
 

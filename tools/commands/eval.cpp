@@ -3,8 +3,8 @@
 
 #include "engine/data/layout.h"
 #include "models/training/plan.h"
-#include "tools/scores.h"
-#include "tools/use_model.h"
+#include "tools/commands/scores.h"
+#include "tools/commands/use_model.h"
 
 namespace gan::tools {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/metrics/metrics.h"
-#include "tools/commands.h"
+#include "tools/commands/commands.h"
 
 namespace gan::tools {
 

@@ -1,5 +1,5 @@
 // Tables, JSON and picture sheets of measures.
-#include "tools/scores.h"
+#include "tools/commands/scores.h"
 
 #include <algorithm>
 #include <cmath>

@@ -10,7 +10,7 @@
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
 #include "tools/cli/shape.h"
-#include "tools/commands.h"
+#include "tools/commands/commands.h"
 
 namespace gan::tools {
 namespace {

@@ -12,8 +12,8 @@
 
 #include "engine/data/folders.h"
 #include "engine/files/atomic_file.h"
-#include "tools/commands.h"
-#include "tools/use_model.h"
+#include "tools/commands/commands.h"
+#include "tools/commands/use_model.h"
 
 namespace gan::tools {
 namespace {
