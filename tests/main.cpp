@@ -1,5 +1,5 @@
 // The test program: doctest with the list of devices at its start and one line of counts at its end. Skipped
-// tests (tests/skip.h) are neither passed nor failed. Exit code 0 only when no test failed. All of doctest's
+// tests (tests/support/skip.h) are neither passed nor failed. Exit code 0 only when no test failed. All of doctest's
 // options work.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
@@ -10,7 +10,7 @@
 #include <string>
 
 #include "kernels/kernels.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 namespace gan::tests {
 namespace {

@@ -18,7 +18,7 @@
 #include "engine/files/safetensors.h"
 #include "engine/picture/image.h"
 #include "kernels/kernels.h"
-#include "tests/shell.h"
+#include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "tests/shell.h"
+#include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {

@@ -15,9 +15,9 @@
 #include "engine/settings/toml_guard.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
-#include "tests/folder.h"
-#include "tests/preset.h"
-#include "tests/shell.h"
+#include "tests/support/folder.h"
+#include "tests/support/preset.h"
+#include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {

@@ -16,8 +16,8 @@
 #include "engine/files/atomic_file.h"
 #include "engine/picture/image.h"
 #include "kernels/contract/check.h"
-#include "tests/folder.h"
-#include "tests/skip.h"
+#include "tests/support/folder.h"
+#include "tests/support/skip.h"
 
 namespace fs = std::filesystem;
 using namespace gan;

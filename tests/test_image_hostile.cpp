@@ -23,7 +23,7 @@
 #include "engine/picture/image.h"
 #include "engine/picture/memory_budget.h"
 #include "kernels/contract/check.h"
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 using namespace gan;
 using namespace std::string_literals;

@@ -1,5 +1,5 @@
 // Every variant of every operation on every device, on every case of the table (tests/cases.h), against the
-// float64 reference by the rule of tests/compare.h.
+// float64 reference by the rule of tests/support/compare.h.
 //
 // A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
 // must give the same bits under every order of threads: forward, reverse, and GAN_TEST_SEEDS (default 4)
@@ -20,9 +20,9 @@
 
 #include "kernels/ref/ref.h"
 #include "kernels/simt/simt.h"
-#include "tests/compare.h"
 #include "tests/run_case.h"
-#include "tests/skip.h"
+#include "tests/support/compare.h"
+#include "tests/support/skip.h"
 
 namespace gan::tests {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "engine/data/folders.h"
 #include "engine/data/layout.h"
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 namespace gan::tests {
 namespace {

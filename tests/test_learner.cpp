@@ -8,8 +8,8 @@
 #include "models/losses/adversarial.h"
 #include "models/players/judge.h"
 #include "models/use/checkpoint.h"
-#include "tests/folder.h"
-#include "tests/preset.h"
+#include "tests/support/folder.h"
+#include "tests/support/preset.h"
 
 namespace gan::tests {
 namespace {

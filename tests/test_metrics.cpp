@@ -7,7 +7,7 @@
 
 #include "engine/metrics/metrics.h"
 #include "kernels/contract/check.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 using namespace gan;
 namespace fs = std::filesystem;

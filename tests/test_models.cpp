@@ -15,9 +15,9 @@
 #include "models/tasks/zoo.h"
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
-#include "tests/preset.h"
 #include "tests/run_case.h"
-#include "tests/skip.h"
+#include "tests/support/preset.h"
+#include "tests/support/skip.h"
 
 using namespace gan;
 using gan::tests::preset;

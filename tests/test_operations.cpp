@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "engine/tensor/ops.h"
-#include "tests/gradcheck.h"
+#include "tests/support/gradcheck.h"
 
 using namespace gan;
 using gan::tests::check_gradients;

@@ -6,7 +6,7 @@
 #include "engine/data/made_input.h"
 #include "engine/files/safetensors.h"
 #include "engine/picture/image.h"
-#include "tests/shell.h"
+#include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {

@@ -13,7 +13,7 @@
 #include "models/losses/image_pool.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
-#include "tests/preset.h"
+#include "tests/support/preset.h"
 
 using namespace gan;
 using gan::tests::preset;

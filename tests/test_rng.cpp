@@ -11,7 +11,7 @@
 #include "kernels/shared/bf16.h"
 #include "kernels/shared/philox.h"
 #include "tests/run_case.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 namespace gan::tests {
 namespace {

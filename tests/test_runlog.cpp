@@ -14,7 +14,7 @@
 
 #include "engine/run/runlog.h"
 #include "kernels/contract/check.h"
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 namespace gan::tests {
 namespace {

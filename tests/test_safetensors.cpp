@@ -22,7 +22,7 @@
 #include "engine/files/atomic_file.h"
 #include "engine/files/safetensors.h"
 #include "kernels/contract/check.h"
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 namespace fs = std::filesystem;
 using namespace gan;

@@ -11,7 +11,7 @@
 
 #include "engine/learning/nn.h"
 #include "engine/tensor/ops/backward.h"
-#include "tests/gradcheck.h"
+#include "tests/support/gradcheck.h"
 
 using namespace gan;
 using namespace gan::tests;

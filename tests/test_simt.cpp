@@ -19,7 +19,7 @@
 #include "kernels/gpu/gpu.cuh"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/race.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 namespace gan::simt {
 namespace {

@@ -13,7 +13,7 @@
 #include "kernels/gpu/gpu.cuh"
 #include "kernels/shared/philox.h"
 #include "kernels/simt/race.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 namespace gan::simt {
 namespace {

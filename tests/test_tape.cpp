@@ -2,8 +2,8 @@
 #include <doctest/doctest.h>
 
 #include "engine/tensor/ops.h"
-#include "tests/gradcheck.h"
 #include "tests/run_case.h"
+#include "tests/support/gradcheck.h"
 
 using namespace gan;
 using gan::tests::gradient;

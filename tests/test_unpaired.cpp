@@ -10,7 +10,7 @@
 
 #include "engine/data/comics.h"
 #include "engine/data/picture_set.h"
-#include "tests/shell.h"
+#include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {

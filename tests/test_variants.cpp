@@ -4,7 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/run_case.h"
-#include "tests/skip.h"
+#include "tests/support/skip.h"
 
 // Arguments are written with the sizes that matter.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"

@@ -20,7 +20,7 @@
 #include "kernels/gpu/gpu.cuh"
 #include "kernels/kernels.h"
 #include "kernels/simt/watch.h"
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 namespace gan::simt {
 namespace {

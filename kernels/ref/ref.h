@@ -4,7 +4,7 @@
 // placements i32), and on arguments that have been checked (check_arguments). With T = double it is device
 // `ref`, the oracle which all other devices are compared with and on which gradients are checked against
 // finite differences; ref.cpp puts it into the tables. With T = float it is the plain same-precision version
-// whose error sets the tolerance of those comparisons (tests/compare.h). Nothing here is written for speed.
+// whose error sets the tolerance of those comparisons (tests/support/compare.h). Nothing here is written for speed.
 // Read each function beside its struct's comment in kernels/contract/.
 #pragma once
 #include <algorithm>

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/folder.h"
+#include "tests/support/folder.h"
 
 extern char** environ;
 

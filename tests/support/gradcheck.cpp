@@ -1,5 +1,5 @@
 // Gradients against central finite differences.
-#include "tests/gradcheck.h"
+#include "tests/support/gradcheck.h"
 
 #include <doctest/doctest.h>
 
