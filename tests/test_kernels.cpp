@@ -1,4 +1,4 @@
-// Every variant of every operation on every device, on every case of the table (tests/cases.h), against the
+// Every variant of every operation on every device, on every case of the table (tests/cases/cases.h), against the
 // float64 reference by the rule of tests/support/compare.h.
 //
 // A run must also leave its guard bands and inputs alone and give the same bits when repeated; on simt it
@@ -20,7 +20,7 @@
 
 #include "kernels/ref/ref.h"
 #include "kernels/simt/simt.h"
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 #include "tests/support/compare.h"
 #include "tests/support/skip.h"
 

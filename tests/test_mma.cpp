@@ -62,7 +62,7 @@ TEST_CASE("mma: tiles in shared memory are read and written without bank conflic
   check_layout<float, 128, false>();
 }
 
-// The gemm cases of tests/cases_gemm.cpp that are there to reach these.
+// The gemm cases of tests/cases/gemm.cpp that are there to reach these.
 TEST_CASE("mma: large products get large tiles, deep ones several splits of k") {
   const auto plan = [](auto rung, int m, int n, int k) {
     return plan_tiles<decltype(rung)>(m, n, k, 1, int64_t{m} * n);

@@ -15,7 +15,7 @@
 #include "models/tasks/zoo.h"
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 #include "tests/support/preset.h"
 #include "tests/support/skip.h"
 

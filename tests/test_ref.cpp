@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "kernels/ref/ref.h"
-#include "tests/cases.h"
+#include "tests/cases/cases.h"
 
 // Arguments are written with the sizes that matter.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"

@@ -10,7 +10,7 @@
 #include "kernels/kernels.h"
 #include "kernels/shared/bf16.h"
 #include "kernels/shared/philox.h"
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 #include "tests/support/skip.h"
 
 namespace gan::tests {

@@ -2,7 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/tensor/ops.h"
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 #include "tests/support/gradcheck.h"
 
 using namespace gan;

@@ -3,7 +3,7 @@
 // time.
 #include <doctest/doctest.h>
 
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 #include "tests/support/skip.h"
 
 // Arguments are written with the sizes that matter.

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 
 // Arguments are written with the sizes that matter.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"

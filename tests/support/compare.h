@@ -23,7 +23,7 @@
 #include <cmath>
 #include <string>
 
-#include "tests/cases.h"
+#include "tests/cases/cases.h"
 
 namespace gan::tests {
 

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 
 namespace gan::tests {
 

@@ -1,5 +1,5 @@
 // Cases of pointwise operations and sums.
-#include "tests/case_parts.h"
+#include "tests/cases/case_parts.h"
 
 namespace gan::tests {
 

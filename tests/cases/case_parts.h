@@ -7,7 +7,7 @@
 #pragma once
 #include <algorithm>
 
-#include "tests/cases.h"
+#include "tests/cases/cases.h"
 
 // Arguments are written with the sizes that matter; pointers are bound later.
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"

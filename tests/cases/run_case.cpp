@@ -1,5 +1,5 @@
 // Guarded buffers and the conversion between host numbers and a device's types; see run_case.h.
-#include "tests/run_case.h"
+#include "tests/cases/run_case.h"
 
 namespace gan::tests {
 

@@ -1,5 +1,5 @@
 // Cases of pooling and resizing.
-#include "tests/case_parts.h"
+#include "tests/cases/case_parts.h"
 
 namespace gan::tests {
 

@@ -1,5 +1,5 @@
 // Cases of normalisation.
-#include "tests/case_parts.h"
+#include "tests/cases/case_parts.h"
 
 #include <cmath>
 

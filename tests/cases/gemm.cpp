@@ -1,5 +1,5 @@
 // Cases of the matrix product.
-#include "tests/case_parts.h"
+#include "tests/cases/case_parts.h"
 
 namespace gan::tests {
 

@@ -1,5 +1,5 @@
 // Cases of batches of pictures and colours.
-#include "tests/case_parts.h"
+#include "tests/cases/case_parts.h"
 
 namespace gan::tests {
 

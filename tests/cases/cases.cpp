@@ -1,5 +1,5 @@
 // The numbers that cases are made of, and what types hold of them. The cases themselves: cases_<family>.cpp.
-#include "tests/cases.h"
+#include "tests/cases/cases.h"
 
 #include <algorithm>
 #include <cmath>

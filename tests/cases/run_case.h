@@ -1,4 +1,4 @@
-// Runs a case of tests/cases.h on a device: binds its ports to buffers, calls, and brings the results back.
+// Runs a case of tests/cases/cases.h on a device: binds its ports to buffers, calls, and brings the results back.
 //
 // Everything around the call is laid out to show a kernel's mistakes. Each buffer, scratch memory too, lies
 // between guard bands of signalling NaN (float32 and bfloat16): writing there is seen afterwards, even when
@@ -11,7 +11,7 @@
 #include <string>
 
 #include "kernels/shared/bf16.h"
-#include "tests/cases.h"
+#include "tests/cases/cases.h"
 
 namespace gan::tests {
 
