@@ -43,7 +43,7 @@ struct Variant {
   const char* (*fits)(const Args&);
   void (*launcher)(const Args&, Stream&);  // queues the work
   // How far off the results are on float32 buffers, as a multiple of what plain float32 sums are: 1, or more
-  // where products are saved (Winograd) or factors rounded (tf32). tests/test_kernels.cpp measures it.
+  // where products are saved (Winograd) or factors rounded (tf32). tests/kernels/test_kernels.cpp measures it.
   double error = 1;
 
   // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.

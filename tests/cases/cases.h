@@ -5,7 +5,7 @@
 // (names, shapes, kinds and uses come from Args::ports()) with what the case adds, their contents and Acc.
 // Contents come from a generator, so a case is small until it is used. cases<Args>() is the table of one
 // operation; a file cases_<family>.cpp defines those of a family, and an operation without one does not link.
-// tests/test_kernels.cpp binds the ports to buffers of a device and runs them.
+// tests/kernels/test_kernels.cpp binds the ports to buffers of a device and runs them.
 #pragma once
 #include <algorithm>
 #include <functional>
