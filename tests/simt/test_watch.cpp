@@ -222,9 +222,9 @@ TEST_CASE("watch: a naive transpose writes 32 sectors with each request") {
   const auto seen = taken();
   CHECK(seen.rows.size() == 2);
   CHECK(seen.block.y == 32);
-  CHECK(seen.at.find("tests/test_watch.cpp:") == 0);
+  CHECK(seen.at.find("tests/simt/test_watch.cpp:") == 0);
   const auto load = row(seen, "global", "load", "in"), store = row(seen, "global", "store", "out");
-  CHECK(load.file == "tests/test_watch.cpp");
+  CHECK(load.file == "tests/simt/test_watch.cpp");
   CHECK(load.line == store.line);
   CHECK(load.bytes_per_lane == 4);
   CHECK(load.requests == 32);
@@ -287,7 +287,7 @@ TEST_CASE("watch: an atomic operation is one request") {
     CHECK(row(seen, "global", "atomic", name).requests == 1);
     CHECK(row(seen, "global", "atomic", name).lanes == 32);
     CHECK(row(seen, "global", "atomic", name).sectors == 1);
-    CHECK(row(seen, "global", "atomic", name).file == "tests/test_watch.cpp");
+    CHECK(row(seen, "global", "atomic", name).file == "tests/simt/test_watch.cpp");
   }
 }
 
@@ -408,7 +408,7 @@ TEST_CASE("watch: barriers, shuffles") {
   CHECK(shuffle.requests == 5 * 2);
   CHECK(shuffle.file == "kernels/gpu/gpu.cuh");
   REQUIRE(shuffle.from.size() == 1);
-  CHECK(shuffle.from[0].find("tests/test_watch.cpp:") == 0);
+  CHECK(shuffle.from[0].find("tests/simt/test_watch.cpp:") == 0);
 }
 
 TEST_CASE("watch: asynchronous copies have two sides") {
