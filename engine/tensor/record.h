@@ -29,7 +29,7 @@
 //   refuses_second_gradient         Text: the remedy. Then backward(dy) must be there.
 //   refuses_gradient                Text: the remedy. The operation refuses inputs that want a gradient.
 // Optional: backward(dy), the backward pass by kernels, where those do better than single operations;
-// attributes(), for those who read the tape. tests/test_second_gradients.cpp has one row for each operation
+// attributes(), for those who read the tape. tests/engine/test_second_gradients.cpp has one row for each operation
 // and fails when there is none.
 #pragma once
 #include <map>
