@@ -6,7 +6,7 @@ every step from PyTorch in float32 and in float64, the gap between these two run
 float32 run can agree), and sums over the final float64 weights. Inputs come from numpy with a seed, so that the file
 does not depend on the version of PyTorch. Read main() first, then train(), which is one training run.
 
-The files of tests/data/replay were made by `tests/make_replay.py --all tests/data/replay`.
+The files of tests/data/replay were made by `tests/peers/make_replay.py --all tests/data/replay`.
 """
 import argparse
 import json

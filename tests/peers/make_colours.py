@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes tests/data/lab.safetensors: what scikit-image's rgb2lab makes of the colours of a 17x17x17 grid and of all greys.
 
-    tests/make_colours.py tests/data/lab.safetensors
+    tests/peers/make_colours.py tests/data/lab.safetensors
 
 Colour number (r*17 + g)*17 + b of the grid is (r, g, b)/16; then come the greys 0/255 ... 255/255.
 """

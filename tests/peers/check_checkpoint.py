@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads a checkpoint of ours into PyTorch: the names, shapes and layouts must be what PyTorch users expect.
 
-    tests/check_checkpoint.py RUN/checkpoints/step-00000500.safetensors
+    tests/peers/check_checkpoint.py RUN/checkpoints/step-00000500.safetensors
 
 Reads the file with the safetensors package (or our own reader where that is missing), builds the networks that the
 stored config names, loads `G.`, `D.` and, where there are averaged weights, `ema.G.` strictly, checks that Adam's
