@@ -5,7 +5,7 @@
   bench/ptxas_report.py --arch 86 --out -          another architecture, to stdout
   bench/ptxas_report.py --launches build/cpu/bin/gan_tests
 
-Needs nvcc, no GPU and no build. Every kernels/**/*.cu is compiled to machine code once per architecture, so new
+Needs nvcc, no GPU and no build. Every kernels/gpu/**/*.cu is compiled to machine code once per architecture, so new
 files and kernels appear by themselves. One row is one kernel template; its numbers are the range over its instances.
 
 Threads of a block are what __launch_bounds__ says. With --launches they, and the dynamic shared memory that ptxas
@@ -188,7 +188,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     archs = arguments.arch.split(",")
-    sources = sorted(glob.glob(ROOT + "/kernels/*.cu") + glob.glob(ROOT + "/kernels/*/*.cu"))
+    sources = sorted(glob.glob(ROOT + "/kernels/gpu/**/*.cu", recursive=True))
     launches = read_launches(arguments.launches) if arguments.launches else {}
 
     with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:

@@ -37,7 +37,7 @@ namespace gan::simt {
 
 // One kind of request of one line. Counts are sums over the launch.
 struct WatchedRow {
-  std::string file;  // "kernels/gemm.cu", from the source folder
+  std::string file;  // "kernels/gpu/gemm.cu", from the source folder
   int line = 0;
   std::vector<std::string> from;  // the calls that led there, up to the kernel: "kernels/gpu/norm.cu:40"
   std::string space;              // "global", "shared", or "" for an operation of a warp or block
@@ -54,7 +54,7 @@ struct WatchedRow {
 };
 
 struct WatchedLaunch {
-  std::string at;  // "kernels/gemm.cu:60", the launch() call
+  std::string at;  // "kernels/gpu/gemm.cu:60", the launch() call
   dim3 grid, block;
   size_t dynamic_shared_bytes = 0, static_shared_bytes = 0;
   std::vector<WatchedRow> rows;  // by file and line

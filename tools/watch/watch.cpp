@@ -114,7 +114,7 @@ std::string place_text(const simt::WatchedRow& row) {
   lines.insert(lines.end(), row.from.begin(), row.from.end());
   std::string text, last_file;
   for (const std::string& line : lines) {
-    const size_t colon = line.rfind(':'), start = line.rfind("kernels/", 0) == 0 ? 8 : 0;
+    const size_t colon = line.rfind(':'), start = line.rfind("kernels/gpu/", 0) == 0 ? 12 : 0;
     const std::string file = line.substr(0, colon);
     text += (text.empty() ? "" : " < ") + line.substr(file == last_file ? colon + 1 : start);
     last_file = file;
