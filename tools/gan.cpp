@@ -11,7 +11,7 @@
 
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 

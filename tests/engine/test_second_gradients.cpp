@@ -175,7 +175,7 @@ std::set<std::string> names_in_source() {
   static const std::regex place(R"(const char\* name\(\) const \{[^}]*\}|names\[\] = \{[^}]*\})");
   static const std::regex word(R"re("(\w+)")re");
   std::set<std::string> names;
-  for (const auto& file : std::filesystem::directory_iterator(GAN_SOURCE_DIR "/engine/ops")) {
+  for (const auto& file : std::filesystem::directory_iterator(GAN_SOURCE_DIR "/engine/tensor/ops")) {
     std::stringstream text;
     text << std::ifstream(file.path()).rdbuf();
     const std::string source = text.str();

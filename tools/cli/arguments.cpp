@@ -7,7 +7,7 @@
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
 #include "models/tasks/zoo.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 

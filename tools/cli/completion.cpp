@@ -3,7 +3,7 @@
 
 #include "kernels/contract/check.h"
 #include "models/tasks/zoo.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

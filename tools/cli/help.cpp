@@ -4,7 +4,7 @@
 
 #include "kernels/kernels.h"
 #include "models/tasks/zoo.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

@@ -5,7 +5,7 @@
 
 #include "engine/data/check.h"
 #include "kernels/contract/check.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

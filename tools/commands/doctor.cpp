@@ -9,7 +9,7 @@
 
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 #ifdef GAN_WITH_CUDA
 #include <cuda_runtime_api.h>

@@ -7,7 +7,7 @@
 #include "engine/tensor/tape.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
+#include "tools/cli/commands.h"
 #include "tools/cli/shape.h"
-#include "tools/commands/commands.h"
 
 namespace gan::tools {
 namespace {

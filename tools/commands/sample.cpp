@@ -5,7 +5,7 @@
 #include "engine/files/atomic_file.h"
 #include "models/tasks/zoo.h"
 #include "models/use/sample.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

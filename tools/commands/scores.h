@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/metrics/metrics.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 

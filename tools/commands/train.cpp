@@ -7,7 +7,7 @@
 
 #include "engine/run/runlog.h"
 #include "models/tasks/zoo.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 namespace {

@@ -12,7 +12,7 @@
 
 #include "engine/data/folders.h"
 #include "engine/files/atomic_file.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 #include "tools/commands/use_model.h"
 
 namespace gan::tools {

@@ -5,7 +5,7 @@
 #include "models/tasks/zoo.h"
 #include "models/use/load.h"
 #include "models/use/translate.h"
-#include "tools/commands/commands.h"
+#include "tools/cli/commands.h"
 
 namespace gan::tools {
 
