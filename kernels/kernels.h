@@ -8,10 +8,9 @@
 //
 // Conventions that hold for every entry
 //   layout    activations (N,H,W,C), convolution weights (O,kh,kw,I), matrices row-major, all dense
-//   In, Out   a pointer on the device with its data type; a null In is "not there", a null Out is "not
-//   wanted" Out.acc   Acc::set overwrites, Acc::add adds to what is there (the tape decides, the kernel
-//   obeys) dtypes    activations and weights float32 or bfloat16; statistics, losses, optimiser state
-//   float32;
+//   In, Out   a pointer on the device with its data type; a null In is "not there", a null Out is "not wanted"
+//   Out.acc   Acc::set overwrites, Acc::add adds to what is there (the tape decides, the kernel obeys)
+//   dtypes    activations and weights float32 or bfloat16; statistics, losses, optimiser state float32;
 //             device `ref` computes everything in float64 on float64 buffers
 //   results   do not depend on thread timing: no float atomics, fixed reduction trees
 #pragma once

@@ -5,8 +5,8 @@
 // file end the program the same way: one message on stderr, one documented code.
 #pragma once
 #if defined(__CUDACC__)
-#define FMT_USE_CONSTEXPR \
-  1  // {fmt} turns constexpr off for nvcc but leaves consteval on, which cannot compile
+// {fmt} turns constexpr off for nvcc but leaves consteval on, which cannot compile
+#define FMT_USE_CONSTEXPR 1
 #endif
 #include <fmt/format.h>
 

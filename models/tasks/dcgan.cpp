@@ -1,12 +1,12 @@
-// DCGAN (Radford, Metz & Chintala 2016), the networks of pytorch/examples: all-convolutional, sizes 32 to
-// 256.
+// DCGAN (Radford, Metz & Chintala 2016), the networks of pytorch/examples: all-convolutional, sizes 32 to 256.
 //
-//   G   z (N,1,1,nz) -> convT k4 s1 p0 -> (N,4,4,ngf*size/8) -> convT k4 s2 p1, halving the width and
-//   doubling the side
-//       -> (N,size/2,size/2,ngf) -> convT -> tanh (N,size,size,channels); norm and relu between
-//   D   the mirror image with leaky relu 0.2: (N,size,size,channels) -> conv k4 s2 p1 ... ->
-//   (N,4,4,ndf*size/8)
-//       -> conv k4 s1 p0 -> logit (N,1,1,1); no norm after its first layer
+//   G   z (N,1,1,nz)
+//       -> convT k4 s1 p0   (N,4,4,ngf*size/8)
+//       -> convT k4 s2 p1   each halves the width and doubles the side, down to (N,size/2,size/2,ngf)
+//       -> convT k4 s2 p1   tanh (N,size,size,channels); norm and relu between
+//   D   the mirror image with leaky relu 0.2: (N,size,size,channels)
+//       -> conv k4 s2 p1    ... (N,4,4,ndf*size/8)
+//       -> conv k4 s1 p0    logit (N,1,1,1); no norm after its first layer
 //
 // No convolution has a bias. Weights start as N(0, 0.02), norm scales as N(1, 0.02). Parameters are named
 // main.k, k counting convolutions, norms and activations as they come.

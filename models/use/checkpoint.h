@@ -1,9 +1,9 @@
 // A model in a file: one safetensors file with everything needed to go on bit for bit.
 //
-//   G.<name>, D.<name>          weights and running statistics in PyTorch's names, shapes and layouts,
-//   float32 adam.G.m.<name>, .v.<name>  the optimisers' moments, laid out the same way ema.G.<name> averaged
-//   weights, with copies of the running statistics (only with --ema) state.*                     counters:
-//   where the run stands; the pool of earlier pictures (size,H,W,C)
+//   G.<name>, D.<name>          weights and running statistics in PyTorch's names, shapes and layouts, float32
+//   adam.G.m.<name>, .v.<name>  the optimisers' moments, laid out the same way
+//   ema.G.<name>                averaged weights, with copies of the running statistics (only with --ema)
+//   state.*                     counters: where the run stands; the pool of earlier pictures (size,H,W,C)
 //   __metadata__                format, model, config (TOML), and a hash per tensor
 //
 // Files may come from strangers. Shapes are compared before memory is taken for a model, every counter has a

@@ -6,8 +6,7 @@
 //                 row                   column          k                    A                     B
 //   fwd           (n,oh,ow)             k               (r,s,c)              patches of x          weights
 //   bwd_data      (n,h,w)               c               (r,s,k)              patches of dy         weights
-//   bwd_weight    k                     (r,s,c)         (n,oh,ow)            dy                    patches of
-//   x
+//   bwd_weight    k                     (r,s,c)         (n,oh,ow)            dy                    patches of x
 //
 // The product itself is kernels/gpu/tile.cuh or, on tensor cores, kernels/gpu/mma_tile.cuh: the template parameter
 // Rung says which. Here are the sources that tell it where elements lie. Strided bwd_data is cut into stride
