@@ -2,6 +2,8 @@
 // traits come from its number (comics/face.h); lengths and colours are those of comics/shapes.h.
 #include "engine/data/comics.h"
 
+#include <array>
+
 #include "engine/data/comics/canvas.h"
 #include "kernels/contract/check.h"
 

@@ -6,7 +6,6 @@
 // one floating-point operation, sqrt, is corrected to the exact integer root.
 #pragma once
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -126,21 +125,6 @@ inline Color saturate(Color c, int fraction) {
   const int grey = luma(c);
   return clamp_color({mix(grey, c.r, fraction), mix(grey, c.g, fraction), mix(grey, c.b, fraction)});
 }
-
-constexpr std::array kSkinTones = {rgb(255, 222, 196), rgb(250, 208, 174), rgb(238, 190, 150),
-                                   rgb(222, 168, 124), rgb(200, 142, 98),  rgb(170, 114, 76),
-                                   rgb(142, 94, 64),   rgb(116, 76, 56)};
-constexpr std::array kNaturalHair = {rgb(38, 32, 38),   rgb(62, 42, 34),    rgb(96, 60, 38),
-                                     rgb(128, 80, 46),  rgb(160, 74, 38),   rgb(212, 108, 40),
-                                     rgb(230, 186, 98), rgb(240, 222, 176), rgb(166, 166, 174)};
-constexpr std::array kDyedHair = {rgb(236, 96, 156), rgb(60, 116, 216), rgb(40, 166, 156),
-                                  rgb(136, 84, 196), rgb(206, 44, 52),  rgb(96, 176, 72)};
-constexpr std::array kIrisColors = {rgb(96, 56, 30),   rgb(58, 36, 26),    rgb(136, 98, 42), rgb(64, 140, 72),
-                                    rgb(52, 116, 200), rgb(104, 128, 148), rgb(176, 112, 36)};
-constexpr std::array kClothColors = {rgb(220, 56, 60),   rgb(240, 128, 44),  rgb(246, 200, 60),
-                                     rgb(120, 186, 72),  rgb(40, 150, 110),  rgb(48, 176, 196),
-                                     rgb(60, 108, 210),  rgb(60, 62, 140),   rgb(140, 84, 190),
-                                     rgb(230, 104, 160), rgb(240, 238, 232), rgb(64, 66, 76)};
 
 // ---- Shapes: signed distances, negative inside --------------------------------------------------
 
