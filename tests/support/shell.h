@@ -27,8 +27,8 @@ namespace fs = std::filesystem;
 struct Result {
   int code = -1;  // 128 + n when a signal ended it
   std::string out, err;
-  // The largest memory it had; 0: no more than the tests themselves have had. Linux counts the memory of the
-  // process that starts another one as the other one's, until that has more.
+  // The largest memory it had, looked at every millisecond. Linux's own count (ru_maxrss) begins with the memory
+  // of the process that started the program, so it is taken only where it is more than that.
   int64_t peak_mib = 0;
 };
 
@@ -68,9 +68,17 @@ class Shell {
   Result wait(pid_t child) {
     int status = 0;
     rusage usage{}, own_usage{};
+    int64_t seen = 0;  // KiB
+    for (siginfo_t ended{};
+         waitid(P_PID, id_t(child), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && !ended.si_pid;
+         usleep(1000)) {
+      const std::string state = text_of("/proc/" + std::to_string(child) + "/status");
+      if (const size_t at = state.find("VmHWM:"); at != state.npos)
+        seen = std::max(seen, int64_t(std::atoll(state.c_str() + at + 6)));
+    }
     wait4(child, &status, 0, &usage);
     getrusage(RUSAGE_SELF, &own_usage);
-    const int64_t peak = usage.ru_maxrss > own_usage.ru_maxrss ? usage.ru_maxrss : 0;
+    const int64_t peak = usage.ru_maxrss > own_usage.ru_maxrss ? usage.ru_maxrss : seen;
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(folder / ".stdout"),
             text_of(folder / ".stderr"), peak / 1024};
   }
