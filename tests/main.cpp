@@ -10,6 +10,7 @@
 #include <string>
 
 #include "kernels/kernels.h"
+#include "tests/support/places.h"
 #include "tests/support/skip.h"
 
 namespace gan::tests {
@@ -95,7 +96,7 @@ void begin_part() {
 std::filesystem::path shared_folder(const std::string& name) {
   const char* given = std::getenv("GAN_SHARED");
   const auto folder =
-      (given ? std::filesystem::path(given) : std::filesystem::path(GAN_SOURCE_DIR) / "../shared") / "data" /
+      (given ? std::filesystem::path(given) : std::filesystem::path(source_dir) / "../shared") / "data" /
       name;
   std::error_code ignored;
   if (std::filesystem::is_directory(folder, ignored)) return folder;

@@ -12,6 +12,7 @@
 #include "engine/learning/nn.h"
 #include "engine/tensor/ops/backward.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/places.h"
 
 using namespace gan;
 using namespace gan::tests;
@@ -175,7 +176,8 @@ std::set<std::string> names_in_source() {
   static const std::regex place(R"(const char\* name\(\) const \{[^}]*\}|names\[\] = \{[^}]*\})");
   static const std::regex word(R"re("(\w+)")re");
   std::set<std::string> names;
-  for (const auto& file : std::filesystem::directory_iterator(GAN_SOURCE_DIR "/engine/tensor/ops")) {
+  for (const auto& file :
+       std::filesystem::directory_iterator(std::filesystem::path(source_dir) / "engine/tensor/ops")) {
     std::stringstream text;
     text << std::ifstream(file.path()).rdbuf();
     const std::string source = text.str();

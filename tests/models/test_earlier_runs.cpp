@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "tests/support/places.h"
 #include "tests/support/shell.h"
 
 namespace gan::tests {
@@ -28,7 +29,7 @@ TEST_CASE("earlier runs: resumed, they take the steps that the earlier version t
   for (const char* model : {"dcgan", "pix2pix", "colorize"}) {
     CAPTURE(std::string(model));
     Shell shell;
-    const fs::path earlier = fs::path(GAN_SOURCE_DIR) / "tests/data/earlier" / model;
+    const fs::path earlier = fs::path(source_dir) / "tests/data/earlier" / model;
     fs::copy(earlier, shell.folder / "run", fs::copy_options::recursive);
     const auto resumed = shell.gan({"train", "--resume", "run", "--device", "cpu", "--steps", "4"});
     REQUIRE_MESSAGE(resumed.code == 0, resumed.err);
@@ -54,7 +55,7 @@ TEST_CASE("earlier runs: resumed, they take the steps that the earlier version t
 
 TEST_CASE("earlier runs: their settings files and checkpoints are taken by the commands") {
   Shell shell;
-  const std::string runs = GAN_SOURCE_DIR "/tests/data/earlier/";
+  const std::string runs = std::string(source_dir) + "/tests/data/earlier/";
   const auto again = shell.gan({"train", "dcgan", "--config", runs + "dcgan/config.toml", "--steps", "1",
                                 "--out", "again", "--device", "cpu"});
   CHECK_MESSAGE(again.code == 0, again.err);

@@ -16,6 +16,7 @@
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
 #include "tests/support/folder.h"
+#include "tests/support/places.h"
 #include "tests/support/preset.h"
 #include "tests/support/shell.h"
 
@@ -153,7 +154,7 @@ TEST_CASE("hostile: a plan takes no memory for its networks") {
 TEST_CASE("hostile: a replay whose weights are not its config's is refused before memory is taken") {
   Shell shell;
   const fs::path replay = shell.folder / "wide.safetensors";
-  Unsealed file(fs::path(GAN_SOURCE_DIR) / "tests/data/replay/dcgan32-none.safetensors");
+  Unsealed file(fs::path(source_dir) / "tests/data/replay/dcgan32-none.safetensors");
   std::string& config = file.metadata.at("config");
   for (size_t at; (at = config.find("ngf = ")) != config.npos;)
     config.replace(at, config.find('\n', at) - at, "ng_f = 4096");

@@ -16,6 +16,7 @@
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
 #include "tests/cases/run_case.h"
+#include "tests/support/places.h"
 #include "tests/support/preset.h"
 #include "tests/support/skip.h"
 
@@ -33,7 +34,8 @@ std::map<std::string, Shape> file_shapes(Model& model, const std::string& player
 // GAN_TEST_DATA names tests/data where the sources are not (tools/gpu_bundle.sh).
 std::filesystem::path replay_folder() {
   const char* data = std::getenv("GAN_TEST_DATA");
-  return std::filesystem::path(data ? data : GAN_SOURCE_DIR "/tests/data") / "replay";
+  return (data ? std::filesystem::path(data) : std::filesystem::path(tests::source_dir) / "tests/data") /
+         "replay";
 }
 
 // The replay file `name`. Those of paired models keep pictures as the two factors of their pixels

@@ -13,6 +13,7 @@
 #include "models/losses/image_pool.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
+#include "tests/support/places.h"
 #include "tests/support/preset.h"
 
 using namespace gan;
@@ -580,7 +581,7 @@ TEST_CASE("a step of pix2pix takes what the plan says, and the same each time") 
 
 TEST_CASE("Lab: scikit-image's values on a grid and on all greys, and back within half a level") {
   const auto file =
-      SafetensorsFile::open(std::filesystem::path(GAN_SOURCE_DIR) / "tests/data/lab.safetensors");
+      SafetensorsFile::open(std::filesystem::path(tests::source_dir) / "tests/data/lab.safetensors");
   const std::vector<float> expected = file.read_f32("lab");
   constexpr int64_t grid = 17 * 17 * 17, count = grid + 256;
   REQUIRE(expected.size() == size_t(3 * count));

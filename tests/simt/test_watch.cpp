@@ -21,6 +21,7 @@
 #include "kernels/kernels.h"
 #include "kernels/simt/watch.h"
 #include "tests/support/folder.h"
+#include "tests/support/places.h"
 
 namespace gan::simt {
 namespace {
@@ -482,7 +483,7 @@ Result run(const std::string& command) {
   const int status = pclose(pipe);
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, text};
 }
-const std::string kernels = GAN_BINARY " kernels --watch ";
+const std::string kernels = tests::gan_binary + std::string(" kernels --watch ");
 
 }  // namespace
 
@@ -520,18 +521,18 @@ TEST_CASE("watch: gan kernels --watch counts what can be counted by hand") {
 
 // A compiler cache may hand over an object that was compiled in another checkout.
 TEST_CASE("watch: no path of this checkout is in the debug information") {
-  const std::filesystem::path folder = std::filesystem::path(GAN_BINARY).parent_path();
+  const std::filesystem::path folder = std::filesystem::path(tests::gan_binary).parent_path();
   std::ifstream stream(folder / "gan-watch", std::ios::binary);
   const std::string program{std::istreambuf_iterator<char>(stream), {}};
   CHECK(program.find(GAN_WATCH_ROOT "/") != std::string::npos);
   CHECK(program.find(folder.parent_path().string()) == std::string::npos);  // the folder of the build
-  CHECK(program.find(GAN_SOURCE_DIR "/kernels") == std::string::npos);
+  CHECK(program.find(std::string(tests::source_dir) + "/kernels") == std::string::npos);
 }
 
 // Each of these has every buffer of its operation in its table: an access that the compiler did not show
 // would be missing.
 TEST_CASE("watch: every variant of every operation can be watched, in both types") {
-  const auto list = run(GAN_BINARY " kernels --device simt --json");
+  const auto list = run(tests::gan_binary + std::string(" kernels --device simt --json"));
   size_t from = 0, watched = 0;
   while (from < list.text.size()) {
     const size_t end = list.text.find('\n', from);
@@ -596,7 +597,7 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
 
 TEST_CASE("watch: without its program beside it, gan says what is missing") {
   const tests::TemporaryFolder folder;
-  std::filesystem::copy_file(GAN_BINARY, folder / "gan");
+  std::filesystem::copy_file(tests::gan_binary, folder / "gan");
   const auto result = run((folder / "gan").string() + " kernels --watch gemm=naive");
   CHECK(result.code == 1);
   CHECK(result.text.find((folder / "gan-watch").string() + ": No such file or directory") !=

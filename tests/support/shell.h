@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "tests/support/folder.h"
+#include "tests/support/places.h"
 
 extern char** environ;
 
@@ -83,7 +84,7 @@ class Shell {
             text_of(folder / ".stderr"), peak / 1024};
   }
   Result gan(const std::vector<std::string>& arguments, const std::vector<std::string>& variables = {}) {
-    return wait(start(GAN_BINARY, arguments, variables));
+    return wait(start(gan_binary, arguments, variables));
   }
 
   const TemporaryFolder own;

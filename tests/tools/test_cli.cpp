@@ -380,7 +380,7 @@ TEST_CASE("cli: train, sample, inspect, resume") {
 TEST_CASE("cli: SIGINT and SIGTERM save a checkpoint and end with 130 and 143") {
   for (const int number : {SIGINT, SIGTERM}) {
     Shell shell;
-    const pid_t child = shell.start(GAN_BINARY, small_training({"--steps", "1000000", "--out", "run"}));
+    const pid_t child = shell.start(gan_binary, small_training({"--steps", "1000000", "--out", "run"}));
     // Wait for the first logged step, at most a minute.
     for (int i = 0; i < 600 && lines_in(text_of(shell.folder / "run/metrics.jsonl")) < 2; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(100));
