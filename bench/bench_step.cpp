@@ -19,8 +19,10 @@
 
 #include "bench/program.h"
 #include "engine/data/picture_set.h"
+#include "engine/tensor/step_values.h"
 #include "kernels/shared/philox.h"
 #include "models/tasks/noise_gan.h"
+#include "models/training/feeder.h"
 #include "models/training/plan.h"
 
 namespace gan::bench {
@@ -62,15 +64,12 @@ class Stepper {
   // Seconds of one step, the device having finished.
   double step() {
     const double start = now();
-    for (const InputSpec& spec : model_->inputs()) {
-      if (spec.kind != InputSpec::Kind::noise) continue;
-      for (Tensor& z : input_.tensors.at(spec.name))
-        z = random_normal(context_, z.shape(), uint64_t(config_.seed), uint32_t(RandomStream::noise),
-                          draw_++);
-    }
     input_.learning_rate = input_.learning_rate_d = config_.lr;
+    model_->begin_step(input_);
+    add_noise(*model_, context_, input_);
     model_->step(input_);
     ++input_.step;
+    input_.draw += draws_per_step(*model_);
     if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
     return now() - start;
   }
@@ -89,7 +88,6 @@ class Stepper {
   DeviceContext context_;  // before the model, whose memory goes back to it
   std::unique_ptr<Model> model_;
   StepInput input_;
-  uint32_t draw_ = 0;
 };
 
 Config with_batch(const Options& options, int batch) {

@@ -6,21 +6,47 @@
 
 namespace gan {
 
+UpdateScalars::UpdateScalars(DeviceContext& context)
+    : context_(&context), slot_(context.step_values().add_numbers(3)) {}
+
+void UpdateScalars::put(int64_t done, std::span<const std::array<double, 3>> updates) {
+  GAN_CHECK(context_ && !updates.empty(), "{} updates", updates.size());
+  StepValues& values = context_->step_values();
+  if (int64_t(updates.size()) > room_) {
+    room_ = int64_t(updates.size());
+    slot_ = values.add_numbers(3 * room_);
+  }
+  values.put(slot_, std::span(updates[0].data(), 3 * updates.size()));
+  first_ = done;
+  announced_ = int64_t(updates.size());
+}
+
+In UpdateScalars::of_update(int64_t done) const {
+  GAN_CHECK(done >= first_ && done < first_ + announced_,
+            "update {} of an optimiser was not announced: prepare() announced {} after {}", done + 1,
+            announced_, first_);
+  return context_->step_values().in(slot_, 3 * (done - first_));
+}
+
 AdamOptimiser::AdamOptimiser(Parameters& parameters, AdamOptions options)
     : parameters_(&parameters), options_(options) {
   DeviceContext& c = parameters.weights().context();
   m = Tensor(c, parameters.weights().shape());
   v = Tensor(c, parameters.weights().shape());
-  scalars_ = Tensor(c, {3});
+  scalars_ = UpdateScalars(c);
   m.zero();
   v.zero();
 }
 
-void AdamOptimiser::step(double learning_rate) {
-  ++steps;
-  const double scalars[3] = {learning_rate, 1 - std::pow(options_.beta1, double(steps)),
-                             1 - std::pow(options_.beta2, double(steps))};
-  scalars_.upload(std::span<const double>(scalars));
+void AdamOptimiser::prepare(double learning_rate, int64_t updates) {
+  std::vector<std::array<double, 3>> scalars;
+  for (int64_t t = steps + 1; t <= steps + updates; ++t)
+    scalars.push_back(
+        {learning_rate, 1 - std::pow(options_.beta1, double(t)), 1 - std::pow(options_.beta2, double(t))});
+  scalars_.put(steps, scalars);
+}
+
+void AdamOptimiser::step() {
   parameters_->complete_gradients();
   const Tensor w = parameters_->weights();
   DeviceContext& c = w.context();
@@ -30,26 +56,31 @@ void AdamOptimiser::step(double learning_rate) {
                                  .eps = options_.eps,
                                  .weight_decay = options_.weight_decay,
                                  .grad = parameters_->gradients().in(),
-                                 .scalars = scalars_.in(),
+                                 .scalars = scalars_.of_update(steps),
                                  .weight = w.out(),
                                  .m = m.out(),
                                  .v = v.out()});
+  c.count_on_host([this] { ++steps; });
   w.changed();
 }
 
 SgdOptimiser::SgdOptimiser(Parameters& parameters, double momentum, double weight_decay)
-    : parameters_(parameters), momentum_(momentum), weight_decay_(weight_decay) {
+    : parameters_(parameters),
+      momentum_(momentum),
+      weight_decay_(weight_decay),
+      scalars_(parameters.weights().context()) {
   DeviceContext& c = parameters.weights().context();
   if (momentum != 0) {
     velocity = Tensor(c, parameters.weights().shape());
     velocity.zero();
   }
-  scalars_ = Tensor(c, {3});
 }
 
-void SgdOptimiser::step(double learning_rate) {
-  const double scalars[3] = {learning_rate, 1, 1};
-  scalars_.upload(std::span<const double>(scalars));
+void SgdOptimiser::prepare(double learning_rate, int64_t updates) {
+  scalars_.put(steps_, std::vector<std::array<double, 3>>(size_t(updates), {learning_rate, 1, 1}));
+}
+
+void SgdOptimiser::step() {
   parameters_.complete_gradients();
   const Tensor w = parameters_.weights();
   DeviceContext& c = w.context();
@@ -57,9 +88,10 @@ void SgdOptimiser::step(double learning_rate) {
                                 .momentum = momentum_,
                                 .weight_decay = weight_decay_,
                                 .grad = parameters_.gradients().in(),
-                                .scalars = scalars_.in(),
+                                .scalars = scalars_.of_update(steps_),
                                 .weight = w.out(),
                                 .velocity = velocity.out()});
+  c.count_on_host([this] { ++steps_; });
   w.changed();
 }
 

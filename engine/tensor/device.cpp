@@ -1,6 +1,7 @@
 // Memory pool, device context and the choice of a device.
 #include "engine/tensor/device.h"
 
+#include "engine/tensor/step_values.h"
 #include "engine/tensor/tape.h"
 
 namespace gan {
@@ -12,8 +13,10 @@ size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * 
 }  // namespace
 
 MemoryPool::~MemoryPool() {
-  if (!plan_)
-    for (char* segment : segments_) memory_.release(segment);
+  if (plan_) return;
+  for (char* segment : segments_) memory_.release(segment);
+  if (!memory_.pooled)
+    for (const auto& [address, block] : blocks_) memory_.release(address);
 }
 
 void MemoryPool::grow(size_t bytes) {
@@ -60,6 +63,7 @@ void MemoryPool::release(void* address) noexcept {
   if (block == blocks_.end()) return;
   live_ -= block->second.bytes;
   if (!memory_.pooled && !plan_) {
+    if (keep_) return;
     memory_.release(address);
     blocks_.erase(block);
     return;
@@ -87,13 +91,14 @@ void MemoryPool::release(void* address) noexcept {
 DeviceContext::DeviceContext(Device device, Mode mode)
     : backend_(find_backend(device)),
       mode_(mode),
-      pool_(backend_
-                ? backend_->memory
-                : throw Error(
-                      Exit::no_device,
-                      fmt::format("this build has no {} device; rebuild with the CUDA toolkit (GAN_CUDA=ON)",
-                                  name_of(device))),
-            mode == Mode::plan),
+      pool_(std::make_shared<MemoryPool>(
+          backend_
+              ? backend_->memory
+              : throw Error(
+                    Exit::no_device,
+                    fmt::format("this build has no {} device; rebuild with the CUDA toolkit (GAN_CUDA=ON)",
+                                name_of(device))),
+          mode == Mode::plan)),
       tape_(std::make_unique<Tape>(*this)) {
   stream_.scratch_allocate = backend_->memory.allocate;
   stream_.scratch_release = backend_->memory.release;
@@ -102,7 +107,13 @@ DeviceContext::DeviceContext(Device device, Mode mode)
 
 DeviceContext::~DeviceContext() {
   tape_.reset();
+  step_values_.reset();
   release_scratch(stream_);
+}
+
+StepValues& DeviceContext::step_values() {
+  if (!step_values_) step_values_ = std::make_unique<StepValues>(*this);
+  return *step_values_;
 }
 
 }  // namespace gan

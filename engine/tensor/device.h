@@ -10,10 +10,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/tensor/recording.h"
 #include "kernels/kernels.h"
 
 namespace gan {
 
+class StepValues;
 class Tape;
 
 // Device memory in blocks cut from large segments: best fit, split, merged with free neighbours on release. A
@@ -21,7 +23,10 @@ class Tape;
 // reaches the system.
 class MemoryPool {
  public:
-  MemoryPool(const Memory& memory, bool plan) : memory_(memory), plan_(plan) {}
+  // keep: the pool of a recording, which has to keep what was released: a block that the pool itself would not
+  // use again (memory that is not pooled) goes back to the system with the pool.
+  MemoryPool(const Memory& memory, bool plan, bool keep = false)
+      : memory_(memory), plan_(plan), keep_(keep) {}
   ~MemoryPool();
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
@@ -42,7 +47,7 @@ class MemoryPool {
   void grow(size_t bytes);
 
   const Memory& memory_;
-  const bool plan_;
+  const bool plan_, keep_;
   Blocks blocks_;
   std::set<std::pair<size_t, char*>> free_;  // ordered by size, then address
   std::vector<char*> segments_;
@@ -66,27 +71,62 @@ class DeviceContext {
   // True where the host can read and write device memory: on all devices but a GPU.
   bool memory_is_host() const { return device() != Device::cuda; }
   Stream& stream() { return stream_; }
-  MemoryPool& pool() { return pool_; }
+  MemoryPool& pool() { return *pool_; }
+  // Where new blocks come from: pool(), or while recording the pool of the recording.
+  const std::shared_ptr<MemoryPool>& current_pool() const { return recording_ ? recording_->memory_ : pool_; }
   Tape& tape() { return *tape_; }
+  StepValues& step_values();  // made at the first call
 
   // Queues one operation. A plan only counts it.
   template <class Args>
   void run(const Op<Args>& op, const Args& args) {
+    run(op, args, [](Args&) {});
+  }
+  // The same for arguments that the host has to look up anew each time: a recording calls look_up(args)
+  // before it runs the operation again.
+  template <class Args, class LookUp>
+  void run(const Op<Args>& op, const Args& args, const LookUp& look_up) {
     ++operations_;
-    if (!planning()) op(args, stream_);
+    if (planning()) return;
+    const Variant<Args>* variant = &op.pick(args, stream_.strict);
+    variant->run(args, stream_);
+    if (recording_)
+      recording_->parts_.push_back([variant, args = args, look_up](Stream& stream) mutable {
+        look_up(args);
+        variant->launcher(args, stream);  // the arguments were checked
+      });
   }
   int64_t operations() const { return operations_; }
+  // Fills device memory with zero bytes.
+  void zero(void* address, size_t bytes);
+  // Does now what the host counts beside the launches, and again whenever this moment of a recording is run.
+  template <class F>
+  void count_on_host(const F& count) {
+    count();
+    if (recording_) recording_->parts_.push_back([count](Stream&) { count(); });
+  }
+
+  // Recording (engine/tensor/recording.h). What is run from here on is also noted down, until stop_recording(). After
+  // an exception in between, stop_recording() still ends it.
+  void start_recording();
+  Recording stop_recording();
+  bool recording() const { return recording_ != nullptr; }
+  // Throws while recording; `what`: what the host does with device memory, "an upload".
+  void refuse_while_recording(const char* what) const;
 
   // The arithmetic that operations report through count_flop (convolutions and matrix products).
   void count_flop(double flop) { flop_ += flop; }
   double flop() const { return flop_; }
 
  private:
+  friend class Recording;
   const Backend* backend_;
   Mode mode_;
   Stream stream_;
-  MemoryPool pool_;
+  std::shared_ptr<MemoryPool> pool_;
+  std::unique_ptr<Recording> recording_;  // null unless one is being made
   std::unique_ptr<Tape> tape_;
+  std::unique_ptr<StepValues> step_values_;
   int64_t operations_ = 0;
   double flop_ = 0;
 };
@@ -95,12 +135,12 @@ class DeviceContext {
 class Storage {
  public:
   Storage(DeviceContext& context, size_t bytes)
-      : context_(context), address_(context.pool().allocate(bytes)), bytes_(bytes) {}
+      : context_(context), pool_(context.current_pool()), address_(pool_->allocate(bytes)), bytes_(bytes) {}
   // Takes over bytes of the host as device memory; only where memory_is_host().
   Storage(DeviceContext& context, std::vector<uint8_t> bytes)
       : context_(context), host_(std::move(bytes)), address_(host_.data()), bytes_(host_.size()) {}
   ~Storage() {
-    if (host_.empty()) context_.pool().release(address_);
+    if (pool_) pool_->release(address_);
   }
   Storage(const Storage&) = delete;
   Storage& operator=(const Storage&) = delete;
@@ -111,6 +151,7 @@ class Storage {
 
  private:
   DeviceContext& context_;
+  std::shared_ptr<MemoryPool> pool_;  // null for bytes of the host
   std::vector<uint8_t> host_;
   void* address_;
   size_t bytes_;

@@ -104,11 +104,13 @@ LossValue generator_loss(const Tensor& fake_logits, GanLoss kind, double scale =
 LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale = 1);
 
 // ---- dropout ----
-// Which random numbers a mask is made of: every layer of every step takes its own.
+// Which random numbers a mask is made of: every layer of every step takes its own. In training the step comes
+// from the device (StepValues::step()), so that a recorded step draws new masks each time.
 struct DropoutKey {
   uint64_t seed = 0;
   uint32_t step = 0;
   uint32_t layer = 0;
+  In step_at = {};  // where there is one, a counter on the device that is added to `step`
 };
 // Each element is 0 with probability p, else x / (1 - p). A function of x, p and the key alone; the backward
 // pass draws the mask again.
@@ -123,6 +125,10 @@ struct LabPicture {
 };
 LabPicture rgb_to_lab(const Tensor& rgb);
 Tensor lab_to_rgb(const Tensor& l, const Tensor& ab);
+// Mean 0, deviation 1. The second takes the step from a counter on the device (StepValues::draw()), plus
+// `ahead`.
 Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, uint32_t step);
+Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, In step_at,
+                     uint32_t ahead);
 
 }  // namespace gan

@@ -39,6 +39,7 @@ Tensor Tensor::from_bytes(DeviceContext& context, Shape shape, std::vector<uint8
     t.upload_bytes(bytes.data(), bytes.size());
     return t;
   }
+  context.refuse_while_recording("an upload");
   Tensor t;
   t.storage_ = std::make_shared<Storage>(context, std::move(bytes));
   t.shape_ = shape;
@@ -63,7 +64,7 @@ Tensor Tensor::detach() const {
 
 void Tensor::changed() const {
   static std::atomic<uint64_t> next{1};
-  storage_->version = next++;
+  context().count_on_host([storage = storage_] { storage->version = next++; });
 }
 
 namespace {
@@ -73,6 +74,7 @@ std::vector<T> download(const Tensor& t) {
   std::vector<T> result(n);
   DeviceContext& context = t.context();
   if (context.planning() || n == 0) return result;
+  context.refuse_while_recording("a download");
   auto fetch = [&](auto element) {
     std::vector<decltype(element)> raw(n);
     context.kernels().memory.download(raw.data(), t.data(), t.bytes(), context.stream());
@@ -121,12 +123,10 @@ void Tensor::upload(std::span<const double> values) const { upload_values(*this,
 void Tensor::upload_bytes(const void* data_bytes, size_t size) const {
   GAN_CHECK(size == bytes(), "{} bytes for a tensor of {}", size, bytes());
   DeviceContext& c = context();
+  c.refuse_while_recording("an upload");
   if (!c.planning() && size) c.kernels().memory.upload(data(), data_bytes, size, c.stream());
 }
 
-void Tensor::zero() const {
-  DeviceContext& c = context();
-  if (!c.planning() && bytes()) c.kernels().memory.zero(data(), bytes(), c.stream());
-}
+void Tensor::zero() const { context().zero(data(), bytes()); }
 
 }  // namespace gan

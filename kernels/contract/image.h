@@ -1,4 +1,4 @@
-// Batches out of pictures in memory, and colours.
+// Batches out of pictures in memory, colours, and the exchange with kept pictures.
 #pragma once
 #include "kernels/contract/ports.h"
 #include "kernels/contract/variant.h"
@@ -98,17 +98,62 @@ struct LabToRgb {
   const char* wrong() const { return count >= 1 ? nullptr : "there must be pixels"; }
 };
 
+// A batch is shown, in part as pictures that were kept earlier. For each picture n in turn, with
+// (place, swap) = places[n]: place -1 shows it, and keeps nothing; else it is kept at `place`, and shown is
+// itself (swap 0) or what was kept there before (swap 1). Later pictures of the batch see what earlier ones
+// left. Copies, bit for bit.
+struct PoolExchange {
+  static constexpr const char* op = "pool_exchange";
+  int count = 0;         // pictures in the batch
+  int kept = 0;          // places in the pool
+  int64_t elements = 0;  // of a picture
+  In batch;
+  In places;  // place -1 ... kept-1, swap 0 or 1
+  Out pool;
+  Out shown;  // not the batch itself
+
+  static constexpr auto ports() {
+    return std::array{reads("batch", &PoolExchange::batch, pictures_of_batch),
+                      reads(
+                          "places", &PoolExchange::places,
+                          [](const PoolExchange& o) -> Extents {
+                            return {o.count, 2};
+                          },
+                          Kind::index)
+                          .below(limit_of_places),
+                      updates("pool", &PoolExchange::pool,
+                              [](const PoolExchange& o) -> Extents {
+                                return {o.kept, o.elements};
+                              })
+                          .set_only(),
+                      writes("shown", &PoolExchange::shown, pictures_of_batch).set_only()};
+  }
+  static Extents pictures_of_batch(const PoolExchange& o) { return {o.count, o.elements}; }
+  static int64_t limit_of_places(const PoolExchange& o, int64_t i) { return i % 2 == 0 ? o.kept : 2; }
+  void sizes(Sizes& s) {
+    s.size("count", count, 4, 4);
+    s.size("kept", kept, 3, 50);
+    s.size("elements", elements, 1024, 3 << 16);
+  }
+  const char* wrong() const {
+    if (count < 0 || kept < 1 || elements < 1) return "kept and elements must be at least 1";
+    return elements < INT32_MAX ? nullptr : "a picture has 2^31 elements or more";
+  }
+};
+
 struct ImageTable {
   static constexpr const char* family = "image";
   Op<ImageBatch> batch = {};
   Op<RgbToLab> rgb_to_lab = {};
   Op<LabToRgb> lab_to_rgb = {};
+  Op<PoolExchange> pool_exchange = {};
 
   template <class Table, class F>
   static constexpr void for_each(Table& table, F&& f) {
     f(table.batch);
     f(table.rgb_to_lab);
     f(table.lab_to_rgb);
+    f(table.pool_exchange);
   }
 };
 

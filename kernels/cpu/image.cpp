@@ -1,5 +1,5 @@
 // Training batches out of resident pictures on the cpu: crop, flip, and 0..255 to -1..1. Colours to Lab and
-// back.
+// back. The exchange with kept pictures.
 #include "kernels/cpu/loops.h"
 #include "kernels/shared/colour.h"
 
@@ -69,11 +69,34 @@ void run(const LabToRgb& a, Stream&) {
   });
 }
 
+// Each thread has a part of every picture: pictures may follow each other at one place of the pool.
+void run(const PoolExchange& a, Stream&) {
+  const float* batch = a.batch.as<float>();
+  const int32_t* places = a.places.as<int32_t>();
+  float *pool = a.pool.as<float>(), *shown = a.shown.as<float>();
+  parallel_ranges(
+      a.elements, 2 * a.count,
+      [&](int64_t begin, int64_t end) {
+        const size_t bytes = size_t(end - begin) * sizeof(float);
+        for (int n = 0; n < a.count; ++n) {
+          const int64_t place = places[2 * n], first = n * a.elements + begin;
+          float* kept = place < 0 ? nullptr : pool + place * a.elements + begin;
+          const bool swap = kept && places[2 * n + 1] != 0;
+          std::memcpy(shown + first, swap ? kept : batch + first, bytes);
+          if (kept) std::memcpy(kept, batch + first, bytes);
+        }
+      },
+      16);
+}
+
 const Variant<ImageBatch> batch_variants[] = {{"loops", "f32", "any size", f32_only<ImageBatch>, run}};
 const Variant<RgbToLab> rgb_to_lab_variants[] = {{"loops", "f32", "any size", f32_only<RgbToLab>, run}};
 const Variant<LabToRgb> lab_to_rgb_variants[] = {{"loops", "f32", "any size", f32_only<LabToRgb>, run}};
+const Variant<PoolExchange> pool_exchange_variants[] = {
+    {"loops", "f32", "any size", f32_only<PoolExchange>, run}};
 }  // namespace
 
-const ImageTable image = {{batch_variants}, {rgb_to_lab_variants}, {lab_to_rgb_variants}};
+const ImageTable image = {
+    {batch_variants}, {rgb_to_lab_variants}, {lab_to_rgb_variants}, {pool_exchange_variants}};
 
 }  // namespace gan::cpu

@@ -62,16 +62,16 @@ void uniform_range(Source s, int64_t begin, int64_t end, Acc acc, float* y) {
 }
 
 void run(const RandomNormal& a, Stream&) {
+  const Source source{a.seed, a.stream, step_on_host(a)};
   float* y = a.y.as<float>();
-  parallel_elements(a.count, [&](int64_t begin, int64_t end) {
-    normal_range({a.seed, a.stream, a.step}, begin, end, a.y.acc, y);
-  });
+  parallel_elements(a.count,
+                    [&](int64_t begin, int64_t end) { normal_range(source, begin, end, a.y.acc, y); });
 }
 void run(const RandomUniform& a, Stream&) {
+  const Source source{a.seed, a.stream, step_on_host(a)};
   float* y = a.y.as<float>();
-  parallel_elements(a.count, [&](int64_t begin, int64_t end) {
-    uniform_range({a.seed, a.stream, a.step}, begin, end, a.y.acc, y);
-  });
+  parallel_elements(a.count,
+                    [&](int64_t begin, int64_t end) { uniform_range(source, begin, end, a.y.acc, y); });
 }
 
 GAN_TARGET_CLONES
@@ -90,11 +90,11 @@ void dropout_range(Source s, uint64_t first, float p, float scale, int64_t begin
   });
 }
 void run(const Dropout& a, Stream&) {
+  const Source source{a.seed, a.stream, step_on_host(a)};
   const float* x = a.x.as<float>();
   float* y = a.y.as<float>();
   parallel_elements(a.count, [&](int64_t begin, int64_t end) {
-    dropout_range({a.seed, a.stream, a.step}, a.first, float(a.p), float(1 / (1 - a.p)), begin, end, a.y.acc,
-                  x, y);
+    dropout_range(source, a.first, float(a.p), float(1 / (1 - a.p)), begin, end, a.y.acc, x, y);
   });
 }
 

@@ -3,8 +3,9 @@
 //   batch[n,y,x,c] = pool[index, top + y, left + (flip ? width-1-x : x), c] / 127.5 - 1
 //
 // where (index, top, left, flip) = placement[n] is drawn by the engine. A division rather than a product, so
-// that every device rounds the same and trains on the same bits. At the end colours: sRGB to Lab and back, a
-// pixel per thread, all of it arithmetic (kernels/shared/colour.h).
+// that every device rounds the same and trains on the same bits. Then colours: sRGB to Lab and back, a
+// pixel per thread, all of it arithmetic (kernels/shared/colour.h). At the end generated pictures and those kept
+// of earlier steps: which are exchanged lies on the device, drawn by the engine.
 #include "kernels/gpu/family.cuh"
 #include "kernels/shared/colour.h"
 
@@ -75,6 +76,25 @@ __global__ void lab_to_rgb_naive(int64_t count, const T* l, const T* ab, T* rgb,
   }
 }
 
+// An element per thread: the pictures of the batch in turn, because they may follow each other at one place.
+template <class T>
+__global__ void pool_exchange_naive(int count, int64_t elements, const T* batch, const int32_t* places,
+                                    T* pool, T* shown) {
+  for (int64_t i = first_element(); i < elements; i += element_step())
+    for (int n = 0; n < count; ++n) {
+      const int64_t place = places[2 * n];
+      const bool swap = places[2 * n + 1] != 0;
+      const T picture = batch[n * elements + i];
+      if (place < 0) {
+        shown[n * elements + i] = picture;
+        continue;
+      }
+      T* kept = pool + place * elements + i;
+      shown[n * elements + i] = swap ? *kept : picture;
+      *kept = picture;
+    }
+}
+
 // ---- Launchers -----------------------------------------------------------------------------------------
 
 Sizes sizes_of(const ImageBatch& o) {
@@ -117,6 +137,14 @@ void run_lab_to_rgb(const LabToRgb& o, Stream& stream) {
   });
 }
 
+void run_pool_exchange(const PoolExchange& o, Stream& stream) {
+  if (o.count == 0) return;
+  with_type(o.batch.dtype, [&]<class T>(T) {
+    launch(pool_exchange_naive<T>, grid_for(o.elements), block_threads, 0, handle_of(stream), o.count,
+           o.elements, o.batch.as<T>(), o.places.as<int32_t>(), o.pool.as<T>(), o.shown.as<T>());
+  });
+}
+
 // ---- Variants ------------------------------------------------------------------------------------------
 
 const Variant<ImageBatch> variants[] = {
@@ -128,9 +156,11 @@ const Variant<RgbToLab> rgb_to_lab[] = {
     {"naive", "f32 bf16", "any size", fits_any<RgbToLab>, run_rgb_to_lab}};
 const Variant<LabToRgb> lab_to_rgb[] = {
     {"naive", "f32 bf16", "any size", fits_any<LabToRgb>, run_lab_to_rgb}};
+const Variant<PoolExchange> pool_exchange[] = {
+    {"naive", "f32 bf16", "any size", fits_any<PoolExchange>, run_pool_exchange}};
 
 }  // namespace
 
-const ImageTable image = {{variants}, {rgb_to_lab}, {lab_to_rgb}};
+const ImageTable image = {{variants}, {rgb_to_lab}, {lab_to_rgb}, {pool_exchange}};
 
 }  // namespace gan::GAN_GPU

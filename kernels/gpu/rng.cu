@@ -10,7 +10,14 @@ namespace {
 struct Key {
   uint64_t seed;
   uint32_t stream, step;
+  const int32_t* step_at;  // null, or where a counter lies that is added to `step`
 };
+
+// The key with the step that the counter says.
+__device__ Key counted(Key key) {
+  if (key.step_at) key.step += uint32_t(*key.step_at);
+  return key;
+}
 
 // The four numbers that one evaluation of Philox makes, and one number of a stream.
 struct Normal {
@@ -37,13 +44,15 @@ struct Uniform {
 
 // naive: one element per thread, though one evaluation would make four.
 template <class Distribution, class T>
-__global__ void random_naive(Key key, int64_t count, T* y, bool add) {
+__global__ void random_naive(Key given, int64_t count, T* y, bool add) {
+  const Key key = counted(given);
   for (int64_t i = first_element(); i < count; i += element_step()) put(y, i, Distribution::one(key, i), add);
 }
 
 // fours: one evaluation, four elements per thread.
 template <class Distribution, class T>
-__global__ void random_fours(Key key, int64_t count, T* y, bool add) {
+__global__ void random_fours(Key given, int64_t count, T* y, bool add) {
+  const Key key = counted(given);
   for (int64_t block = first_element(); 4 * block < count; block += element_step()) {
     const Four four = Distribution::four(random_bits(key.seed, key.stream, key.step, uint64_t(block)));
 #pragma unroll
@@ -54,14 +63,16 @@ __global__ void random_fours(Key key, int64_t count, T* y, bool add) {
 
 // The same two rungs: dropout of elements whose random numbers begin at `first`.
 template <class T>
-__global__ void dropout_naive(Key key, int64_t count, uint64_t first, float p, float scale, const T* x, T* y,
-                              bool add) {
+__global__ void dropout_naive(Key given, int64_t count, uint64_t first, float p, float scale, const T* x,
+                              T* y, bool add) {
+  const Key key = counted(given);
   for (int64_t i = first_element(); i < count; i += element_step())
     put(y, i, Uniform::one(key, int64_t(first) + i) >= p ? scale * to_float(x[i]) : 0.0f, add);
 }
 template <class T>
-__global__ void dropout_fours(Key key, int64_t count, uint64_t first, float p, float scale, const T* x, T* y,
-                              bool add) {
+__global__ void dropout_fours(Key given, int64_t count, uint64_t first, float p, float scale, const T* x,
+                              T* y, bool add) {
+  const Key key = counted(given);
   for (int64_t block = first_element(); 4 * block < count; block += element_step()) {
     const Four u = Uniform::four(random_bits(key.seed, key.stream, key.step, first / 4 + uint64_t(block)));
 #pragma unroll
@@ -76,7 +87,7 @@ __global__ void dropout_fours(Key key, int64_t count, uint64_t first, float p, f
 template <class Distribution, bool fours, class Args>
 void run(const Args& o, Stream& stream) {
   if (o.count == 0) return;
-  const Key key{o.seed, o.stream, o.step};
+  const Key key{o.seed, o.stream, o.step, o.step_at.template as<int32_t>()};
   with_type(o.y.dtype, [&]<class T>(T) {
     if (fours)
       launch(random_fours<Distribution, T>, grid_for(ceil_div(o.count, int64_t{4})), block_threads, 0,
@@ -90,7 +101,7 @@ void run(const Args& o, Stream& stream) {
 template <bool fours>
 void run_dropout(const Dropout& o, Stream& stream) {
   if (o.count == 0) return;
-  const Key key{o.seed, o.stream, o.step};
+  const Key key{o.seed, o.stream, o.step, o.step_at.as<int32_t>()};
   with_type(o.x.dtype, [&]<class T>(T) {
     const float p = float(o.p), scale = float(1 / (1 - o.p));
     if (fours)

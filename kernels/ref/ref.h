@@ -722,24 +722,43 @@ void compute(const LabToRgb& a) {
   }
 }
 
+template <class T>
+void compute(const PoolExchange& a) {
+  const T* batch = a.batch.as<T>();
+  const auto* places = a.places.as<int32_t>();
+  T *pool = a.pool.as<T>(), *shown = a.shown.as<T>();
+  for (int n = 0; n < a.count; ++n) {
+    const int32_t place = places[2 * n], swap = places[2 * n + 1];
+    for (int64_t i = 0; i < a.elements; ++i) {
+      const T picture = batch[n * a.elements + i];
+      T* kept = place < 0 ? nullptr : pool + place * a.elements + i;
+      shown[n * a.elements + i] = kept && swap ? *kept : picture;
+      if (kept) *kept = picture;
+    }
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ rng
 
 // Random numbers are float32 on every device; here they are widened, so that all devices see the same ones.
 template <class T>
 void compute(const RandomNormal& a) {
-  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, a.step, i)));
+  const uint32_t step = step_on_host(a);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_normal(a.seed, a.stream, step, i)));
 }
 
 template <class T>
 void compute(const RandomUniform& a) {
-  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, a.step, i)));
+  const uint32_t step = step_on_host(a);
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, T(random_uniform(a.seed, a.stream, step, i)));
 }
 
 template <class T>
 void compute(const Dropout& a) {
   const T* x = a.x.as<T>();
+  const uint32_t step = step_on_host(a);
   for (int64_t i = 0; i < a.count; ++i) {
-    const bool stays = random_uniform(a.seed, a.stream, a.step, a.first + uint64_t(i)) >= float(a.p);
+    const bool stays = random_uniform(a.seed, a.stream, step, a.first + uint64_t(i)) >= float(a.p);
     store(a.y, i, stays ? x[i] / T(1 - a.p) : T(0));
   }
 }

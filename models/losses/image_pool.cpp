@@ -11,32 +11,43 @@ ImagePool::ImagePool(DeviceContext& context, int size, int64_t height, int64_t w
   pictures_.zero();
 }
 
-Tensor ImagePool::exchange(const Tensor& batch, uint64_t seed, int64_t number) {
+void ImagePool::prepare(uint64_t seed, int64_t number, int64_t count) {
+  if (!pictures_) return;
+  StepValues& values = pictures_.context().step_values();
+  if (count > room_) {
+    places_ = values.add_counters(2 * count);
+    room_ = count;
+  }
+  announced_ = count;
+  const int64_t size = pictures_.dim(0);
+  std::vector<int32_t> places;  // of each picture: place or -1, swap
+  for (int64_t at = number; at < number + count; ++at) {
+    auto chance = [&](uint64_t which) {
+      return double(random_uniform(seed, uint32_t(RandomStream::pool), 0, 2 * uint64_t(at) + which));
+    };
+    if (at < size) places.insert(places.end(), {int32_t(at), 0});
+    else if (chance(0) < 0.5) places.insert(places.end(), {int32_t(chance(1) * double(size)), 1});
+    else places.insert(places.end(), {-1, 0});
+  }
+  values.put(places_, places);
+}
+
+Tensor ImagePool::exchange(const Tensor& batch) const {
   if (!pictures_) return batch;
   const int64_t size = pictures_.dim(0), elements = pictures_.count() / size;
-  const Shape one{1, batch.dim(1), batch.dim(2), batch.dim(3)};
-  GAN_CHECK(one.count() == elements, "pool of {}, batch {}", to_string(pictures_.shape()),
+  GAN_CHECK(batch.count() == batch.dim(0) * elements, "pool of {}, batch {}", to_string(pictures_.shape()),
+            to_string(batch.shape()));
+  GAN_CHECK(batch.dim(0) == announced_, "prepare() announced {} pictures, the batch is {}", announced_,
             to_string(batch.shape()));
   DeviceContext& context = batch.context();
-  auto copy = [&](const Tensor& from, const Tensor& to) {
-    context.run(context.kernels().pointwise.affine, {.count = elements, .x = from.in(), .y = to.out()});
-  };
   Tensor shown(context, batch.shape(), batch.dtype());
-  for (int64_t i = 0; i < batch.dim(0); ++i) {
-    const Tensor picture = batch.view(i * elements, one), to = shown.view(i * elements, one);
-    const uint64_t at = uint64_t(number + i);
-    auto chance = [&](uint64_t which) {
-      return double(random_uniform(seed, uint32_t(RandomStream::pool), 0, 2 * at + which));
-    };
-    if (int64_t(at) >= size && chance(0) < 0.5) {
-      const Tensor kept = pictures_.view(int64_t(chance(1) * double(size)) * elements, one);
-      copy(kept, to);
-      copy(picture, kept);
-      continue;
-    }
-    copy(picture, to);
-    if (int64_t(at) < size) copy(picture, pictures_.view(int64_t(at) * elements, one));
-  }
+  context.run(context.kernels().image.pool_exchange, {.count = int(batch.dim(0)),
+                                                      .kept = int(size),
+                                                      .elements = elements,
+                                                      .batch = batch.in(),
+                                                      .places = context.step_values().in(places_),
+                                                      .pool = pictures_.out(),
+                                                      .shown = shown.out()});
   return shown;
 }
 

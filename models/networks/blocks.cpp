@@ -42,7 +42,8 @@ Tensor ConvBlock::operator()(const Parameters& p, const Tensor& x, const Pass& p
   if (options.kind == Kind::shuffle) y = pixel_shuffle(y, 2);
   if (has_norm) y = norm(p, y, options.act, pass.statistics);
   if (pass.dropout && options.dropout > 0)
-    y = dropout(y, options.dropout, {pass.seed, pass.step, options.dropout_layer});
+    y = dropout(y, options.dropout,
+                {.seed = pass.seed, .layer = options.dropout_layer, .step_at = pass.step});
   if (pass.tap) pass.tap(name, y);
   if (pass.tell) pass.tell(record_of(*this, p, y.shape(), context.flop() - before));
   return y;

@@ -36,7 +36,7 @@ struct Pass {
   Statistics statistics = Statistics::batch;
   bool dropout = false;     // layers that have dropout use it
   uint64_t seed = 0;        // of the masks
-  uint32_t step = 0;        // another mask in each
+  In step = {};             // a counter on the device: another mask in each; none: step 0
   LayerObserver tell = {};  // may be empty
   LayerTap tap = {};        // may be empty
 };

@@ -130,8 +130,18 @@ void Model::load_frozen() {
   }
 }
 
+void Model::begin_step(const StepInput& in) {
+  for (auto& player : players)
+    for (Network* network : player->networks)
+      if (trains(in.stage, *network))
+        network->adam.prepare(player->discriminates ? in.learning_rate_d : in.learning_rate, player->updates);
+  prepare(in);
+  networks[0]->parameters.weights().context().step_values().begin_step(in.step, in.draw);
+}
+
 StepResult Model::step(const StepInput& input) {
   Step step(*this, input);
+  begin_step(input);
   Tape& tape = step.context().tape();
   tape.clear();
   learn(step);

@@ -100,6 +100,10 @@ class Model {
   // a tensor that is missing, of another shape, or not finite; tensors that no network asks for may be there.
   void load_frozen();
 
+  // Brings to the device what the host decides about the coming step: its number, learning rates, places in a
+  // pool. Call it before noise is drawn by StepValues::draw(), and before a recorded step is run again; step()
+  // does it by itself, which then changes nothing.
+  void begin_step(const StepInput& input);
   // One training step: runs learn() on a clean tape.
   StepResult step(const StepInput& input);
   // What a step of `batch` takes, uninitialised: for a plan.
@@ -134,7 +138,8 @@ class Model {
   // ---- a model's page
   virtual void declare() = 0;  // networks and their layers, players, inputs, stages
   virtual void after_build(DeviceContext&) {}
-  virtual void learn(Step& step) = 0;  // the training step, read from top to bottom
+  virtual void learn(Step& step) = 0;        // the training step, read from top to bottom
+  virtual void prepare(const StepInput&) {}  // what of begin_step() is the model's own
 
   // `traits` names what differs from a plain network that learns.
   struct NetworkTraits {

@@ -30,6 +30,7 @@ struct Player {
   std::string name;  // "G"
   std::vector<Network*> networks;
   bool discriminates = false;  // learns at --lr-d
+  int updates = 1;             // times that it learns in one step: Turn::learn()
 };
 
 }  // namespace gan

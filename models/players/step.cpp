@@ -37,7 +37,7 @@ int Step::draws(const std::string& name) const {
 DeviceContext& Step::context() const { return input_.tensors.begin()->second[0].context(); }
 
 Pass Step::pass(bool dropout) const {
-  return {.dropout = dropout, .seed = uint64_t(model_.config.seed), .step = uint32_t(input_.step)};
+  return {.dropout = dropout, .seed = uint64_t(model_.config.seed), .step = context().step_values().step()};
 }
 
 void Step::report(const std::string& name, const Tensor& scalar) {
@@ -70,7 +70,7 @@ void Turn::learn(const Tensor& loss) {
   step_.context().tape().backward(loss);
   for (Network* network : player_.networks) {
     if (!model.trains(in.stage, *network)) continue;
-    network->adam.step(player_.discriminates ? in.learning_rate_d : in.learning_rate);
+    network->adam.step();
     if (network->parameters.average()) update_average(network->parameters, model.config.ema);
     if (!in.log) continue;
     // The gradients are still there: nothing is written over them before the player's next turn.

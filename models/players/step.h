@@ -15,8 +15,9 @@ namespace gan {
 // What one training step works on: every input that the model declares, by its name, and what the host knows.
 struct StepInput {
   std::map<std::string, std::vector<Tensor>> tensors;  // as many of each as InputSpec::draws
-  int64_t step = 0;                                    // steps done before this one
-  int stage = 0;                                       // of the model's stages
+  int64_t step = 0;                               // steps done before this one: what masks, pools draw by
+  int64_t draw = 0;                               // batches drawn before this step: what noise is drawn by
+  int stage = 0;                                  // of the model's stages
   double learning_rate = 0, learning_rate_d = 0;  // of the generating players, of the discriminating ones
   bool log = false;                               // also compute what only the log needs (gradient norms)
 
@@ -38,7 +39,6 @@ class Step {
   // (N,...) by its declared name; `draw` from 0 for inputs of several draws. Fails for what is not declared.
   const Tensor& input(const std::string& name, int draw = 0) const;
   int draws(const std::string& name) const;
-  int64_t number() const { return input_.step; }  // steps done before this one
   int stage() const { return input_.stage; }
   bool logs() const { return input_.log; }
   DeviceContext& context() const;
@@ -71,7 +71,8 @@ class Turn {
   Turn(const Turn&) = delete;
 
   // Backward from the loss (1); then every network of the player that the stage trains takes one step of its
-  // optimiser, and its average follows. The one place where weights change.
+  // optimiser, and its average follows. The one place where weights change. Not more than Player::updates times
+  // in a training step.
   void learn(const Tensor& loss);
 
  private:

@@ -89,6 +89,12 @@ class CycleGan : public Model {
     pool_a_ = ImagePool(context, pool, size, size, config.channels);
   }
 
+  void prepare(const StepInput& in) override {
+    const int64_t count = in.tensors.at("A")[0].dim(0), first = in.step * count;
+    pool_b_.prepare(uint64_t(config.seed), first, count);
+    pool_a_.prepare(uint64_t(config.seed) + 1, first, count);
+  }
+
   void learn(Step& step) override {
     const auto& adversarial = config.get<AdversarialSettings>();
     const auto& cycle = config.get<CycleGanSettings>();
@@ -121,9 +127,8 @@ class CycleGan : public Model {
     LossValue loss_a, loss_b;
     {
       Turn turn(step, discriminators_);
-      const int64_t number = step.number() * a.dim(0);
-      const Tensor shown_b = pool_b_.exchange(fake_b.detach(), uint64_t(config.seed), number);
-      const Tensor shown_a = pool_a_.exchange(fake_a.detach(), uint64_t(config.seed) + 1, number);
+      const Tensor shown_b = pool_b_.exchange(fake_b.detach());
+      const Tensor shown_a = pool_a_.exchange(fake_a.detach());
       // Real first, then fake: running statistics keep the order, which the arguments of a call do not have.
       const auto real_b = judge(da_, *judge_b_, b), made_b = judge(da_, *judge_b_, shown_b);
       const auto real_a = judge(db_, *judge_a_, a), made_a = judge(db_, *judge_a_, shown_a);

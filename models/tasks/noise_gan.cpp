@@ -16,6 +16,7 @@ void NoiseGan::declare() {
   add_input({.name = "real", .of = "picture", .draws = noise.n_critic});
   add_input(
       {.name = "z", .kind = InputSpec::Kind::noise, .of = "", .width = noise.nz, .draws = noise.n_critic});
+  discriminator_player_.updates = noise.n_critic;
   declare_layers();
 }
 

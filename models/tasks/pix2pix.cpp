@@ -35,6 +35,11 @@ std::vector<std::pair<std::string, Tensor>> Pix2pix::state() {
   return {{"pool", pool_.pictures()}};
 }
 
+void Pix2pix::prepare(const StepInput& in) {
+  const int64_t count = in.tensors.at("A")[0].dim(0);
+  pool_.prepare(uint64_t(config.seed), in.step * count, count);
+}
+
 void Pix2pix::learn(Step& step) {
   const auto& adversarial = config.get<AdversarialSettings>();
   const Tensor &a = step.input("A"), &b = step.input("B");
@@ -44,8 +49,7 @@ void Pix2pix::learn(Step& step) {
   LossValue d_loss;
   {
     Turn turn(step, discriminator_player_);
-    const Tensor shown =
-        pool_.exchange(concat_channels(a, fake.detach()), uint64_t(config.seed), step.number() * a.dim(0));
+    const Tensor shown = pool_.exchange(concat_channels(a, fake.detach()));
     const auto fake_logits = judge(d_, *discriminator_, shown);
     const auto real_logits = judge(d_, *discriminator_, concat_channels(a, b));
     d_loss = discriminator_loss(real_logits, fake_logits, adversarial, 0.5);

@@ -29,6 +29,7 @@ class Pix2pix : public Model {
  protected:
   void declare() override;
   void after_build(DeviceContext& context) override;
+  void prepare(const StepInput& input) override;
   void learn(Step& step) override;
 
   // Channels of A and B, and which pictures of an example they are.

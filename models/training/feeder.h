@@ -5,7 +5,10 @@
 
 namespace gan {
 
-// The inputs of a step. `draw` counts batches over the whole run and moves on.
+// The inputs of a step but noise. `draw` counts batches over the whole run and moves on.
 StepInput next_input(const Model& model, PictureSet& pictures, DeviceContext& context, int64_t& draw);
+
+// Then, after Model::begin_step(): new noise, which the device draws by the counter that begin_step() brought.
+void add_noise(const Model& model, DeviceContext& context, StepInput& input);
 
 }  // namespace gan

@@ -214,6 +214,8 @@ class Run {
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
     in.step = state_.step;
     in.stage = stage;
+    model_->begin_step(in);
+    if (!replay_) add_noise(*model_, *context_, in);
     return in;
   }
 

@@ -1,4 +1,4 @@
-// Cases of batches of pictures and colours.
+// Cases of batches of pictures, colours and kept pictures.
 #include "tests/cases/case_parts.h"
 
 namespace gan::tests {
@@ -58,6 +58,35 @@ const std::vector<Case<LabToRgb>>& cases() {
                           .fill("l", uniform(-1, 1))
                           .fill("ab", uniform(-wide, wide))
                           .accumulate(acc));
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<PoolExchange>>& cases() {
+  static const auto table = [] {
+    struct Plan {
+      const char* name;
+      int kept;
+      std::vector<double> places;  // place and swap of each picture
+    };
+    const Plan plans[] = {
+        {"through", 2, {-1, 0}},
+        {"kept", 3, {2, 0, 0, 0}},
+        {"swapped", 4, {1, 1, -1, 0, 3, 1}},
+        // One place several times: the later pictures show what the earlier ones left.
+        {"one place", 1, {0, 1, 0, 1, -1, 1, 0, 0, 0, 1}},
+    };
+    std::vector<Case<PoolExchange>> t;
+    for (const Plan& plan : plans)
+      for (int64_t elements : {1, 31, 257, 1025}) {
+        const int count = int(plan.places.size()) / 2;
+        t.push_back(Case<PoolExchange>(fmt::format("{} {}", plan.name, elements),
+                                       {.count = count, .kept = plan.kept, .elements = elements})
+                        .fill("places", constant(plan.places)));
+        t.back().bit_exact = true;
+      }
     return t;
   }();
   return table;

@@ -16,6 +16,13 @@ std::vector<Case<Args>> random_cases() {
     }
   t.push_back(Case<Args>("37 add", {.count = 37, .seed = 5, .stream = 2, .step = 1}).accumulate(Acc::add));
   t.back().bit_exact = true;
+  // A counter on the device; the sum of -2 and the step is below none.
+  for (int counter : {70000, -2}) {
+    t.push_back(
+        Case<Args>(fmt::format("37 counter {}", counter), {.count = 37, .seed = 5, .stream = 2, .step = 1})
+            .with("step_at", constant({double(counter)})));
+    t.back().bit_exact = true;
+  }
   return t;
 }
 
@@ -47,6 +54,10 @@ const std::vector<Case<Dropout>>& cases() {
                               {.count = count, .p = p, .seed = 7, .stream = 8, .step = 41, .first = first})
                     .accumulate(acc));
           }
+    for (uint64_t first : {uint64_t(0), uint64_t(6)})
+      t.push_back(Case<Dropout>(fmt::format("37 counter first {}", first),
+                                {.count = 37, .p = 0.5, .seed = 7, .stream = 8, .step = 2, .first = first})
+                      .with("step_at", constant({70000})));
     return t;
   }();
   return table;

@@ -17,7 +17,9 @@ TEST_CASE("Adam and SGD against their formulas") {
   for (int t = 1; t <= 5; ++t) {
     p.forget_gradients();
     context.tape().backward(sum(multiply(p[w], p[w])));
-    adam.step(0.01);
+    if (t % 2 == 1) adam.prepare(0.01, 2);  // two updates in each step
+    context.step_values().upload();
+    adam.step();
     const double g = 2 * x + 0.1 * x;
     m = 0.5 * m + 0.5 * g;
     v = 0.9 * v + 0.1 * g * g;
@@ -29,11 +31,30 @@ TEST_CASE("Adam and SGD against their formulas") {
   for (int t = 1; t <= 3; ++t) {
     p.forget_gradients();
     context.tape().backward(sum(multiply(p[w], p[w])));
-    sgd.step(0.1);
+    sgd.prepare(0.1);
+    context.step_values().upload();
+    sgd.step();
     u = 0.9 * u + 2 * x;
     x -= 0.1 * u;
     CHECK(p.value(w).host()[0] == doctest::Approx(x).epsilon(1e-13));
   }
+}
+
+TEST_CASE("an optimiser takes the updates that were announced, no others") {
+  DeviceContext context(Device::ref);
+  Parameters p;
+  p.declare({.name = "w", .shape = {1}, .picture = {}, .mean = 2});
+  p.build(context, 1, 1);
+  AdamOptimiser adam(p, {});
+  CHECK_THROWS_WITH_AS(adam.step(), doctest::Contains("was not announced"), Error);
+  adam.prepare(0.01, 2);
+  CHECK_THROWS_WITH_AS(adam.step(), doctest::Contains("begin_step()"), Error);
+  context.step_values().upload();
+  adam.prepare(0.01, 2);  // says nothing new
+  adam.step();
+  adam.step();
+  CHECK(adam.steps == 2);
+  CHECK_THROWS_WITH_AS(adam.step(), doctest::Contains("update 3"), Error);
 }
 
 TEST_CASE("learning-rate policies change at the end of an epoch, and the last epoch still learns") {

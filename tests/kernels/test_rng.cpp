@@ -169,7 +169,7 @@ void check_device(const Backend& backend, const Op<Args>& op, Function&& number)
         for (DType type : {DType::f32, DType::bf16}) {
           if (type == DType::bf16 && !std::strstr(variant.dtypes, "bf16")) continue;
           GuardedBlock y(backend.memory, stream.get(), Bytes(size_t(count) * size_of(type), 0xFF));
-          variant.run(Args{count, seed, 4, 0xFFFFFFFF, Out{y.address(), type}}, stream.get());
+          variant.run(Args{count, seed, 4, 0xFFFFFFFF, {}, Out{y.address(), type}}, stream.get());
           bool intact = true;
           const Bytes bytes = y.read(intact);
           CHECK(intact);

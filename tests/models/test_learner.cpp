@@ -470,6 +470,7 @@ class Critic : public SmallModel {
 
  protected:
   void declare() override {
+    judges_.updates = updates_;
     add_input({.name = "real", .of = "picture", .draws = updates_});
     add_input({.name = "x", .of = "picture", .draws = updates_});
     make_ = conv(g_, "conv", 3, 3, norm_, kTanh);

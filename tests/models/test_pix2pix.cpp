@@ -480,7 +480,9 @@ TEST_CASE("the pool: first itself, then half of the time a kept picture whose pl
     Tensor batch(context, {2, 1, 2, 1});
     const double a = first, b = first + 1;
     batch.upload(std::span<const double>(std::vector<double>{a, a, b, b}));
-    const auto shown = pool.exchange(batch, 7, first).host();
+    pool.prepare(7, first, 2);
+    context.step_values().upload();
+    const auto shown = pool.exchange(batch).host();
     for (int i = 0; i < 2; ++i) {
       const int which = int(shown[size_t(2 * i)]);
       CHECK(shown[size_t(2 * i + 1)] == which);
@@ -497,7 +499,7 @@ TEST_CASE("the pool: first itself, then half of the time a kept picture whose pl
   }
   CHECK(std::abs(old - 200) < 50);  // 395 coins, deviation 10
   Tensor batch(context, {2, 1, 2, 1});
-  CHECK(ImagePool().exchange(batch, 7, 0).data() == batch.data());
+  CHECK(ImagePool().exchange(batch).data() == batch.data());
 }
 
 TEST_CASE("two steps, a checkpoint and two steps equal four steps bit for bit, with pool and dropout") {

@@ -9,24 +9,34 @@ namespace {
 void run_convolution(ConvSide side, const Conv2d& size, const Tensor& x, const Tensor& w, const Tensor& y,
                      const Tensor& bias, Activation act, const Out& to) {
   DeviceContext& c = (x ? x : y).context();
+  // When a recorded step is run again, weights that have versions have other ones. What else is convolved
+  // with is not held, so that its memory can be used again within the step.
+  const Tensor versioned = w.version() == 0 ? Tensor() : w.detach();
+  const auto look_up_version = [versioned](auto& args) {
+    if (versioned) args.w_version = versioned.version();
+  };
   switch (side) {
     case ConvSide::y:
-      c.run(c.kernels().conv.fwd, {.size = size,
-                                   .x = x.in(),
-                                   .w = w.in(),
-                                   .bias = bias.in(),
-                                   .act = act,
-                                   .y = to,
-                                   .w_version = w.version()});
+      c.run(c.kernels().conv.fwd,
+            {.size = size,
+             .x = x.in(),
+             .w = w.in(),
+             .bias = bias.in(),
+             .act = act,
+             .y = to,
+             .w_version = w.version()},
+            look_up_version);
       break;
     case ConvSide::x:
-      c.run(c.kernels().conv.bwd_data, {.size = size,
-                                        .dy = y.in(),
-                                        .w = w.in(),
-                                        .bias = bias.in(),
-                                        .act = act,
-                                        .dx = to,
-                                        .w_version = w.version()});
+      c.run(c.kernels().conv.bwd_data,
+            {.size = size,
+             .dy = y.in(),
+             .w = w.in(),
+             .bias = bias.in(),
+             .act = act,
+             .dx = to,
+             .w_version = w.version()},
+            look_up_version);
       break;
     case ConvSide::w:
       c.run(c.kernels().conv.bwd_weight, {.size = size, .x = x.in(), .dy = y.in(), .dw = to});

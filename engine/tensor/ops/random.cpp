@@ -45,14 +45,21 @@ Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
                   .stream = uint32_t(RandomStream::dropout),
                   .step = key.step,
                   .first = uint64_t(key.layer) << 40,
+                  .step_at = key.step_at,
                   .x = {},
                   .y = {}});
 }
 
 Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, uint32_t step) {
+  return random_normal(c, shape, seed, stream, In{}, step);
+}
+
+Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, In step_at,
+                     uint32_t ahead) {
   Tensor z(c, shape);
-  c.run(c.kernels().rng.normal,
-        {.count = z.count(), .seed = seed, .stream = stream, .step = step, .y = z.out()});
+  c.run(
+      c.kernels().rng.normal,
+      {.count = z.count(), .seed = seed, .stream = stream, .step = ahead, .step_at = step_at, .y = z.out()});
   return z;
 }
 
