@@ -1,6 +1,6 @@
 // A fiber: a stack of its own, and a switch from one to another that costs about a nanosecond.
 //
-// The emulation gives a fiber to every CUDA thread that has to wait (simt.cpp). On x86-64 the switch is 15
+// The emulation gives a fiber to every CUDA thread that has to wait (engine.cpp). On x86-64 the switch is 15
 // instructions of assembly; elsewhere, or with GAN_SIMT_UCONTEXT defined, it is POSIX swapcontext, correct
 // but ten times slower (it makes a system call). AddressSanitizer is told about every switch. Stacks end in
 // an inaccessible page.
