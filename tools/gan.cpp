@@ -2,6 +2,7 @@
 // documented exit code.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <cstring>
 #include <new>
 
+#include "engine/files/talk.h"
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
 #include "tools/cli/commands.h"
@@ -53,9 +55,8 @@ const char* meaning_of(int code) {
 // One line, whatever file names and messages hold.
 std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
-  return text;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return printable(text);
 }
 
 int report(int code, const std::string& message, const std::string& command, bool verbose) {
@@ -64,17 +65,18 @@ int report(int code, const std::string& message, const std::string& command, boo
   const char* term = std::getenv("TERM");
   const bool colour =
       isatty(STDERR_FILENO) && !(no_colour && *no_colour) && !(term && std::strcmp(term, "dumb") == 0);
-  fmt::print(stderr, "gan: {}error:{} {}\n", colour ? "\x1b[1;31m" : "", colour ? "\x1b[0m" : "",
-             one_line(message));
+  // Not by talk(), which would take the colours' escapes for a file name's. fprintf never throws.
+  std::fprintf(stderr, "gan: %serror:%s %s\n", colour ? "\x1b[1;31m" : "", colour ? "\x1b[0m" : "",
+               one_line(message).c_str());
   if (verbose)
-    fmt::print(stderr, "gan: in command {}, exit code {} ({})\n", command.empty() ? "-" : command, code,
-               meaning_of(code));
+    talk(fmt::format("gan: in command {}, exit code {} ({})", command.empty() ? "-" : command, code,
+                     meaning_of(code)));
   return code;
 }
 
 int run_command(const std::vector<std::string>& texts) {
   if (texts.empty()) {
-    fmt::print(stderr, "{}", general_help());
+    std::fputs(general_help().c_str(), stderr);
     return int(Exit::usage);
   }
   const std::string& first = texts[0];
@@ -101,6 +103,7 @@ int finish_output(int code) {
 
 int main(int argc, char** argv) {
   using namespace gan::tools;
+  gan::open_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the file size is a failed write
   const std::vector<std::string> texts(argv + 1, argv + argc);

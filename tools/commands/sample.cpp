@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
+#include "engine/files/talk.h"
 #include "models/tasks/zoo.h"
 #include "models/use/sample.h"
 #include "tools/cli/commands.h"
@@ -70,7 +71,7 @@ int run(const Arguments& arguments) {
         {"step", loaded.step},  {"device", name_of(loaded.context->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!config.quiet) {
-    fmt::print(stderr, "{} pictures of {} at step {} in {}\n", count, loaded.config.model, loaded.step, out);
+    talk(fmt::format("{} pictures of {} at step {} in {}", count, loaded.config.model, loaded.step, out));
   }
   return int(Exit::ok);
 }

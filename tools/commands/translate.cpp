@@ -12,6 +12,7 @@
 
 #include "engine/data/folders.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/talk.h"
 #include "tools/cli/commands.h"
 #include "tools/commands/use_model.h"
 
@@ -163,7 +164,7 @@ int run(const Arguments& arguments) {
     } catch (const Error& error) {
       if (error.code() != Exit::bad_data || inputs.size() == 1) throw;
       ++failed;
-      fmt::print(stderr, "left out: {}\n", error.what());
+      talk(fmt::format("left out: {}", error.what()));
     }
   }
   const double all = seconds_since(start), later = done > 1 ? (network - first) / double(done - 1) : first;
@@ -182,15 +183,13 @@ int run(const Arguments& arguments) {
         {"device", name_of(loaded.context->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!quiet) {
-    fmt::print(stderr,
-               "{} picture{} in {:.2f} s, {:.1f} with reading and writing; {:.3f} s each{}, {:.2f} "
-               "megapixels/s; {}\n",
-               done, done == 1 ? "" : "s", network, all, later,
-               done > 1 ? fmt::format(" after {:.3f} for the first", first) : "",
-               double(pixels) / 1e6 / std::max(network, 1e-9),
-               output.stream ? "standard output" : output.out);
+    talk(fmt::format(
+        "{} picture{} in {:.2f} s, {:.1f} with reading and writing; {:.3f} s each{}, {:.2f} megapixels/s; {}",
+        done, done == 1 ? "" : "s", network, all, later,
+        done > 1 ? fmt::format(" after {:.3f} for the first", first) : "",
+        double(pixels) / 1e6 / std::max(network, 1e-9), output.stream ? "standard output" : output.out));
   }
-  if (failed) fmt::print(stderr, "{} of {} pictures could not be read\n", failed, inputs.size());
+  if (failed) talk(fmt::format("{} of {} pictures could not be read", failed, inputs.size()));
   return int(failed ? Exit::bad_data : Exit::ok);
 }
 
