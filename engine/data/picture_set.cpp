@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <system_error>
 
 #include "engine/data/workers.h"
 #include "engine/files/stop.h"
@@ -355,9 +356,11 @@ struct PictureSet::Impl {
   std::vector<std::vector<uint8_t>> streamed(int64_t draw, int batch, Placements& all) {
     auto pixels = ahead && ahead->draw == draw && ahead->batch == batch ? ahead->pixels.get() : decode(all);
     ahead.reset();
-    ahead = Ahead{draw + 1, batch, std::async(std::launch::async, [this, next = placements(draw + 1, batch)] {
-                    return decode(next);
-                  })};
+    const auto decode_next = [this, next = placements(draw + 1, batch)] { return decode(next); };
+    try {
+      ahead = Ahead{draw + 1, batch, std::async(std::launch::async, decode_next)};
+    } catch (const std::system_error&) {  // no thread to be had: nothing is decoded ahead
+    }
     for (auto& places : all)
       for (size_t i = 0; i < places.size(); ++i) places[i].example = int32_t(i);
     return pixels;

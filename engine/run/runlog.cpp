@@ -152,20 +152,19 @@ int terminal_width() {
   return width > 0 ? width : 80;
 }
 
-// "45s", "3m05s", "2h07m"
-std::string duration_text(double seconds) {
-  const auto s = int64_t(std::ceil(seconds));
-  if (s < 60) return fmt::format("{}s", s);
-  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
-  return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
-}
-
 std::string bytes_text(size_t bytes) {
   const double mib = double(bytes) / (1 << 20);
   return mib < 1024 ? fmt::format("{:.0f} MiB", mib) : fmt::format("{:.2f} GiB", mib / 1024);
 }
 
 }  // namespace
+
+std::string duration_text(double seconds) {
+  const auto s = int64_t(std::ceil(seconds));
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+}
 
 std::string Progress::format(const Update& update, int width) {
   std::vector<std::string> parts;
@@ -205,8 +204,12 @@ void Progress::draw(const std::string& line) {
 }
 
 void Progress::show(const Update& update) {
+  if (!quiet_) show_line(format(update, terminal_ ? terminal_width() - 1 : 1000));
+}
+
+void Progress::show_line(const std::string& text) {
   if (quiet_) return;
-  newest_ = format(update, terminal_ ? terminal_width() - 1 : 1000);
+  newest_ = terminal_ ? text.substr(0, size_t(std::max(terminal_width() - 1, 1))) : text;
   if (now() - last_shown_ < (terminal_ ? kTerminalPeriod : kPlainPeriod)) return;
   last_shown_ = now();
   if (terminal_) draw(newest_);
@@ -218,6 +221,12 @@ void Progress::finish() {
   if (quiet_ || newest_.empty()) return;
   if (terminal_) draw(newest_);
   if (terminal_ || shown_ != newest_) std::fprintf(stderr, "%s\n", terminal_ ? "" : newest_.c_str());
+  newest_.clear();
+  line_.clear();
+}
+
+void Progress::clear() {
+  if (terminal_ && !line_.empty()) draw("");
   newest_.clear();
   line_.clear();
 }

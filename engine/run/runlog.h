@@ -50,8 +50,10 @@ class Progress {
     Metrics values;  // of the last logged step
   };
   void show(const Update& update);
-  void finish();                      // leaves the line standing
-  void say(const std::string& text);  // a line of talk, above the progress line
+  void show_line(const std::string& text);  // of other work; cut to the terminal's width
+  void finish();                            // leaves the line standing
+  void clear();                             // takes it away
+  void say(const std::string& text);        // a line of talk, above the progress line
   // The line itself, cut to at most `width` columns by leaving out parts from the end.
   static std::string format(const Update& update, int width);
 
@@ -64,6 +66,7 @@ class Progress {
   std::string newest_, shown_;
 };
 
-size_t peak_resident_bytes();  // of this process, from the system
+std::string duration_text(double seconds);  // "45s", "3m05s", "2h07m"
+size_t peak_resident_bytes();               // of this process, from the system
 
 }  // namespace gan

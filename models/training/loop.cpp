@@ -15,6 +15,7 @@
 #include "models/training/plan.h"
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
+#include "models/use/init.h"
 #include "models/use/sample.h"
 
 namespace gan {
@@ -189,7 +190,12 @@ class Run {
       folder_ = config_.dry_run ? RunFolder::open(run) : RunFolder::resume(run);
     }
     start_ = open_verified_checkpoint(from);
-    check_checkpoint(*start_, config_, !config_.resume->empty());
+    if (!config_.resume->empty()) {
+      check_checkpoint(*start_, config_, true);
+    } else {
+      DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+      init_ = plan_init(*start_, *build_model(plan, config_));
+    }
   }
 
   void load_weights() {
@@ -201,7 +207,10 @@ class Run {
       say_what_changed(read_checkpoint_config(*start_));
       if (state_.best_step > 0) folder_->mend_best(state_.best_step);
     } else if (!config_.init->empty()) {
-      load_checkpoint(*start_, *model_, nullptr, false);
+      init_weights(*start_, init_, *model_);
+      const std::string more = init_.words();
+      progress_.say(
+          fmt::format("weights from {}{}{}", start_->path().string(), more.empty() ? "" : "; ", more));
     }
     start_.reset();
   }
@@ -393,6 +402,7 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;  // the checkpoint to start from, until it is loaded
+  InitPlan init_;                         // what of it goes where, with --init
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
   std::unique_ptr<Evaluation> evaluation_;
