@@ -15,6 +15,7 @@
 // reported and makes the exit code 1. bench/README.md tells how to read the numbers.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -479,7 +480,12 @@ std::vector<LayerSet> parse_sets(const std::string& text) {
   for (std::string item; std::getline(items, item, ',');) {
     const size_t colon = item.find(':');
     const std::string name = item.substr(0, colon);
-    const int batch = colon == item.npos ? 0 : std::atoi(item.c_str() + colon + 1);
+    int batch = 0;
+    if (colon != item.npos) {
+      const char *begin = item.data() + colon + 1, *end = item.data() + item.size();
+      const auto [stop, error] = std::from_chars(begin, end, batch);
+      if (error != std::errc() || stop != end) batch = 0;
+    }
     if (batch < 1 || (name != "dcgan" && name != "unet" && name != "patch" && name != "mlp" &&
                       name != "square" && name != "usual"))
       fail(Exit::usage,
@@ -539,12 +545,13 @@ int run(int argc, char** argv) {
   app.add_option("--types", options.types, "f32, bf16 or both")
       ->delimiter(',')
       ->check(CLI::IsMember({"f32", "bf16"}));
-  app.add_option("--seconds", options.seconds, "begin nothing new after this time; 0: no limit");
+  app.add_option("--seconds", options.seconds, "begin nothing new after this time; 0: no limit")
+      ->check(CLI::NonNegativeNumber);
   app.add_option("--rounds", options.rounds, "turns of each contender")->check(CLI::PositiveNumber);
   app.add_option("--shrink", options.shrink, "divide pictures and channels by this, for a rehearsal")
       ->check(CLI::PositiveNumber);
   app.add_option("--json", options.json_file, "write JSON Lines to this file, each row at once");
-  CLI11_PARSE(app, argc, argv);
+  if (!parse(app, argc, argv)) return 0;
 
   const double start = now();
   const auto sets = parse_sets(options.sets);
@@ -565,7 +572,7 @@ int run(int argc, char** argv) {
   fmt::print("{:20}{:20}{:>6} {:5}{:14}{:>12}{:>10}{:>10}{:>10}{:>10}\n", "operation", "layer", "batch",
              "type", "variant", "median us", "GFLOP/s", "GB/s", "error", "library");
   Report report(options, context.device());
-  int left = 0;
+  int left = 0, problems = 0;
   const auto wanted = [](const std::vector<std::string>& names, const char* name) {
     return names.empty() || std::count(names.begin(), names.end(), name);
   };
@@ -573,6 +580,7 @@ int run(int argc, char** argv) {
                                      DType type) {
     if (op.variants.empty() || !wanted(options.operations, Args::op) || !wanted(options.layers, layer))
       return;
+    ++problems;
     if (options.seconds > 0 && now() - start > options.seconds) ++left;
     else measure(context, op, layer, batch, args, type, options, report);
   };
@@ -596,6 +604,10 @@ int run(int argc, char** argv) {
           visit(op, "usual", 1, usual_arguments<Args>(options.shrink), type);
         });
     }
+  if (problems == 0)
+    fail(Exit::usage,
+         "nothing is left to time: --sets, --layers, --ops and --types exclude every problem of {}",
+         name_of(context.device()));
   report.summarise(left);
   return report.failures() ? 1 : 0;
 }

@@ -243,19 +243,20 @@ int run(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   app.add_option("--device", device, "cpu, cuda, simt, ref or auto");
-  app.add_option("--seconds", options.seconds, "how long to measure each configuration");
-  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)");
+  app.add_option("--seconds", options.seconds, "how long to measure each configuration")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)")
+      ->check(CLI::Range(0, 1024));
   app.add_flag("--data", options.data, "time the data set instead of the step");
   app.add_flag("--interleave", options.interleave, "serve `step BATCH K` lines from stdin");
   bool as_json = false;
   app.add_flag("--json", as_json, "one JSON object a configuration");
-  CLI11_PARSE(app, argc, argv);
+  if (!parse(app, argc, argv)) return 0;
 
   config = preset_config(model);
   config.json = as_json;
-  if (size) config.size = size;
-  if (ngf) config.get<ConvSettings>().ngf = ngf;
-  if (ndf) config.get<ConvSettings>().ndf = ndf;
+  for (const auto& [name, value] : {std::pair("size", size), std::pair("ngf", ngf), std::pair("ndf", ndf)})
+    if (value != 0) set_setting(config, name, std::to_string(value), std::string("--") + name);
   if (options.threads > 0) omp_set_num_threads(options.threads);
   const ChosenDevice chosen = choose_device(device);
   if (options.interleave) return serve(options, chosen.device);

@@ -33,8 +33,10 @@ def main():
     parser.add_argument("--model", choices=("dcgan", "pix2pix"), default="dcgan")
     parser.add_argument("--size", type=int, help="default: 64, pix2pix 256")
     parser.add_argument("--width", type=int, default=64, help="ngf and ndf")
-    parser.add_argument("--out", default=os.path.join(ROOT, "bench", "results", "step-cpu.json"))
+    parser.add_argument("--out", default=os.path.join(ROOT, "build", "step.json"), help="[build/step.json]")
     options = parser.parse_args()
+    if options.rounds < 1 or options.threads < 1 or any(not n.isdigit() or n == "0" for n in options.batch.split(",")):
+        parser.error("--rounds, --threads and --batch want numbers from 1 upwards")
 
     options.size = options.size or (64 if options.model == "dcgan" else 256)
     network = ["--model", options.model, "--size", options.size, "--ngf", options.width, "--ndf", options.width]

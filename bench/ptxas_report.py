@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Registers, shared memory and occupancy of every kernel, as ptxas compiles them; fails when one spills.
 
-  bench/ptxas_report.py                            sm_80 and sm_90a into bench/results/ptxas.md
-  bench/ptxas_report.py --arch 86 --out -          another architecture, to stdout
+  bench/ptxas_report.py --out bench/results/ptxas.md    sm_80 and sm_90a
+  bench/ptxas_report.py --arch 86                       another architecture, to stdout
   bench/ptxas_report.py --launches build/cpu/bin/gan_tests
 
 Needs nvcc, no GPU and no build. Every kernels/gpu/**/*.cu is compiled to machine code once per architecture, so new
@@ -183,7 +183,7 @@ def span(values):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", default="80,90a", help="architectures, separated by commas [80,90a]")
-    parser.add_argument("--out", default=os.path.join(ROOT, "bench/results/ptxas.md"), help="Markdown file, - for stdout")
+    parser.add_argument("--out", default="-", help="Markdown file, - for stdout [-]")
     parser.add_argument("--launches", metavar="GAN_TESTS", help="test program to learn block sizes from")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()

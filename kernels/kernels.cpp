@@ -1,6 +1,8 @@
 // What is common to all devices: names, the choice of a variant, and the list of backends.
 #include "kernels/kernels.h"
 
+#include "kernels/forced.h"
+
 #include <cstdlib>
 
 namespace gan {
@@ -51,6 +53,24 @@ std::string_view forced_variant(std::string_view op) {
   return {};
 }
 
+namespace {
+// "cpu: loops, onednn; simt: naive, tiled"
+std::string variants_in_words(std::string_view op) {
+  std::string words;
+  for (Device device : {Device::cpu, Device::cuda, Device::simt, Device::ref}) {
+    std::string names;
+    if (const Backend* backend = find_backend(device))
+      for_each_op(*backend, [&](const char*, const auto& one) {
+        if (op != one.name()) return;
+        for (const auto& variant : one.variants)
+          names += (names.empty() ? "" : ", ") + std::string(variant.name);
+      });
+    if (!names.empty()) words += fmt::format("{}{}: {}", words.empty() ? "" : "; ", name_of(device), names);
+  }
+  return words;
+}
+}  // namespace
+
 namespace detail {
 const char* const not_strict = "its error is larger than a plain float32 sum's, and a replay allows no more";
 void no_variants(const char* op) {
@@ -60,9 +80,36 @@ void no_variant_fits(const char* op, const std::string& reasons) {
   fail(Exit::failure, "no variant of {} fits: {}", op, reasons);
 }
 void forced_variant_refused(const char* op, std::string_view name, const std::string& why) {
-  fail(Exit::usage, "GAN_KERNEL={}={}: {}; see `gan kernels`", op, name, why);
+  fail(Exit::usage, "GAN_KERNEL={}={}: {}; {} has {}", op, name, why, op, variants_in_words(op));
 }
 }  // namespace detail
+
+void check_forced_variants() {
+  std::string_view rest = forced_text();
+  while (!rest.empty()) {
+    const auto item = rest.substr(0, rest.find(','));
+    rest = item.size() < rest.size() ? rest.substr(item.size() + 1) : std::string_view{};
+    const auto equals = item.find('=');
+    if (equals == item.npos || equals == 0 || equals + 1 == item.size())
+      fail(Exit::usage, "GAN_KERNEL={}: wants OPERATION=VARIANT, for example conv2d_fwd=naive", item);
+    const auto op = item.substr(0, equals), variant = item.substr(equals + 1);
+    bool has_op = false, has_variant = false;
+    std::string operations;
+    for (Device device : {Device::ref, Device::cpu, Device::simt, Device::cuda})
+      if (const Backend* backend = find_backend(device))
+        for_each_op(*backend, [&](const char*, const auto& one) {
+          if (device == Device::ref) operations += (operations.empty() ? "" : ", ") + std::string(one.name());
+          if (op != one.name()) return;
+          has_op = true;
+          has_variant |= one.find(variant) != nullptr;
+        });
+    if (!has_op)
+      fail(Exit::usage, "GAN_KERNEL={}: there is no operation {}; there are {}", item, op, operations);
+    if (!has_variant)
+      fail(Exit::usage, "GAN_KERNEL={}: there is no such variant in this build; {} has {}", item, op,
+           variants_in_words(op));
+  }
+}
 
 void* Stream::scratch(size_t bytes) {
   if (bytes > scratch_bytes || (scratch_exact && bytes != scratch_bytes)) {

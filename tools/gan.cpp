@@ -1,16 +1,22 @@
 // The program: finds the command, runs it, and turns whatever went wrong into one line on stderr and a
 // documented exit code.
+#include <omp.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <new>
+#include <thread>
 
+#include "engine/files/talk.h"
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
+#include "kernels/forced.h"
 #include "tools/cli/commands.h"
 
 namespace gan::tools {
@@ -53,9 +59,8 @@ const char* meaning_of(int code) {
 // One line, whatever file names and messages hold.
 std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = c == '\n' || c == '\t' ? ' ' : '?';
-  return text;
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return printable(text);
 }
 
 int report(int code, const std::string& message, const std::string& command, bool verbose) {
@@ -64,17 +69,45 @@ int report(int code, const std::string& message, const std::string& command, boo
   const char* term = std::getenv("TERM");
   const bool colour =
       isatty(STDERR_FILENO) && !(no_colour && *no_colour) && !(term && std::strcmp(term, "dumb") == 0);
-  fmt::print(stderr, "gan: {}error:{} {}\n", colour ? "\x1b[1;31m" : "", colour ? "\x1b[0m" : "",
-             one_line(message));
+  // Not by talk(), which would take the colours' escapes for a file name's. fprintf never throws.
+  std::fprintf(stderr, "gan: %serror:%s %s\n", colour ? "\x1b[1;31m" : "", colour ? "\x1b[0m" : "",
+               one_line(message).c_str());
   if (verbose)
-    fmt::print(stderr, "gan: in command {}, exit code {} ({})\n", command.empty() ? "-" : command, code,
-               meaning_of(code));
+    talk(fmt::format("gan: in command {}, exit code {} ({})", command.empty() ? "-" : command, code,
+                     meaning_of(code)));
   return code;
+}
+
+// What takes less memory, in options that this command has.
+std::string memory_advice(const std::string& name) {
+  std::vector<std::string> found;
+  for (const auto& command : commands())
+    for (const auto& option : command.options)
+      for (const char* saves : {"batch", "size", "cache-gb", "memory-gb", "tile", "workers", "n"})
+        if (command.name == name && option.name == saves) found.push_back("--" + option.name);
+  return found.empty() ? "" : fmt::format("; what takes less: a smaller {}", fmt::join(found, ", "));
+}
+
+// Threads that cannot be started (a limit on processes or address space) would end the program inside OpenMP, so what
+// can be had is found out first.
+void use_threads_that_start() {
+  const int wanted = omp_get_max_threads();
+  std::vector<std::thread> started;
+  std::mutex mutex;
+  std::unique_lock wait(mutex);  // all of them are there at once, as OpenMP's are
+  try {
+    while (int(started.size()) + 1 < wanted) started.emplace_back([&] { const std::lock_guard lock(mutex); });
+  } catch (const std::system_error&) { omp_set_num_threads(int(started.size()) + 1); }
+  wait.unlock();
+  for (auto& thread : started) thread.join();
+  const int got = int(started.size()) + 1;
+  if (got < wanted)
+    talk(fmt::format("only {} of {} threads can be started; going on with these", got, wanted));
 }
 
 int run_command(const std::vector<std::string>& texts) {
   if (texts.empty()) {
-    fmt::print(stderr, "{}", general_help());
+    std::fputs(general_help().c_str(), stderr);
     return int(Exit::usage);
   }
   const std::string& first = texts[0];
@@ -85,6 +118,11 @@ int run_command(const std::vector<std::string>& texts) {
   const Arguments arguments = parse_arguments(command, {texts.begin() + 1, texts.end()});
   if (arguments.is_on("help"))
     return fmt::print("{}", help_of(command, command.name == "train" ? arguments.word(0) : "")), 0;
+  const bool computes = command.name != "help" && command.name != "completion";
+  if (computes) {
+    check_forced_variants();
+    use_threads_that_start();
+  }
   return command.run(arguments);
 }
 
@@ -101,6 +139,7 @@ int finish_output(int code) {
 
 int main(int argc, char** argv) {
   using namespace gan::tools;
+  gan::open_standard_descriptors();
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a limit on the file size is a failed write
   const std::vector<std::string> texts(argv + 1, argv + argc);
@@ -110,10 +149,10 @@ int main(int argc, char** argv) {
   try {
     return finish_output(run_command(texts));
   } catch (const gan::Error& error) {
-    return report(int(error.code()), error.what(), command, verbose);
+    const bool memory = error.code() == gan::Exit::out_of_memory;
+    return report(int(error.code()), error.what() + (memory ? memory_advice(command) : ""), command, verbose);
   } catch (const std::bad_alloc&) {
-    return report(int(gan::Exit::failure), "out of memory; use a smaller --batch, --size or --cache-gb",
-                  command, verbose);
+    return report(int(gan::Exit::failure), "out of memory" + memory_advice(command), command, verbose);
   } catch (const std::system_error& error) {
     if (error.code() == std::errc::broken_pipe) return 0;
     return report(int(gan::Exit::io), error.what(), command, verbose);

@@ -4,10 +4,14 @@
 #include <algorithm>
 #include <cmath>
 #include <future>
+#include <mutex>
 #include <optional>
 #include <set>
+#include <system_error>
 
 #include "engine/data/workers.h"
+#include "engine/files/stop.h"
+#include "engine/files/talk.h"
 #include "engine/metrics/metrics.h"
 #include "engine/tensor/ops.h"
 #include "kernels/shared/philox.h"
@@ -68,7 +72,10 @@ struct PictureSet::Impl {
   std::vector<ListedExample> validation;
   bool own_validation = false;  // a part of the source's own
   int64_t bad = 0, nearly_grey = 0;
+  int64_t listed = 0;  // examples of all lists, the bad ones too
   bool streams = false;
+  std::mutex late_mutex;
+  std::set<std::pair<size_t, int32_t>> late;  // (list, example): became unreadable during training
   struct Ahead {
     int64_t draw;
     int batch;
@@ -140,6 +147,7 @@ struct PictureSet::Impl {
     }
     leave_out_unfit(validation, nullptr, problems);
     bad = int64_t(problems.size());
+    listed = count;
 
     if (none_left && !none_readable)
       fail(Exit::bad_data, "{}: all of the {} for training are grey or nearly so: no colour to learn",
@@ -154,7 +162,7 @@ struct PictureSet::Impl {
            "without them, `gan data check {}{}{}` lists them all: {}",
            options.source, bad, count, layout->counted, options.max_bad, layout->check_option,
            *layout->check_option ? " " : "", options.source, first_few);
-    for (const auto& problem : problems) fmt::print(stderr, "left out: {}\n", problem);
+    for (const auto& problem : problems) talk("left out: " + problem);
   }
 
   // Takes out what cannot be read, with the reasons in `problems`, and what is grey in a colour set. `list`:
@@ -166,6 +174,7 @@ struct PictureSet::Impl {
     parallel_for(int64_t(examples.size()), options.workers, [&](int64_t i) {
       const ListedExample& listed = examples[size_t(i)];
       if (bytes == 0 && listed.drawn >= 0) return;  // nothing to find out
+      throw_if_stopped();
       try {
         const Example example = read(listed, side);
         if (bytes > 0) keep(example, *list, &list->resident[size_t(i) * bytes]);
@@ -298,19 +307,48 @@ struct PictureSet::Impl {
   }
 
   // The examples at these places, of each list.
-  std::vector<std::vector<uint8_t>> decode(const Placements& all) const {
+  std::vector<std::vector<uint8_t>> decode(const Placements& all) {
     std::vector<std::vector<uint8_t>> pixels;
     for (size_t k = 0; k < lists.size(); ++k) {
       const List& list = lists[k];
       const size_t bytes = example_bytes(list);
       std::vector<uint8_t> own(all[k].size() * bytes);
       parallel_for(int64_t(all[k].size()), options.workers, [&](int64_t i) {
-        const int32_t example = all[k][size_t(i)].example;
-        keep(read(list.examples[size_t(example)], side), list, &own[size_t(i) * bytes]);
+        keep(readable(k, all[k][size_t(i)].example, side), list, &own[size_t(i) * bytes]);
       });
       pixels.push_back(std::move(own));
     }
     return pixels;
+  }
+
+  // The example `index` of list `k`. If its file has become unreadable since the beginning, it is left out from now on
+  // and the next one that can be read stands for it, as long as --max-bad allows so many.
+  Example readable(size_t k, int32_t index, int at_side, const std::optional<InputSeed>& seed = {}) {
+    const List& list = lists[k];
+    for (size_t tries = 0;; ++tries, index = int32_t(size_t(index + 1) % list.examples.size())) {
+      {
+        const std::lock_guard lock(late_mutex);
+        if (late.contains({k, index})) continue;
+      }
+      try {
+        return read(list.examples[size_t(index)], at_side, seed);
+      } catch (const Error& error) {
+        if (error.code() != Exit::bad_data) throw;
+        leave_out_late(k, index, error.what(), tries + 1 >= list.examples.size());
+      }
+    }
+  }
+
+  void leave_out_late(size_t k, int32_t index, const std::string& problem, bool was_last) {
+    const std::lock_guard lock(late_mutex);
+    if (!late.insert({k, index}).second) return;  // another thread was first
+    const double allowed = options.max_bad > 0 ? std::max(1.0, options.max_bad * double(listed)) : 0;
+    if (was_last || double(bad + int64_t(late.size())) > allowed)
+      fail(Exit::bad_data,
+           "{} (it could be read at the beginning; {} of {} {} cannot be read now, more than "
+           "--max-bad {} allows)",
+           problem, bad + int64_t(late.size()), listed, layout->counted, options.max_bad);
+    talk(fmt::format("left out from now on, it could be read at the beginning: {}", problem));
   }
 
   // The examples of a streamed batch, in their order in the batch, and the places in them; the next batch is
@@ -318,9 +356,11 @@ struct PictureSet::Impl {
   std::vector<std::vector<uint8_t>> streamed(int64_t draw, int batch, Placements& all) {
     auto pixels = ahead && ahead->draw == draw && ahead->batch == batch ? ahead->pixels.get() : decode(all);
     ahead.reset();
-    ahead = Ahead{draw + 1, batch, std::async(std::launch::async, [this, next = placements(draw + 1, batch)] {
-                    return decode(next);
-                  })};
+    const auto decode_next = [this, next = placements(draw + 1, batch)] { return decode(next); };
+    try {
+      ahead = Ahead{draw + 1, batch, std::async(std::launch::async, decode_next)};
+    } catch (const std::system_error&) {  // no thread to be had: nothing is decoded ahead
+    }
     for (auto& places : all)
       for (size_t i = 0; i < places.size(); ++i) places[i].example = int32_t(i);
     return pixels;
@@ -402,14 +442,14 @@ struct PictureSet::Impl {
 
   // ---- one at a time
 
-  Example example(int64_t i, bool validates) const {
+  Example example(int64_t i, bool validates) {
     const InputSeed seed{options.seed, kSplitStep, uint64_t(i)};
     if (validates) return read(validation.at(size_t(i)), options.size, seed);
     GAN_CHECK(i >= 0 && i < train_count(), "example {} of {}", i, train_count());
     Example whole;
-    for (const List& list : lists) {
-      const int32_t index = list.train[size_t(i) % list.train.size()];
-      Example one = read(list.examples[size_t(index)], options.size, seed);
+    for (size_t k = 0; k < lists.size(); ++k) {
+      const List& list = lists[k];
+      Example one = readable(k, list.train[size_t(i) % list.train.size()], options.size, seed);
       whole.name += (whole.name.empty() ? "" : ", ") + one.name;
       for (auto& picture : one.pictures) whole.pictures.push_back(std::move(picture));
     }
@@ -430,6 +470,17 @@ size_t PictureSet::cache_bytes() const {
   size_t bytes = 0;
   for (const List& list : impl_->lists) bytes += list.examples.size() * impl_->example_bytes(list);
   return impl_->streams ? 0 : bytes;
+}
+
+int64_t PictureSet::names_hash() const {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  const auto add = [&](const ListedExample& example) {
+    for (const char c : example.name + '\n') hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+  };
+  for (const List& list : impl_->lists)
+    for (const int32_t i : list.train) add(list.examples[size_t(i)]);
+  for (const ListedExample& example : impl_->validation) add(example);
+  return int64_t(hash >> 1) | 1;
 }
 
 int64_t PictureSet::draws_per_epoch(int batch) const { return train_count() / batch; }

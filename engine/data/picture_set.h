@@ -32,6 +32,9 @@ class PictureSet {
   int64_t bad_count() const;
   int64_t grey_count() const;  // pictures of a colour set left out because they have next to none
   int channels() const;
+  // Of the names of all examples, of those to train on and those for validation in their order: another set has
+  // another number. 1 to 2^63 - 1.
+  int64_t names_hash() const;
   bool streaming() const;  // too large for the cache
   size_t cache_bytes() const;
 

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -32,7 +33,10 @@ void parallel_for(int64_t count, int workers, const std::function<void(int64_t)>
     }
   };
   std::vector<std::thread> threads;
-  for (int t = 1; t < std::min<int64_t>(thread_count(workers), count); ++t) threads.emplace_back(work);
+  try {
+    for (int t = 1; t < std::min<int64_t>(thread_count(workers), count); ++t) threads.emplace_back(work);
+  } catch (const std::system_error&) {  // the system gives no more threads: those that are there do the work
+  }
   work();
   for (auto& thread : threads) thread.join();
   if (problem) std::rethrow_exception(problem);

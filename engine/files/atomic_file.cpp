@@ -38,6 +38,10 @@ class Descriptor {
   Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
   Descriptor(const Descriptor&) = delete;
   Descriptor& operator=(const Descriptor&) = delete;
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(value_, other.value_);
+    return *this;
+  }
   int get() const { return value_; }
   int release() { return std::exchange(value_, -1); }
   // Network file systems report a failed write only here, so the result counts.
@@ -91,6 +95,8 @@ void flush_to_disk(const WriteJob& job, int descriptor) {
   write_failed(job, "flush to the disk", errno);
 }
 
+constexpr std::string_view kTemporaryStart = ".gan-", kTemporaryEnd = ".tmp";
+
 // A new file in the target's folder that does not carry the final name yet. It starts unnamed where the file
 // system can do that (O_TMPFILE), so that a kill while the data are written leaves nothing behind, and gets a
 // temporary name only for the moment of the rename.
@@ -106,15 +112,7 @@ class TemporaryFile {
   int descriptor() const { return descriptor_.get(); }
 
   void rename_to(const std::string& target) {
-    if (name_.empty()) {
-      const std::string name = next_name();
-      const std::string source = fmt::format("/proc/self/fd/{}", descriptor_.get());
-      if (retried([&] {
-            return ::linkat(AT_FDCWD, source.c_str(), job_.folder, name.c_str(), AT_SYMLINK_FOLLOW);
-          }) != 0)
-        write_failed(job_, "name the new file", errno);
-      name_ = name;
-    }
+    if (name_.empty()) give_name();
     if (descriptor_.close() != 0 && errno != EINTR) write_failed(job_, "close", errno);
     if (retried([&] { return ::renameat(job_.folder, name_.c_str(), job_.folder, target.c_str()); }) != 0)
       write_failed(job_, "rename the new file", errno);
@@ -124,14 +122,46 @@ class TemporaryFile {
  private:
   static std::string next_name() {
     static std::atomic<unsigned> counter{0};
-    return fmt::format(".gan-{}-{}.tmp", ::getpid(), counter++);
+    return fmt::format("{}{}-{}{}", kTemporaryStart, ::getpid(), counter++, kTemporaryEnd);
+  }
+
+  void give_name() {
+    const std::string name = next_name(), source = fmt::format("/proc/self/fd/{}", descriptor_.get());
+    if (retried([&] {
+          return ::linkat(AT_FDCWD, source.c_str(), job_.folder, name.c_str(), AT_SYMLINK_FOLLOW);
+        }) == 0) {
+      name_ = name;
+      return;
+    }
+    // Some file systems make unnamed files and then cannot name them: the content moves to a named one.
+    const int error = errno;
+    if (error != EOPNOTSUPP && error != ENOSYS && error != EPERM && error != EXDEV && error != EINVAL)
+      write_failed(job_, "name the new file", error);
+    struct stat status {};
+    if (::fstat(descriptor_.get(), &status) != 0) write_failed(job_, "look at the new file", errno);
+    Descriptor named = open_named(status.st_mode & 07777);
+    std::vector<std::byte> piece(size_t{1} << 20);
+    for (off_t at = 0; at < status.st_size;) {
+      const ssize_t got = retried([&] { return ::pread(descriptor_.get(), piece.data(), piece.size(), at); });
+      if (got <= 0) write_failed(job_, "copy the new file", got < 0 ? errno : EIO);
+      write_all(job_, named.get(), Bytes(piece).first(static_cast<size_t>(got)));
+      at += got;
+    }
+    if (retried([&] { return ::fchmod(named.get(), status.st_mode & 07777); }) != 0)
+      write_failed(job_, "keep the file's mode", errno);
+    flush_to_disk(job_, named.get());
+    descriptor_ = std::move(named);
   }
 
   Descriptor open(mode_t mode) {
     Descriptor unnamed(
-        retried([&] { return ::openat(job_.folder, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode); }));
+        retried([&] { return ::openat(job_.folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode); }));
     if (unnamed.get() >= 0 && ::access(fmt::format("/proc/self/fd/{}", unnamed.get()).c_str(), F_OK) == 0)
       return unnamed;
+    return open_named(mode);
+  }
+
+  Descriptor open_named(mode_t mode) {
     for (;;) {
       name_ = next_name();
       const int named = retried([&] {
@@ -167,6 +197,17 @@ void flush_folder(const WriteJob& job) {
 constexpr int kFolderFlags = O_PATH | O_DIRECTORY | O_CLOEXEC;
 
 }  // namespace
+
+// ".gan-PROCESS-NUMBER.tmp", and nothing that a user may have named so.
+bool is_temporary_name(std::string_view name) {
+  if (!name.starts_with(kTemporaryStart) || !name.ends_with(kTemporaryEnd)) return false;
+  name.remove_prefix(kTemporaryStart.size());
+  if (name.size() < kTemporaryEnd.size()) return false;
+  name.remove_suffix(kTemporaryEnd.size());
+  const size_t dash = name.find('-');
+  return dash != name.npos && dash > 0 && dash + 1 < name.size() &&
+         name.find_first_not_of("0123456789-") == name.npos && name.find('-', dash + 1) == name.npos;
+}
 
 void write_file_atomically(const fs::path& path, uint64_t needed,
                            const std::function<void(const ByteSink&)>& produce) {
@@ -275,7 +316,7 @@ std::optional<Folder> Folder::subfolder(const std::string& name) const {
 
 Folder Folder::make_subfolder(const std::string& name) const {
   const fs::path path = place(name);
-  if (::mkdirat(*descriptor_, name.c_str(), 0777) != 0 && errno != EEXIST)
+  if (retried([&] { return ::mkdirat(*descriptor_, name.c_str(), 0777); }) != 0 && errno != EEXIST)
     fail(Exit::io, "folder {} cannot be made: {}", path.string(), error_text(errno));
   if (const auto made = subfolder(name)) return *made;
   fail(Exit::io, "folder {} went away while it was opened", path.string());
@@ -285,6 +326,15 @@ void Folder::remove(const std::string& name) const {
   const fs::path path = place(name);
   if (retried([&] { return ::unlinkat(*descriptor_, name.c_str(), 0); }) != 0 && errno != ENOENT)
     fail(Exit::io, "{} cannot be removed: {}", path.string(), error_text(errno));
+}
+
+void Folder::remove_empty(const std::string& name) const noexcept {
+  ::unlinkat(*descriptor_, name.c_str(), AT_REMOVEDIR);  // refuses one that is not empty
+}
+
+void Folder::remove_leftovers() const {
+  for (const std::string& name : names())
+    if (is_temporary_name(name)) remove(name);
 }
 
 void Folder::write(const std::string& name, Bytes content) const {
@@ -316,6 +366,23 @@ int Folder::open_to_append(const std::string& name) const {
       [&] { return ::openat(*descriptor_, name.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW); });
   if (descriptor < 0) fail(Exit::io, "{} cannot be opened: {}", path.string(), error_text(errno));
   return descriptor;
+}
+
+int Folder::open_or_create(const std::string& name) const {
+  const fs::path path = place(name);
+  refuse_link(name);
+  const int descriptor = retried([&] {
+    return ::openat(*descriptor_, name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+  });
+  if (descriptor < 0) fail(Exit::io, "{} cannot be opened: {}", path.string(), error_text(errno));
+  return descriptor;
+}
+
+bool Folder::is_this(const std::string& name, int descriptor) const noexcept {
+  struct stat named {
+  }, open{};
+  return ::fstatat(*descriptor_, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+         ::fstat(descriptor, &open) == 0 && named.st_dev == open.st_dev && named.st_ino == open.st_ino;
 }
 
 // ---- reading ----

@@ -14,6 +14,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gan {
@@ -33,6 +34,9 @@ using ByteSink = std::function<void(std::span<const std::byte>)>;
 void write_file_atomically(const std::filesystem::path& path, uint64_t bytes,
                            const std::function<void(const ByteSink&)>& produce);
 
+// Whether a file of this name is one that a write has left behind when it was killed (Folder::remove_leftovers()).
+bool is_temporary_name(std::string_view name);
+
 class InputFile;  // below
 
 // An open folder, the start of every access to what lies in it. Names are single words, never paths; a name
@@ -49,6 +53,10 @@ class Folder {
   std::optional<Folder> subfolder(const std::string& name) const;  // nothing when there is none
   Folder make_subfolder(const std::string& name) const;            // made where it is not there
   void remove(const std::string& name) const;                      // a file; a missing one is no error
+  void remove_empty(const std::string& name) const noexcept;       // a folder, if nothing is in it
+  // Removes what write() leaves behind when a kill or a crash comes between naming a file and renaming it. Only where
+  // nobody else writes: another program's file of this kind would go, too.
+  void remove_leftovers() const;
   // As write_file_atomically(), whose guarantees hold here too.
   void write(const std::string& name, std::span<const std::byte> content) const;
   void write(const std::string& name, uint64_t bytes,
@@ -56,6 +64,11 @@ class Folder {
   // A descriptor that appends to a file which is there; the caller closes it. Exit::io if it cannot be
   // opened.
   int open_to_append(const std::string& name) const;
+  // A descriptor of a file that is made if it is not there, for reading and writing; the caller closes it. Exit::io if
+  // it cannot be opened.
+  int open_or_create(const std::string& name) const;
+  bool is_this(const std::string& name,
+               int descriptor) const noexcept;  // whether the name still leads to that file
 
  private:
   friend void write_file_atomically(const std::filesystem::path&, uint64_t,
@@ -78,7 +91,8 @@ class InputFile {
   InputFile& operator=(InputFile&& other) noexcept;
 
   const std::filesystem::path& path() const { return path_; }
-  uint64_t size() const { return size_; }  // bytes, when it was opened
+  uint64_t size() const { return size_; }         // bytes, when it was opened
+  int descriptor() const { return descriptor_; }  // stays this object's
 
   // Fills `into` with the bytes from `offset` on. Exit::bad_data if the file ends before that (it was cut
   // while open), Exit::io if the disk reports an error. Safe to call from several threads.

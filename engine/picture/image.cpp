@@ -93,9 +93,16 @@ ReadingTurn::~ReadingTurn() {
   budget_of_readers().give_back(bytes_);
 }
 
-bool looks_like_image(const fs::path& path) {
+namespace {
+std::string lower_extension(const fs::path& path) {
   std::string extension = path.extension().string();
   for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension;
+}
+}  // namespace
+
+bool looks_like_image(const fs::path& path) {
+  const std::string extension = lower_extension(path);
   constexpr std::string_view known[] = {".jpg", ".jpeg", ".png", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"};
   return std::find(std::begin(known), std::end(known), extension) != std::end(known);
 }
@@ -111,6 +118,38 @@ std::vector<std::byte> encode_png(const Image& image) {
   if (file.empty())
     fail(Exit::failure, "not enough memory to write a PNG of {} x {}", image.width, image.height);
   return file;
+}
+
+PictureFormat PictureFormat::of(const fs::path& file, const std::string& option, int quality) {
+  const std::string ending = lower_extension(file);
+  if (ending == ".png") return {Kind::png, quality};
+  if (ending == ".jpg" || ending == ".jpeg") return {Kind::jpeg, quality};
+  fail(Exit::usage, "{} {}: a picture is written as .png or .jpg, not as {}", option, file.string(),
+       ending.empty() ? "a name without an ending" : ending);
+}
+
+std::vector<std::byte> encode(const Image& image, const PictureFormat& format) {
+  if (format.kind == PictureFormat::Kind::png) return encode_png(image);
+  constexpr int largest_side = 65535;
+  if (image.height > largest_side || image.width > largest_side)
+    fail(Exit::usage,
+         "a picture of {} x {} is too large for a JPEG, whose sides have at most {} pixels; write a PNG",
+         image.width, image.height, largest_side);
+  auto file =
+      stb::encode_jpeg(image.pixels.data(), image.height, image.width, image.channels, format.quality);
+  if (file.empty()) throw std::bad_alloc();
+  return file;
+}
+
+void write_picture(const fs::path& path, const Image& image, const PictureFormat& format) {
+  write_file_atomically(path, encode(image, format));
+}
+
+bool has_picture_ending(const fs::path& path) {
+  constexpr std::string_view others[] = {".webp", ".gif",  ".tif",  ".tiff", ".jxl",
+                                         ".avif", ".heic", ".jfif", ".tga"};
+  return looks_like_image(path) ||
+         std::find(std::begin(others), std::end(others), lower_extension(path)) != std::end(others);
 }
 
 void write_png(const fs::path& path, const Image& image) { write_file_atomically(path, encode_png(image)); }

@@ -126,6 +126,21 @@ bool looks_like_image(const std::filesystem::path& path);
 // ---- writing ----
 std::vector<std::byte> encode_png(const Image& image);
 void write_png(const std::filesystem::path& path, const Image& image);  // atomically; Exit::io on failure
+// How a picture is written.
+struct PictureFormat {
+  enum class Kind { png, jpeg } kind = Kind::png;
+  int quality = 92;  // of a JPEG, 1 to 100
+
+  const char* extension() const { return kind == Kind::png ? ".png" : ".jpg"; }
+  // Of a file name that ends in .png, .jpg or .jpeg, in any case. Exit::usage for another ending, naming `option`.
+  static PictureFormat of(const std::filesystem::path& file, const std::string& option, int quality = 92);
+};
+// Exit::usage for a picture that is larger than the format can be.
+std::vector<std::byte> encode(const Image& image, const PictureFormat& format);
+void write_picture(const std::filesystem::path& path, const Image& image,
+                   const PictureFormat& format);  // atomically
+// Whether a name ends as pictures of any program do, also of kinds that are neither read nor written here.
+bool has_picture_ending(const std::filesystem::path& path);
 
 // ---- resizing and cutting ----
 

@@ -58,4 +58,15 @@ std::vector<std::byte> encode_png(const uint8_t* pixels, int height, int width, 
   return {begin, begin + size};
 }
 
+std::vector<std::byte> encode_jpeg(const uint8_t* pixels, int height, int width, int channels, int quality) {
+  std::vector<std::byte> file;
+  const auto append = [](void* to, void* bytes, int count) {
+    const auto* begin = static_cast<const std::byte*>(bytes);
+    auto& all = *static_cast<std::vector<std::byte>*>(to);
+    all.insert(all.end(), begin, begin + count);
+  };
+  if (!stbi_write_jpg_to_func(append, &file, width, height, channels, pixels, quality)) return {};
+  return file;
+}
+
 }  // namespace gan::stb

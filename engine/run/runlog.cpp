@@ -1,4 +1,4 @@
-// The run folder, metrics.jsonl and the progress line.
+// metrics.jsonl and the progress line.
 #include "engine/run/runlog.h"
 
 #include <fcntl.h>
@@ -21,6 +21,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
+#include "engine/files/talk.h"
 #include "kernels/contract/check.h"
 
 namespace gan {
@@ -35,17 +36,6 @@ constexpr double kMostSeconds = 1e10;                    // 300 years of trainin
 
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
 
-constexpr uint64_t kLargestFirstLine = 1 << 16;  // bytes
-
-// The first line of a file, as far as it reaches in its first bytes; empty when there is no such file.
-std::string first_line(const Folder& folder, const std::string& name) {
-  if (!folder.has(name)) return {};
-  const InputFile file = folder.open(name);
-  std::string line(std::min(file.size(), kLargestFirstLine), '\0');
-  file.read(0, std::as_writable_bytes(std::span(line)));
-  return line.substr(0, line.find('\n'));
-}
-
 // An object of one line of a metrics file; discarded when it is none, or longer than any line of ours.
 nlohmann::json object_in(std::string_view line) {
   constexpr size_t kLongestLine = 1 << 20;
@@ -53,202 +43,11 @@ nlohmann::json object_in(std::string_view line) {
   return parsed.is_object() ? parsed : nlohmann::json();
 }
 
+}  // namespace
+
 bool is_metrics_header(std::string_view line) {
   const auto header = object_in(line);
   return header.is_object() && header.contains("schema") && header["schema"] == kSchema;
-}
-
-// A run's own signs, so that --force never clears a folder of something else: the first line of either file.
-bool is_run(const Folder& folder) {
-  return first_line(folder, "config.toml").starts_with(kConfigFileMark) ||
-         is_metrics_header(first_line(folder, "metrics.jsonl"));
-}
-
-// N of "step-N<suffix>", or -1.
-int64_t step_in_name(const std::string& name, std::string_view suffix) {
-  constexpr std::string_view prefix = "step-";
-  if (!name.starts_with(prefix) || !name.ends_with(suffix) || name.size() <= prefix.size() + suffix.size())
-    return -1;
-  const char *begin = name.data() + prefix.size(), *end = name.data() + name.size() - suffix.size();
-  int64_t step = -1;
-  const auto [stop, error] = std::from_chars(begin, end, step);
-  return error == std::errc() && stop == end ? step : -1;
-}
-
-// Removes what a run has written, and nothing else: a picture of the user's own in samples/ stays.
-void clear_run(const Folder& folder) {
-  for (const char* name : {"config.toml", "metrics.jsonl", "report.html"}) folder.remove(name);
-  if (const auto samples = folder.subfolder("samples"))
-    for (const auto& name : samples->names())
-      if (step_in_name(name, ".png") >= 0) samples->remove(name);
-  if (const auto checkpoints = folder.subfolder("checkpoints"))
-    for (const auto& name : checkpoints->names())
-      if (step_in_name(name, ".safetensors") >= 0 || name == "latest" || name == "best")
-        checkpoints->remove(name);
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) fail(Exit::io, "folder {} cannot be made: {}", folder.string(), error.message());
-}
-
-// What a run on `data` is called: its last word, fit for a file name.
-std::string data_name(const std::string& data) {
-  std::string name;
-  if (const auto colon = data.find(':'); data.starts_with("builtin:")) name = data.substr(colon + 1);
-  else {
-    std::error_code ignored;
-    name = fs::weakly_canonical(data, ignored).filename();
-    if (name.empty()) name = fs::weakly_canonical(data, ignored).parent_path().filename();
-  }
-  for (char& c : name)
-    if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.' && c != '_' && c != '-') c = '-';
-  return name.empty() || data.empty() ? "run" : name.substr(0, 64);
-}
-
-// runs/NNNNN-MODEL-DATA with the next free number. The folder `runs` is locked meanwhile, so that programs
-// started together get different numbers; where locks do not work, mkdir still gives each its own folder.
-fs::path numbered_folder(const std::string& model, const std::string& data) {
-  const fs::path runs = "runs";
-  make_folder(runs);
-  struct Lock {
-    int descriptor;
-    ~Lock() { close(descriptor); }
-  } lock{open(runs.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (lock.descriptor >= 0) flock(lock.descriptor, LOCK_EX);
-  int number = 0;
-  for (const auto& name : Folder(runs).names()) {
-    int taken = 0;
-    const auto [stop, error] = std::from_chars(name.data(), name.data() + name.size(), taken);
-    if (error == std::errc() && *stop == '-') number = std::max(number, taken + 1);
-  }
-  for (;; ++number) {
-    const fs::path folder = runs / fmt::format("{:05}-{}-{}", number, model, data_name(data));
-    if (mkdir(folder.c_str(), 0777) == 0) return folder;
-    if (errno != EEXIST)
-      fail(Exit::io, "folder {} cannot be made: {}", folder.string(), std::strerror(errno));
-  }
-}
-
-}  // namespace
-
-// ---------------------------------------------------------------------------------------- folder
-
-void RunFolder::check_out(const std::string& out, bool force) {
-  std::error_code error;
-  const auto status = fs::status(out, error);
-  if (out.empty() || !fs::exists(status)) return;
-  if (!fs::is_directory(status)) fail(Exit::usage, "--out {}: there is a file of this name", out);
-  const bool empty = fs::is_empty(out, error);
-  if (error) fail(Exit::io, "--out {} cannot be read: {}", out, error.message());
-  if (empty) return;
-  const bool earlier_run = is_run(Folder(out));
-  if (!force)
-    fail(Exit::usage, "--out {}: the folder is not empty; {}", out,
-         earlier_run ? "go on with this run by --resume, or clear it by --force" : "choose another one");
-  if (!earlier_run)
-    fail(Exit::usage, "--out {}: the folder is not empty and holds no earlier run; --force clears only runs",
-         out);
-}
-
-RunFolder RunFolder::create(const std::string& out, const std::string& model, const std::string& data,
-                            bool force) {
-  check_out(out, force);
-  const fs::path path = out.empty() ? numbered_folder(model, data) : fs::path(out);
-  make_folder(path);
-  RunFolder run{Folder(path)};
-  if (force && is_run(run.root_)) clear_run(run.root_);
-  run.root_.make_subfolder("samples");
-  run.root_.make_subfolder("checkpoints");
-  return run;
-}
-
-RunFolder RunFolder::open(const fs::path& path) {
-  std::error_code error;
-  if (!fs::exists(path, error)) fail(Exit::bad_data, "{}: no such run folder", path.string());
-  if (!fs::is_directory(path, error))
-    fail(Exit::bad_data, "{} is a file; a run is a folder with config.toml and checkpoints/", path.string());
-  RunFolder run{Folder(path)};
-  if (!run.root_.has("config.toml"))
-    fail(Exit::bad_data, "{} is no run folder: it has no config.toml", path.string());
-  return run;
-}
-
-void RunFolder::read_config(Config& config, Origins& origins) const {
-  read_toml_file(config, root_.open("config.toml"), origins);
-}
-
-void RunFolder::write_config(const Config& config) const {
-  root_.write("config.toml", bytes_of(to_toml(config)));
-}
-
-std::string RunFolder::checkpoint_name(int64_t step) { return fmt::format("step-{:08}.safetensors", step); }
-
-namespace {
-
-// The name that checkpoints/latest or best holds; throws Exit::bad_data.
-std::string named_checkpoint(const Folder& checkpoints, const std::string& which) {
-  const InputFile pointer = checkpoints.open(which);
-  const auto bytes = pointer.read_all(4096);
-  std::string name(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  while (!name.empty() && std::isspace(static_cast<unsigned char>(name.back()))) name.pop_back();
-  if (name.empty() || name.find('/') != name.npos || name.starts_with('.') || name.find('\0') != name.npos)
-    fail(Exit::bad_data, "{} does not hold the name of a checkpoint", pointer.path().string());
-  return name;
-}
-
-}  // namespace
-
-InputFile RunFolder::open_checkpoint(const std::string& which) const {
-  const fs::path pointer = path() / "checkpoints" / which;
-  const auto checkpoints = root_.subfolder("checkpoints");
-  if (!checkpoints || !checkpoints->has(which))
-    fail(Exit::bad_data, "{} has no checkpoint yet ({} is missing)", path().string(), pointer.string());
-  const std::string name = named_checkpoint(*checkpoints, which);
-  if (!checkpoints->has(name))
-    fail(Exit::bad_data, "{} names {}, which is not there; give a checkpoint file instead of the run",
-         pointer.string(), name);
-  return checkpoints->open(name);
-}
-
-void RunFolder::set_latest(int64_t step) const {
-  checkpoints().write("latest", bytes_of(checkpoint_name(step) + "\n"));
-}
-
-void RunFolder::set_best(int64_t step) const {
-  checkpoints().write("best", bytes_of(checkpoint_name(step) + "\n"));
-}
-
-void RunFolder::prune_checkpoints(int keep) const {
-  if (keep <= 0) return;
-  const Folder folder = checkpoints();
-  std::vector<std::string> spared;
-  for (const char* which : {"latest", "best"})
-    if (folder.has(which)) spared.push_back(named_checkpoint(folder, which));
-  std::vector<std::pair<int64_t, std::string>> others;
-  for (const auto& name : folder.names()) {
-    const int64_t step = step_in_name(name, ".safetensors");
-    if (step >= 0 && std::find(spared.begin(), spared.end(), name) == spared.end())
-      others.emplace_back(step, name);
-  }
-  std::sort(others.rbegin(), others.rend());
-  for (size_t i = size_t(keep); i < others.size(); ++i) folder.remove(others[i].second);
-}
-
-void RunFolder::write_sample(int64_t step, const Image& grid) const {
-  root_.make_subfolder("samples").write(fmt::format("step-{:08}.png", step), encode_png(grid));
-}
-
-InputFile open_checkpoint(const std::string& run_or_checkpoint) {
-  std::error_code error;
-  const fs::path path = run_or_checkpoint;
-  if (!fs::exists(path, error)) fail(Exit::bad_data, "{}: no such run folder or checkpoint", path.string());
-  if (fs::is_directory(path, error)) return RunFolder::open(path).open_checkpoint();
-  for (const char* which : {"latest", "best"})
-    if (path.filename() == which && path.parent_path().filename() == "checkpoints")
-      return RunFolder::open(path.parent_path().parent_path()).open_checkpoint(which);
-  return InputFile(path);
 }
 
 // --------------------------------------------------------------------------------- metrics.jsonl
@@ -353,20 +152,19 @@ int terminal_width() {
   return width > 0 ? width : 80;
 }
 
-// "45s", "3m05s", "2h07m"
-std::string duration_text(double seconds) {
-  const auto s = int64_t(std::ceil(seconds));
-  if (s < 60) return fmt::format("{}s", s);
-  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
-  return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
-}
-
 std::string bytes_text(size_t bytes) {
   const double mib = double(bytes) / (1 << 20);
   return mib < 1024 ? fmt::format("{:.0f} MiB", mib) : fmt::format("{:.2f} GiB", mib / 1024);
 }
 
 }  // namespace
+
+std::string duration_text(double seconds) {
+  const auto s = int64_t(std::ceil(seconds));
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{:02}s", s / 60, s % 60);
+  return fmt::format("{}h{:02}m", s / 3600, s / 60 % 60);
+}
 
 std::string Progress::format(const Update& update, int width) {
   std::vector<std::string> parts;
@@ -406,8 +204,12 @@ void Progress::draw(const std::string& line) {
 }
 
 void Progress::show(const Update& update) {
+  if (!quiet_) show_line(format(update, terminal_ ? terminal_width() - 1 : 1000));
+}
+
+void Progress::show_line(const std::string& text) {
   if (quiet_) return;
-  newest_ = format(update, terminal_ ? terminal_width() - 1 : 1000);
+  newest_ = terminal_ ? text.substr(0, size_t(std::max(terminal_width() - 1, 1))) : text;
   if (now() - last_shown_ < (terminal_ ? kTerminalPeriod : kPlainPeriod)) return;
   last_shown_ = now();
   if (terminal_) draw(newest_);
@@ -423,11 +225,17 @@ void Progress::finish() {
   line_.clear();
 }
 
+void Progress::clear() {
+  if (terminal_ && !line_.empty()) draw("");
+  newest_.clear();
+  line_.clear();
+}
+
 void Progress::say(const std::string& text) {
   if (quiet_) return;
   const std::string line = line_;
   if (!line.empty()) draw("");
-  std::fprintf(stderr, "%s\n", text.c_str());
+  talk(text);
   if (!line.empty()) draw(line);
 }
 

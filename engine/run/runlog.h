@@ -1,59 +1,19 @@
-// What a run leaves behind: the run folder with config.toml, metrics.jsonl, samples/ and checkpoints/, and
-// the progress line on the terminal.
+// What a run tells while it goes on: metrics.jsonl in its folder, and the progress line on the terminal.
 #pragma once
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "engine/files/atomic_file.h"
-#include "engine/picture/image.h"
+#include "engine/run/run_folder.h"
 #include "engine/settings/config.h"
 
 namespace gan {
 
-// The folder of one run. Names are a contract: README.md, "Run folder". The path to it may lead through
-// links; inside there are none, and one that is found is refused (Exit::bad_data).
-class RunFolder {
- public:
-  // A new run. `out` empty: the next free runs/NNNNN-MODEL-DATA, also when several programs start at once. A
-  // folder that is not empty throws Exit::usage; with `force` an earlier run's own files in it (config.toml,
-  // metrics.jsonl, report.html, pictures in samples/, checkpoints/) are removed, other files stay, and a
-  // folder that is no run is still refused. A folder that cannot be made is Exit::io.
-  static RunFolder create(const std::string& out, const std::string& model, const std::string& data,
-                          bool force);
-  // The refusals of create() alone, to be heard before long preparations.
-  static void check_out(const std::string& out, bool force);
-  // An earlier run, in which nothing is changed by opening it. Throws Exit::bad_data when `path` is no run
-  // folder.
-  static RunFolder open(const std::filesystem::path& path);
-
-  const std::filesystem::path& path() const { return root_.path(); }
-  const Folder& root() const { return root_; }
-  void read_config(Config& config, Origins& origins) const;  // config.toml
-  void write_config(const Config& config) const;
-  // Where checkpoints are written, and what the one of a step is called there: step-00000500.safetensors.
-  Folder checkpoints() const { return root_.make_subfolder("checkpoints"); }
-  static std::string checkpoint_name(int64_t step);
-  // The file that checkpoints/latest or best names. Exit::bad_data when there is none.
-  InputFile open_checkpoint(const std::string& which = "latest") const;
-  void set_latest(int64_t step) const;  // checkpoints/latest, atomically
-  void set_best(int64_t step) const;    // checkpoints/best, atomically
-  // Removes checkpoints older than the newest `keep` besides the latest and the best; keep 0 removes
-  // none.
-  void prune_checkpoints(int keep) const;
-  void write_sample(int64_t step, const Image& grid) const;  // samples/step-00000100.png
-
- private:
-  explicit RunFolder(Folder root) : root_(std::move(root)) {}
-  Folder root_;
-};
-
-// RUN or CKPT of the command line, opened: a run folder stands for its latest checkpoint, checkpoints/best
-// and checkpoints/latest in it for the ones they name.
-InputFile open_checkpoint(const std::string& run_or_checkpoint);
-
 using Metrics = std::vector<std::pair<std::string, double>>;  // in the order they are written
+
+bool is_metrics_header(std::string_view line);  // the first line of a metrics.jsonl
 
 // metrics.jsonl: a header line, then one JSON object per logged step, floats with all their digits.
 class MetricsFile {
@@ -90,8 +50,10 @@ class Progress {
     Metrics values;  // of the last logged step
   };
   void show(const Update& update);
-  void finish();                      // leaves the line standing
-  void say(const std::string& text);  // a line of talk, above the progress line
+  void show_line(const std::string& text);  // of other work; cut to the terminal's width
+  void finish();                            // leaves the line standing
+  void clear();                             // takes it away
+  void say(const std::string& text);        // a line of talk, above the progress line
   // The line itself, cut to at most `width` columns by leaving out parts from the end.
   static std::string format(const Update& update, int width);
 
@@ -104,6 +66,7 @@ class Progress {
   std::string newest_, shown_;
 };
 
-size_t peak_resident_bytes();  // of this process, from the system
+std::string duration_text(double seconds);  // "45s", "3m05s", "2h07m"
+size_t peak_resident_bytes();               // of this process, from the system
 
 }  // namespace gan

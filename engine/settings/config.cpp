@@ -113,6 +113,9 @@ void set_setting(Config& config, std::string_view name, const std::string& text,
 }
 
 std::string nearest_setting(const Config& config, std::string_view name) {
+  const std::string meant = our_word_for(setting_name(name)), setting = meant.substr(0, meant.find(' '));
+  const auto names = all_names(config);
+  if (!meant.empty() && std::find(names.begin(), names.end(), setting) != names.end()) return setting;
   return nearest_word(all_names(config), setting_name(name), std::max<int>(2, int(name.size()) / 3));
 }
 

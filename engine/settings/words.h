@@ -1,4 +1,4 @@
-// The nearest word, for "did you mean".
+// The word that was meant, for "did you mean".
 #pragma once
 #include <string>
 #include <string_view>
@@ -19,5 +19,9 @@ std::string nearest_word(const Words& words, std::string_view text, int furthest
     }
   return nearest;
 }
+
+// What other programs call an option, in our words: "batch" for "batch-size", "device cuda" for "gpu". Dashes and
+// underscores are one. Empty: nothing known.
+std::string our_word_for(std::string_view option);
 
 }  // namespace gan

@@ -18,7 +18,7 @@ void* allocate(size_t bytes) {
   const size_t rounded = (std::max<size_t>(bytes, 1) + page - 1) / page * page;
   void* address = nullptr;
   if (posix_memalign(&address, unit, rounded) != 0)
-    fail(Exit::out_of_memory, "no memory for {} bytes; use a smaller batch or picture", bytes);
+    fail(Exit::out_of_memory, "no memory for {} bytes", bytes);
 #ifdef MADV_HUGEPAGE
   if (unit == huge_page) madvise(address, rounded, MADV_HUGEPAGE);  // a wish: without it all works as well
 #endif

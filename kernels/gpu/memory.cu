@@ -25,7 +25,7 @@ void check(cudaError_t status, const char* call, size_t bytes = 0) {
       size_t available = 0, total = 0;
       if (cudaMemGetInfo(&available, &total) != cudaSuccess) cudaGetLastError();
       fail(Exit::out_of_memory,
-           "{} of {} bytes: {} ({} MB of {} MB are free); use a smaller --batch or --size", call, bytes,
+           "{} of {} bytes: {} ({} MB of {} MB are free)", call, bytes,
            reason, available >> 20, total >> 20);
     }
     case cudaErrorNoDevice:

@@ -33,7 +33,7 @@ constexpr Table with_loops() {
 void* allocate(size_t bytes) {
   void* address = nullptr;
   if (posix_memalign(&address, 128, std::max<size_t>(bytes, 1)) != 0)
-    fail(Exit::out_of_memory, "no memory for {} bytes; use a smaller batch", bytes);
+    fail(Exit::out_of_memory, "no memory for {} bytes", bytes);
   return address;
 }
 

@@ -164,7 +164,11 @@ class Pool {
     const std::lock_guard one_launch(launch_mutex_);
     {
       const std::lock_guard lock(mutex_);
-      while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
+      try {
+        while (threads_.size() < helpers) threads_.emplace_back([this] { serve(); });
+      } catch (const std::system_error&) {  // the system gives no more: those that are there do the work
+        helpers = threads_.size();
+      }
       grid_ = &grid;
       wanted_ = helpers;
     }

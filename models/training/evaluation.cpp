@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "engine/data/workers.h"
+#include "engine/files/stop.h"
 #include "engine/metrics/metrics.h"
 #include "models/networks/translation_networks.h"
 #include "models/use/sample.h"
@@ -31,6 +32,7 @@ Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& picture
   if (trials_.empty()) return;
   const int64_t held_out = std::min<int64_t>(pictures.validation_count(), kExamples);
   for (int64_t i = 0; i < held_out; ++i) {
+    throw_if_stopped();
     Example one = pictures.example(i, true);
     const bool whole = std::all_of(trials_.begin(), trials_.end(), [&](const Trial& trial) {
       return one.has(trial.input) && one.has(trial.target);
@@ -46,8 +48,10 @@ Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& picture
   const int means = int(std::min<int64_t>(pictures.train_count(), kMeanTargets));
   for (const Trial& trial : trials_) {
     std::vector<Image> targets(static_cast<size_t>(means)), seen;
-    parallel_for(means, model.config.workers,
-                 [&](int64_t i) { targets[size_t(i)] = pictures.example(i, false).at(trial.target); });
+    parallel_for(means, model.config.workers, [&](int64_t i) {
+      throw_if_stopped();
+      targets[size_t(i)] = pictures.example(i, false).at(trial.target);
+    });
     std::vector<uint32_t> sums(targets[0].pixels.size());
     for (const Image& target : targets)
       for (size_t k = 0; k < sums.size(); ++k) sums[k] += target.pixels[k];

@@ -1,13 +1,12 @@
 // The training loop: prepare, draw, step, log, sample, save, stop.
 #include "models/training/loop.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cmath>
-#include <csignal>
+#include <filesystem>
 #include <optional>
 
+#include "engine/files/stop.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
 #include "models/training/evaluation.h"
@@ -16,39 +15,14 @@
 #include "models/training/plan.h"
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
+#include "models/use/init.h"
 #include "models/use/sample.h"
 
 namespace gan {
 
-// -------------------------------------------------------------------------------------------------- signals
+namespace fs = std::filesystem;
 
 namespace {
-
-// First SIGINT or SIGTERM: finish the step, save, exit 128 + n. Second: leave at once.
-volatile std::sig_atomic_t stop_signal = 0;
-void on_signal(int number) {
-  if (stop_signal) _exit(128 + number);
-  stop_signal = number;
-}
-
-class StopOnSignal {
- public:
-  StopOnSignal() {
-    stop_signal = 0;
-    struct sigaction action = {};
-    action.sa_handler = on_signal;
-    sigaction(SIGINT, &action, &before_[0]);
-    sigaction(SIGTERM, &action, &before_[1]);
-  }
-  ~StopOnSignal() {
-    sigaction(SIGINT, &before_[0], nullptr);
-    sigaction(SIGTERM, &before_[1], nullptr);
-  }
-  StopOnSignal(const StopOnSignal&) = delete;
-
- private:
-  struct sigaction before_[2];
-};
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -127,6 +101,7 @@ class Run {
     const ChosenDevice chosen = choose_device(config_.device);
     open_start();
     StepPlan plan = plan_step(config_, chosen.device);
+    throw_if_stopped();
     if (!replay_) {
       open_pictures(config_.size);
       plan.data_bytes = pictures_->cache_bytes();
@@ -136,19 +111,41 @@ class Run {
       return int(Exit::ok);
     }
     say_plan(chosen, plan);
+    throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
     model_ = build_model(*context_, config_);
     if (replay_) length_ = {replay_->steps(), replay_->steps(), 1};
     else length_ = plan_length(config_, *model_, pictures_->draws_per_epoch(config_.batch));
+    throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
       evaluation_ = std::make_unique<Evaluation>(*model_, *context_, *pictures_,
                                                  [this](const std::string& text) { progress_.say(text); });
+    throw_if_stopped();
     if (!folder_) folder_ = RunFolder::create(config_.out, config_.model, config_.data, config_.force);
-    folder_->write_config(config_);
-    const int code = loop();
-    progress_.finish();
-    return code;
+    first_step_ = saved_step_ = state_.step;
+    try {
+      folder_->write_config(config_);
+      const int code = loop();
+      progress_.finish();
+      return code;
+    } catch (const Stopped& stop) {  // before a step, or in the middle of one's preparations
+      if (state_.step == first_step_) {
+        give_up_start();
+        throw;
+      }
+      save(false);
+      return stopped_by(stop.signal);
+    } catch (const Error& error) {
+      // What has diverged is not worth saving; the checkpoint before it is.
+      if (state_.step == first_step_) give_up_start();
+      else if (error.code() != Exit::diverged) rescue();
+      throw;
+    } catch (const std::exception&) {
+      if (state_.step == first_step_) give_up_start();
+      else rescue();
+      throw;
+    }
   }
 
  private:
@@ -157,7 +154,14 @@ class Run {
     of_size.size = size;
     if (config_.load_size > 0)
       of_size.load_size = std::max(size, int(int64_t(config_.load_size) * size / config_.size));
-    pictures_ = std::make_unique<PictureSet>(data_options(of_size));
+    try {
+      pictures_ = std::make_unique<PictureSet>(data_options(of_size));
+    } catch (const Error& error) {
+      if (config_.resume->empty() || error.code() != Exit::bad_data) throw;
+      fail(error.code(),
+           "{}; if the pictures have moved, give their new place: gan train {} FOLDER --resume {}",
+           error.what(), config_.model, config_.resume);
+    }
     pictures_size_ = size;
     if (config_.batch > pictures_->train_count())
       fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
@@ -181,32 +185,71 @@ class Run {
   void open_start() {
     const std::string from = config_.resume->empty() ? config_.init : config_.resume;
     if (replay_ || from.empty()) return;
-    start_ = SafetensorsFile::open(open_checkpoint(from));
-    start_->verify_hashes();
-    check_checkpoint(*start_, config_, !config_.resume->empty());
+    if (!config_.resume->empty()) {
+      const fs::path run = find_run_point(from).value().run;
+      folder_ = config_.dry_run ? RunFolder::open(run) : RunFolder::resume(run);
+    }
+    start_ = open_verified_checkpoint(from);
+    if (!config_.resume->empty()) {
+      check_checkpoint(*start_, config_, true);
+    } else {
+      DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+      init_ = plan_init(*start_, *build_model(plan, config_));
+    }
   }
 
   void load_weights() {
     if (replay_) {
       replay_->begin(*context_, *model_);
     } else if (!config_.resume->empty()) {
-      folder_ = RunFolder::open(*config_.resume);
       load_checkpoint(*start_, *model_, &state_, true);
       progress_.say(fmt::format("resumed at step {} from {}", state_.step, start_->path().string()));
+      say_what_changed(read_checkpoint_config(*start_));
+      if (state_.best_step > 0) folder_->mend_best(state_.best_step);
     } else if (!config_.init->empty()) {
-      load_checkpoint(*start_, *model_, nullptr, false);
+      init_weights(*start_, init_, *model_);
+      const std::string more = init_.words();
+      progress_.say(
+          fmt::format("weights from {}{}{}", start_->path().string(), more.empty() ? "" : "; ", more));
     }
     start_.reset();
   }
 
-  StepInput next() {
+  // What is not as it was when the checkpoint was written, as far as it shows in what is learnt from here on.
+  void say_what_changed(const Config& earlier) {
+    if (state_.set_hash != 0 && state_.set_hash != pictures_->names_hash())
+      progress_.say(fmt::format(
+          "the pictures of {} are not those that this run began with ({} to train on now, {} then): training goes "
+          "on with these, and in another order",
+          config_.data, pictures_->train_count(), state_.pictures));
+    RunLength before;
+    try {
+      before =
+          plan_length(earlier, *model_,
+                      pictures_->draws_per_epoch(std::min<int64_t>(earlier.batch, pictures_->train_count())));
+    } catch (const Error&) { return; }  // it had no schedule
+    const auto rate = [&](const Config& config, const RunLength& length) {
+      return config.lr *
+             learning_rate_factor(config.lr_policy, state_.step / length.steps_per_epoch, length.epochs);
+    };
+    const bool constant = *config_.lr_policy == "constant" && *earlier.lr_policy == "constant";
+    if (constant || (before.epochs == length_.epochs && *config_.lr_policy == *earlier.lr_policy)) return;
+    progress_.say(fmt::format(
+        "the learning-rate schedule ({}) now spans {} epochs, before it was {} over {}: the rate goes on at {:.3g} "
+        "instead of {:.3g}",
+        config_.lr_policy, length_.epochs, earlier.lr_policy, before.epochs, rate(config_, length_),
+        rate(earlier, before)));
+  }
+
+  // `draw` counts batches and moves on.
+  StepInput next(int64_t& draw) {
     const int stage = model_->stage_at(state_.step);
     StepInput in;
     if (replay_) {
       in = replay_->input(*context_, state_.step);
     } else {
       if (const int size = model_->size_at(stage); size != pictures_size_) open_pictures(size);
-      in = next_input(*model_, *pictures_, *context_, state_.draw);
+      in = next_input(*model_, *pictures_, *context_, draw);
     }
     const double factor =
         learning_rate_factor(config_.lr_policy, state_.step / length_.steps_per_epoch, length_.epochs);
@@ -221,7 +264,6 @@ class Run {
 
   int loop() {
     MetricsFile metrics(folder_->root(), config_, state_.step);
-    StopOnSignal signals;
     // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
     // points look.
     const bool shared_memory = context_->memory_is_host();
@@ -234,16 +276,21 @@ class Run {
     if (done)
       progress_.say(fmt::format("nothing to do: step {} of {} is reached", state_.step, length_.last_step));
     while (!done) {
+      throw_if_stopped();
       const int64_t step = state_.step + 1;
       const bool due = config_.log_every > 0 && step % config_.log_every == 0;
-      StepInput input = next();
+      int64_t draw = state_.draw;
+      StepInput input = next(draw);
       input.log = due || step == length_.last_step;
+      in_step_ = true;
       const StepResult result = model_->step(input);
+      in_step_ = false;
+      state_.draw = draw;
       state_.step = step;
       state_.images += images_per_step;
       if (input.log || shared_memory) shown = check_finite(result);
       seconds_ = seconds_before + (now() - start);
-      done = step == length_.last_step || stop_signal ||
+      done = step == length_.last_step || stop_signal() ||
              (config_.minutes > 0 && seconds_ >= config_.minutes * 60);
       Metrics line;
       if (due || (done && config_.log_every > 0)) {
@@ -263,22 +310,45 @@ class Run {
       progress_.show({step, length_.last_step == INT64_MAX ? 0 : length_.last_step, rate,
                       seconds_left(elapsed, steps_taken), peak_resident_bytes(), shown});
     }
-    if (stop_signal) {
-      progress_.say(fmt::format("stopped by a signal at step {}; go on with: gan train --resume {}",
-                                state_.step, folder_->path().string()));
-      return 128 + stop_signal;
+    return stop_signal() ? stopped_by(stop_signal()) : int(Exit::ok);
+  }
+
+  int stopped_by(int signal) {
+    progress_.say(fmt::format("stopped by a signal at step {}; go on with: gan train --resume {}",
+                              state_.step, folder_->path().string()));
+    return Stopped{signal}.exit_code();
+  }
+
+  // Before the first step: a new run leaves no folder behind, an earlier one stays as it was.
+  void give_up_start() noexcept {
+    if (!config_.resume->empty()) return;
+    try {
+      folder_->abandon();
+    } catch (const std::exception& error) { progress_.say(error.what()); }
+  }
+
+  // After an error in the middle of training: what was learnt since the last checkpoint is saved if it can be.
+  void rescue() noexcept {
+    if (state_.step == saved_step_) return;
+    try {
+      progress_.finish();
+      save(false);
+      progress_.say(fmt::format("step {} was saved before ending{}; go on with: gan train --resume {}",
+                                state_.step, in_step_ ? ", with a part of the next step in it" : "",
+                                folder_->path().string()));
+    } catch (const std::exception& error) {
+      progress_.say(fmt::format("step {} cannot be saved: {}", state_.step, error.what()));
     }
-    return int(Exit::ok);
   }
 
   // Adds the measures to a line of the log. True: the best model so far.
   bool evaluate(Metrics& line) {
     const Evaluation::Result found = evaluation_->run();
     line.insert(line.end(), found.measures.begin(), found.measures.end());
-    const bool best = found.best_by > state_.best;
+    const bool best = float(found.best_by) > state_.best;  // as it is kept: what is equal is not better
     progress_.say(
         fmt::format("step {}: validation {}{}", state_.step, found.words, best ? ", the best so far" : ""));
-    if (best) state_.best = float(found.best_by);
+    if (best) state_.best = float(found.best_by), state_.best_step = state_.step;
     return best;
   }
 
@@ -318,9 +388,12 @@ class Run {
   }
 
   void save(bool best) {
+    if (pictures_) state_.pictures = pictures_->train_count(), state_.set_hash = pictures_->names_hash();
     save_checkpoint(folder_->checkpoints(), RunFolder::checkpoint_name(state_.step), *model_, state_);
-    folder_->set_latest(state_.step);
+    // `best` first: whoever resumes after a kill between the two takes this step again and finds it best again.
     if (best) folder_->set_best(state_.step);
+    folder_->set_latest(state_.step);
+    saved_step_ = state_.step;
     folder_->prune_checkpoints(config_.keep);
   }
 
@@ -331,12 +404,15 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;  // the checkpoint to start from, until it is loaded
+  InitPlan init_;                         // what of it goes where, with --init
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
   std::unique_ptr<Evaluation> evaluation_;
   std::optional<RunFolder> folder_;
   Health health_{[this](const std::string& text) { progress_.say(text); }};
   TrainState state_;
+  int64_t first_step_ = 0, saved_step_ = 0;  // where this call began, and what the newest checkpoint is of
+  bool in_step_ = false;
   double seconds_ = 0;  // of training, since step 1
   RunLength length_;
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/talk.h"
 #include "models/use/checkpoint.h"
 
 namespace gan {
@@ -51,7 +52,7 @@ void print_plan(const Config& config, const Origins& origins, const StepPlan& pl
     for (const AnySetting* setting : group->settings()) {
       const std::string text = setting->text();
       const auto origin = origins.find(setting->name());
-      fmt::print("{:<16}{:<24}{}\n", setting->name(), text.empty() ? "-" : text,
+      fmt::print("{:<16}{:<24}{}\n", setting->name(), text.empty() ? "-" : printable(text),
                  origin == origins.end() ? "default" : origin->second);
     }
   fmt::print("\ndevice           {}\n", name_of(device));

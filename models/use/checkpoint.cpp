@@ -5,6 +5,7 @@
 #include <cmath>
 #include <deque>
 
+#include "engine/run/run_folder.h"
 #include "models/tasks/zoo.h"
 
 namespace gan {
@@ -99,6 +100,11 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
   if (state.best > 0) writer.add("state.best", {1}, std::span<const float>(&state.best, 1));
+  if (state.best_step > 0) add_number("state.best_step", state.best_step);
+  if (state.set_hash != 0) {
+    add_number("state.pictures", state.pictures);
+    add_number("state.set_hash", state.set_hash);
+  }
   for (auto& network : model.networks)
     if (network->learns()) add_number(adam_steps_key(*network), network->adam.steps);
   for (const auto& [key, tensor] : model.state()) {
@@ -170,12 +176,29 @@ TrainState read_train_state(const SafetensorsFile& file) {
   state.draw = read_counter(file, "state.draw", kMostDraws);
   // A batch has at most 65536 pictures, and a step at most 1000 batches.
   state.images = read_counter(file, "state.images", state.step * 65536 * 1000);
+  if (file.find("state.best_step")) state.best_step = read_counter(file, "state.best_step", state.step);
+  if (file.find("state.set_hash")) {
+    state.pictures = read_counter(file, "state.pictures", INT32_MAX);
+    state.set_hash = read_counter(file, "state.set_hash", INT64_MAX);
+  }
   if (!file.find("state.best")) return state;
   const std::vector<float> best = file.read_f32("state.best");
   if (best.size() != 1 || !std::isfinite(best[0]) || best[0] < 0)
     fail(Exit::bad_data, "{}: `state.best` should be one finite number, 0 or larger", file.path().string());
   state.best = best[0];
   return state;
+}
+
+SafetensorsFile open_verified_checkpoint(const std::string& run_or_checkpoint) {
+  InputFile opened = open_checkpoint(run_or_checkpoint);
+  try {
+    auto file = SafetensorsFile::open(std::move(opened));
+    file.verify_hashes();
+    return file;
+  } catch (const Error& error) {
+    if (error.code() != Exit::bad_data) throw;
+    fail(error.code(), "{}{}", error.what(), other_checkpoints(run_or_checkpoint));
+  }
 }
 
 void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser) {

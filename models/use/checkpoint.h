@@ -18,10 +18,13 @@ namespace gan {
 
 // Where a run stands. All randomness is counter-based, so this is all the hidden state there is.
 struct TrainState {
-  int64_t step = 0;    // steps done
-  int64_t draw = 0;    // batches drawn from the data
-  int64_t images = 0;  // real pictures D has been shown
-  float best = 0;      // validation PSNR of the best checkpoint; 0: no validation yet
+  int64_t step = 0;       // steps done
+  int64_t draw = 0;       // batches drawn from the data
+  int64_t images = 0;     // real pictures D has been shown
+  float best = 0;         // validation PSNR of the best checkpoint; 0: no validation yet
+  int64_t best_step = 0;  // of that checkpoint
+  int64_t pictures = 0;   // that are trained on, 0: not known
+  int64_t set_hash = 0;   // PictureSet::names_hash() of them, 0: not known
 };
 
 // Random numbers are counted in 32 bits: so many batches a run may draw.
@@ -33,6 +36,10 @@ std::string first_not_finite(Model& model);
 
 // Exit::diverged, naming the tensor and writing nothing, when the model holds a number that is not finite.
 void save_checkpoint(const Folder& folder, const std::string& name, Model& model, const TrainState& state);
+
+// RUN or CKPT of the command line, opened, with every hash verified. Exit::bad_data; for a file of a run the message names
+// another checkpoint that can be taken.
+SafetensorsFile open_verified_checkpoint(const std::string& run_or_checkpoint);
 
 // Whether a file's keys and shapes are those of the model of `config`, found out without memory for a model.
 // Exit::bad_data naming the first that is not, with both shapes. `optimiser`: as in load_checkpoint().

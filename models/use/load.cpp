@@ -7,8 +7,7 @@
 namespace gan {
 
 LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& device) {
-  const auto file = SafetensorsFile::open(open_checkpoint(run_or_checkpoint));
-  file.verify_hashes();
+  const auto file = open_verified_checkpoint(run_or_checkpoint);
   LoadedModel loaded;
   loaded.config = read_checkpoint_config(file);
   check_checkpoint(file, loaded.config, false);

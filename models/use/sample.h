@@ -1,12 +1,23 @@
 // Pictures from noise.
 #pragma once
-#include <span>
+#include <functional>
 #include <vector>
 
 #include "engine/picture/image.h"
 #include "models/use/load.h"
 
 namespace gan {
+
+// Pictures of noise, one by one: any number of them in the memory of a batch.
+struct Sampling {
+  int count = 1;
+  uint64_t seed = 1;
+  int stops = 0;  // of a walk through noise space, by spherical interpolation; 0: independent pictures
+};
+// Calls take(i, picture) for i in [0, count). Picture i of independent ones is the same for every count. Exit::usage
+// for a model that makes pictures of pictures.
+void for_each_sample(Model& model, DeviceContext& context, const Sampling& sampling,
+                     const std::function<void(int, Image&&)>& take);
 
 // `count` pictures of the noise stream `seed`, in batches; picture i is the same for every count. Exit::usage for
 // a model that makes pictures of pictures.

@@ -87,6 +87,8 @@ std::string nearest_option(const Command& command, const std::string& text) {
       text.substr(text.find_first_not_of('-'), text.find('=') - text.find_first_not_of('-'));
   std::vector<std::string> names;
   for (const auto& option : command.options) names.push_back(option.name);
+  const std::string meant = our_word_for(name);
+  if (std::find(names.begin(), names.end(), meant.substr(0, meant.find(' '))) != names.end()) return meant;
   return nearest_word(names, name, std::max<int>(2, int(name.size()) / 3));
 }
 

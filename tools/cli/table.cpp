@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "engine/files/talk.h"
+
 namespace gan::tools {
 
 std::string grouped(int64_t number) {
@@ -18,7 +20,9 @@ std::string bytes_text(double bytes) {
   return fmt::format("{:.{}f} {}", bytes, unit && bytes < 100 ? 1 : 0, units[unit]);
 }
 
-std::string table_text(const std::vector<std::vector<std::string>>& rows, const std::string& alignment) {
+std::string table_text(std::vector<std::vector<std::string>> rows, const std::string& alignment) {
+  for (auto& row : rows)
+    for (auto& cell : row) cell = printable(cell);
   std::vector<size_t> widths(alignment.size());
   for (const auto& row : rows)
     for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());

@@ -10,6 +10,7 @@ namespace gan::tools {
 std::string grouped(int64_t number);
 std::string bytes_text(double bytes);
 // Columns as wide as their content, two blanks between; alignment has an l or r for each.
-std::string table_text(const std::vector<std::vector<std::string>>& rows, const std::string& alignment);
+// Cells are made printable(): they may hold names from strangers' files.
+std::string table_text(std::vector<std::vector<std::string>> rows, const std::string& alignment);
 
 }  // namespace gan::tools

@@ -70,6 +70,7 @@ Image difference(const Image& a, const Image& b) {
 int run(const Arguments& arguments) {
   const auto metrics = parse_metrics(arguments.text("metrics", ""));
   const int workers = int(arguments.number("workers", 0, 0, 256));
+  if (arguments.has("sheet")) PictureFormat::of(arguments.text("sheet", ""), "--sheet");  // before the work
   const int rows = int(arguments.number("rows", 4, 1, 100));
   const auto pairs = pairs_of(arguments.words[0], arguments.words[1]);
   for (const auto& pair : pairs) {  // from the headers, before the long part

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/data/check.h"
+#include "engine/files/talk.h"
 #include "kernels/contract/check.h"
 #include "tools/cli/commands.h"
 
@@ -22,7 +23,7 @@ int check(const std::vector<PictureReport>& reports, const char* counted, bool j
   Json list = Json::array();
   for (const auto& report : reports) {
     if (report.problem.empty()) continue;
-    if (!json) fmt::print("{}: {}\n", report.file.string(), report.problem);
+    if (!json) fmt::print("{}\n", printable(fmt::format("{}: {}", report.file.string(), report.problem)));
     list.push_back({{"file", report.file.string()}, {"problem", report.problem}});
   }
   const size_t bad = list.size();

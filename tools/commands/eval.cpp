@@ -16,6 +16,7 @@ struct InputAndTarget {
 int run(const Arguments& arguments) {
   const UseSettings settings = read_use_settings(arguments);
   const auto metrics = parse_metrics(arguments.text("metrics", ""));
+  if (arguments.has("sheet")) PictureFormat::of(arguments.text("sheet", ""), "--sheet");  // before the work
   const int rows = int(arguments.number("rows", 4, 1, 100));
   const int64_t limit = arguments.number("n", 0, 0, 1'000'000'000);
   const bool full_size = arguments.is_on("full-size");

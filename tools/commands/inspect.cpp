@@ -4,6 +4,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/talk.h"
 #include "engine/tensor/tape.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
@@ -134,9 +135,9 @@ void print_dot(const std::vector<Layer>& layers, const std::string& model) {
 bool is_hash(const std::string& key) { return key.starts_with("xxh64."); }
 
 void print_checkpoint(const SafetensorsFile& file) {
-  fmt::print("{}\n", file.path().string());
+  fmt::print("{}\n", printable(file.path().string()));
   for (const auto& [key, value] : file.metadata())
-    if (!is_hash(key) && key != "config") fmt::print("  {} = {}\n", key, value);
+    if (!is_hash(key) && key != "config") fmt::print("  {}\n", printable(key + " = " + value));
   if (file.find("state.step")) fmt::print("  step = {}\n", file.read_i64("state.step").at(0));
   fmt::print("  hashes: {}\n\n", file.has_hashes() ? "all tensors verified" : "none in this file");
   std::vector<std::vector<std::string>> rows = {{"tensor", "type", "shape", "bytes"}};
@@ -175,12 +176,11 @@ int run(const Arguments& arguments) {
   std::unique_ptr<SafetensorsFile> file;
   Config config;
   Origins origins;
-  if (is_model(what) || !std::filesystem::exists(what, error)) {
+  if (is_model(what) || (!std::filesystem::exists(what, error) && !find_run_point(what))) {
     config = preset_config(what);  // an unknown word gets the list of models
     apply_options(arguments, config, origins);
   } else {
-    file = std::make_unique<SafetensorsFile>(SafetensorsFile::open(open_checkpoint(what)));
-    file->verify_hashes();
+    file = std::make_unique<SafetensorsFile>(open_verified_checkpoint(what));
     config = read_checkpoint_config(*file);
     for (const auto& option : options_of_settings(kInspect))
       if (option.name != "batch" && arguments.has(option.name))

@@ -129,7 +129,7 @@ int watch(const Arguments& arguments) {
     fail(Exit::failure, "/proc/self/exe cannot be read: {}", std::strerror(errno));
   const std::string program = std::string(self, std::strrchr(self, '/')) + "/gan-watch";
   std::string operation = wanted.substr(0, equals), variant = wanted.substr(equals + 1),
-              shape = arguments.text("shape", ""), dtype = arguments.text("dtype", "f32"),
+              shape = with_keys(arguments.text("shape", "")), dtype = arguments.text("dtype", "f32"),
               form = arguments.is_on("json") ? "json" : "table", name = "gan-watch";
   char* const words[] = {name.data(),  operation.data(), variant.data(), shape.data(),
                          dtype.data(), form.data(),      nullptr};

@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
+#include "engine/files/talk.h"
+#include "engine/run/runlog.h"
 #include "models/tasks/zoo.h"
 #include "models/use/sample.h"
 #include "tools/cli/commands.h"
@@ -26,7 +28,7 @@ void prepare_folder(const fs::path& folder, bool force) {
   if (error) fail(Exit::io, "folder {} cannot be made: {}", folder.string(), error.message());
 }
 
-void write_grid(const std::string& out, const Image& grid) {
+void write_grid(const std::string& out, const Image& grid, const PictureFormat& format) {
   if (out == "-") {
     const auto bytes = encode_png(grid);
     if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
@@ -35,10 +37,22 @@ void write_grid(const std::string& out, const Image& grid) {
   }
   const fs::path folder = fs::path(out).parent_path();
   std::error_code error;
-  if (fs::is_directory(out, error))
-    fail(Exit::usage, "--out {} is a folder; name a .png file, or use --separate", out);
   if (!folder.empty()) fs::create_directories(folder, error);
-  write_png(out, grid);
+  write_picture(out, grid, format);
+}
+
+// Refuses before anything is computed what cannot be written in the end.
+PictureFormat format_of_grid(const std::string& out, int count, int columns, int side, int quality) {
+  std::error_code error;
+  if (fs::is_directory(out, error))
+    fail(Exit::usage, "--out {} is a folder; name a .png or .jpg file, or use --separate", out);
+  const int64_t rows = (count + columns - 1) / columns, each = side + 2;
+  if (rows * each * columns * each > PictureLimits::pixels)
+    fail(
+        Exit::usage,
+        "--n {}: a grid of {} rows of {} pictures is larger than programs read; use --separate for single pictures",
+        count, rows, columns);
+  return out == "-" ? PictureFormat{} : PictureFormat::of(out, "--out", quality);
 }
 
 int run(const Arguments& arguments) {
@@ -52,16 +66,26 @@ int run(const Arguments& arguments) {
       int(arguments.number("stops", std::max(2, (count + columns - 1) / columns), 1, 1'000'000));
   const bool separate = arguments.is_on("separate");
   const std::string out = !config.out->empty() ? *config.out : separate ? "samples" : "grid.png";
+  const int quality = int(arguments.number("quality", 92, 1, 100));
   if (separate) prepare_folder(out, config.force);
 
   LoadedModel loaded = load_model(arguments.words[0], config.device);
-  const auto pictures = arguments.is_on("walk")
-                            ? sample_walk(*loaded.model, *loaded.context, count, stops, uint64_t(config.seed))
-                            : sample_pictures(*loaded.model, *loaded.context, count, uint64_t(config.seed));
-  if (separate)
-    for (size_t i = 0; i < pictures.size(); ++i)
-      write_png(fs::path(out) / fmt::format("sample-{:05}.png", i), pictures[i]);
-  else write_grid(out, make_grid(pictures, std::min(columns, count), 2, 255));
+  const Sampling sampling{count, uint64_t(config.seed), arguments.is_on("walk") ? stops : 0};
+  if (separate) {
+    Progress progress(config.quiet);
+    for_each_sample(*loaded.model, *loaded.context, sampling, [&](int i, Image&& picture) {
+      write_png(fs::path(out) / fmt::format("sample-{:05}.png", i), picture);
+      progress.show_line(fmt::format("{}/{} pictures", i + 1, count));
+    });
+    progress.clear();
+  } else {
+    const int in_row = std::min(columns, count);
+    const PictureFormat format = format_of_grid(out, count, in_row, loaded.config.size, quality);
+    std::vector<Image> pictures;
+    for_each_sample(*loaded.model, *loaded.context, sampling,
+                    [&](int, Image&& picture) { pictures.push_back(std::move(picture)); });
+    write_grid(out, make_grid(pictures, in_row, 2, 255), format);
+  }
 
   if (config.json && out != "-") {
     const nlohmann::ordered_json line = {
@@ -70,7 +94,7 @@ int run(const Arguments& arguments) {
         {"step", loaded.step},  {"device", name_of(loaded.context->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!config.quiet) {
-    fmt::print(stderr, "{} pictures of {} at step {} in {}\n", count, loaded.config.model, loaded.step, out);
+    talk(fmt::format("{} pictures of {} at step {} in {}", count, loaded.config.model, loaded.step, out));
   }
   return int(Exit::ok);
 }
@@ -88,10 +112,12 @@ Command describe_sample() {
       {"walk", "pictures", "a walk through noise space instead of independent pictures", "", "", true},
       {"stops", "pictures", "random points on the walk; by default one for each row", "1..1000000", "",
        false},
+      {"quality", "pictures", "of a JPEG", "1..100", "92", false},
       {"separate", "pictures", "single pictures in the folder --out instead of one grid", "", "", true}};
   for (auto& option : options_of_settings(kSample)) {
     if (option.name == "out")
-      option.help = "file to write, - for standard output, or a folder with --separate [grid.png, samples]";
+      option.help =
+          "file to write, .png or .jpg, - for standard output, or a folder with --separate [grid.png, samples]";
     if (option.name == "force") option.help = "with --separate: also into a folder that is not empty";
     command.options.push_back(option);
   }

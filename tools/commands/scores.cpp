@@ -31,12 +31,13 @@ bool better(const std::string& name, double a, double b) { return name == "l1" ?
 }  // namespace
 
 std::vector<Option> options_of_scores() {
-  return {{"metrics", "measures", "which, as psnr,ssim; empty: psnr,ssim,l1,colourfulness; also: ssim_256",
-           "", "", false},
-          {"sheet", "measures", "write the best and the worst pictures to this PNG file", "", "", false},
-          {"rows", "measures", "how many of the best and of the worst", "1..100", "4", false},
-          {"json", "other", "one JSON object, on stdout", "", "", true},
-          {"workers", "other", "threads; 0: one per core", "0..256", "0", false}};
+  return {
+      {"metrics", "measures", "which, as psnr,ssim; empty: psnr,ssim,l1,colourfulness; also: ssim_256", "",
+       "", false},
+      {"sheet", "measures", "write the best and the worst pictures to this .png or .jpg file", "", "", false},
+      {"rows", "measures", "how many of the best and of the worst", "1..100", "4", false},
+      {"json", "other", "one JSON object, on stdout", "", "", true},
+      {"workers", "other", "threads; 0: one per core", "0..256", "0", false}};
 }
 
 void print_scores(const std::vector<Score>& scores, bool json,
@@ -115,10 +116,11 @@ void write_sheet(const std::string& file, const std::vector<Score>& scores, int 
                        sheet.pixels.begin() + std::ptrdiff_t(size_t(top + side) * row));
     sheet.height -= side - keep;
   }
+  const PictureFormat format = PictureFormat::of(file, "--sheet");
   std::error_code error;
   const auto folder = std::filesystem::path(file).parent_path();
   if (!folder.empty()) std::filesystem::create_directories(folder, error);
-  write_png(file, sheet);
+  write_picture(file, sheet, format);
 }
 
 }  // namespace gan::tools

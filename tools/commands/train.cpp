@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/files/stop.h"
+#include "engine/files/talk.h"
 #include "engine/run/runlog.h"
 #include "models/tasks/zoo.h"
 #include "tools/cli/commands.h"
@@ -99,7 +101,18 @@ Config read_run_config(const std::string& run, Origins& origins) {
   return config;
 }
 
-Config settings_of_resumed_run(const Arguments& arguments, const std::string& run, Origins& origins) {
+// `word`: the run, or one of its checkpoints, to go on from.
+Config settings_of_resumed_run(const Arguments& arguments, const std::string& word, Origins& origins) {
+  const auto point = find_run_point(word);
+  std::error_code ignored;
+  if (!point && std::filesystem::exists(word, ignored))
+    fail(Exit::bad_data,
+         "--resume {}: no run, and no checkpoint in a run's checkpoints/; a new run starts from the "
+         "weights of a checkpoint with --init {}",
+         word, word);
+  if (!point)
+    fail(Exit::bad_data, "--resume {}: no such run folder or checkpoint{}", word, other_checkpoints(word));
+  const std::string run = point->run.string();
   const Config earlier = read_run_config(run, origins);
   check_same_model(arguments.word(0), earlier.model, run);
 
@@ -131,25 +144,39 @@ Config settings_of_resumed_run(const Arguments& arguments, const std::string& ru
         if (setting->is(kLength) && !given.count(setting->name())) setting->set("0", "--resume");
   for (const auto& [name, origin] : given) origins[name] = origin;
   origins.passed_over = given.passed_over;
-  config.resume = run;
+  config.resume = word;
   config.out = run;
   config.init = "";
   return config;
 }
 
-int run(const Arguments& arguments) {
+int run_with(const Arguments& arguments) {
   Origins origins;
   const std::string resumed = arguments.text("resume", from_environment("GAN_RESUME"));
   const Config config = resumed.empty() ? settings_of_new_run(arguments, origins)
                                         : settings_of_resumed_run(arguments, resumed, origins);
   if (!origins.passed_over.empty() && !config.quiet)
-    fmt::print(stderr, "passed over, settings that {} does not have: {}\n", config.model,
-               fmt::join(origins.passed_over, ", "));
+    talk(fmt::format("passed over, settings that {} does not have: {}", config.model,
+                     fmt::join(origins.passed_over, ", ")));
   if (resumed.empty() && !config.resume->empty())
     fail(Exit::usage, "`resume` belongs on the command line (--resume {}), not in a settings file",
          config.resume);
+  // A file is read again and again, and its owner may have forgotten the line.
+  if (config.force && origins["force"].starts_with("config"))
+    fail(Exit::usage,
+         "`force` belongs on the command line (--force), not in a settings file: it clears a run");
   if (config.resume->empty() && !config.dry_run) RunFolder::check_out(config.out, config.force);
   return train(config, origins);
+}
+
+int run(const Arguments& arguments) {
+  const StopSignals signals;
+  try {
+    return run_with(arguments);
+  } catch (const Stopped& stop) {
+    talk("stopped by a signal before the first step; nothing was changed");
+    return stop.exit_code();
+  }
 }
 
 }  // namespace

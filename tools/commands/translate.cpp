@@ -12,6 +12,8 @@
 
 #include "engine/data/folders.h"
 #include "engine/files/atomic_file.h"
+#include "engine/files/talk.h"
+#include "engine/run/runlog.h"
 #include "tools/cli/commands.h"
 #include "tools/commands/use_model.h"
 
@@ -75,15 +77,21 @@ Image read_input(const Input& input, const DecodeOptions& decode) {
 // Where the results go: a folder, one file, or standard output.
 struct Output {
   std::string out;
+  PictureFormat format;
   bool stream = false, single_file = false;
 
   fs::path path_of(const Input& input) const {
-    return single_file ? fs::path(out) : fs::path(out) / (input.name + ".png");
+    return single_file ? fs::path(out) : fs::path(out) / (input.name + format.extension());
   }
 };
 
-Output output_of(const std::vector<Input>& inputs, const std::string& out, bool force) {
-  Output output{.out = out};
+// What becomes of results that are there already.
+enum class Existing { refuse, overwrite, skip };
+
+// `inputs` loses those whose results are there, with Existing::skip.
+Output output_of(std::vector<Input>& inputs, const std::string& out, const PictureFormat& format,
+                 Existing existing) {
+  Output output{.out = out, .format = format};
   const bool only_stream = inputs.size() == 1 && inputs[0].file.empty();
   if (out.empty()) output.out = only_stream ? "-" : "translated";
   output.stream = output.out == "-";
@@ -92,7 +100,12 @@ Output output_of(const std::vector<Input>& inputs, const std::string& out, bool 
   if (output.stream) return output;
   std::error_code ignored;
   const bool folder = fs::is_directory(output.out, ignored);
-  output.single_file = inputs.size() == 1 && !folder && fs::path(output.out).extension() == ".png";
+  const bool names_picture = !folder && has_picture_ending(output.out);
+  if (names_picture && inputs.size() > 1)
+    fail(Exit::usage, "--out {} is one picture, and there are {} to translate; name a folder", output.out,
+         inputs.size());
+  output.single_file = names_picture;
+  if (output.single_file) output.format = PictureFormat::of(output.out, "--out", format.quality);
   if (!output.single_file && fs::exists(output.out, ignored) && !folder)
     fail(Exit::usage, "--out {}: there is a file of this name; the pictures need a folder", output.out);
   std::map<fs::path, fs::path> owners;
@@ -101,15 +114,19 @@ Output output_of(const std::vector<Input>& inputs, const std::string& out, bool 
     if (const auto [other, added] = owners.emplace(path, input.file); !added)
       fail(Exit::usage, "{} and {} would both become {}; translate them to different folders",
            other->second.string(), input.file.string(), path.string());
-    if (!force && fs::exists(path, ignored))
-      fail(Exit::usage, "{} exists already; choose another --out, or --force to overwrite it", path.string());
+    if (existing == Existing::refuse && fs::exists(path, ignored))
+      fail(Exit::usage,
+           "{} exists already; choose another --out, --skip-existing to go on, or --force to overwrite it",
+           path.string());
   }
+  if (existing == Existing::skip)
+    std::erase_if(inputs, [&](const Input& input) { return fs::exists(output.path_of(input), ignored); });
   return output;
 }
 
 void write_output(const Output& output, const Input& input, const Image& picture) {
   if (output.stream) {
-    const auto bytes = encode_png(picture);
+    const auto bytes = encode(picture, output.format);
     if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size())
       fail(Exit::io, "the picture cannot be written to standard output");
     return;
@@ -118,7 +135,7 @@ void write_output(const Output& output, const Input& input, const Image& picture
   std::error_code error;
   if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), error);
   if (error) fail(Exit::io, "folder {} cannot be made: {}", path.parent_path().string(), error.message());
-  write_png(path, picture);
+  write_picture(path, picture, output.format);
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
@@ -129,9 +146,24 @@ int run(const Arguments& arguments) {
   const UseSettings settings = read_use_settings(arguments);
   const InputKind make = parse_input_kind(arguments.text("make-input", ""));
   const int enlarge = int(arguments.number("enlarge", 1, 1, 16));
-  const auto inputs = inputs_of(std::span(arguments.words).subspan(1));
-  const Output output = output_of(inputs, settings.call.out, settings.call.force);
+  PictureFormat format;
+  format.quality = int(arguments.number("quality", 92, 1, 100));
+  const std::string wanted = arguments.text("format", "png");
+  if (wanted == "jpg") format.kind = PictureFormat::Kind::jpeg;
+  else if (wanted != "png") fail(Exit::usage, "--format must be png or jpg, not \"{}\"", wanted);
+  Existing existing = settings.call.force ? Existing::overwrite : Existing::refuse;
+  if (arguments.is_on("skip-existing")) {
+    if (settings.call.force) fail(Exit::usage, "--skip-existing and --force exclude each other");
+    existing = Existing::skip;
+  }
+  auto inputs = inputs_of(std::span(arguments.words).subspan(1));
   if (inputs.empty()) fail(Exit::bad_data, "no pictures to translate");
+  const size_t given = inputs.size();
+  const Output output = output_of(inputs, settings.call.out, format, existing);
+  const bool quiet = settings.call.quiet;
+  Progress progress(quiet);
+  if (inputs.size() < given)
+    progress.say(fmt::format("{} of {} pictures are there already", given - inputs.size(), given));
 
   LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
   const Translator translator =
@@ -139,7 +171,6 @@ int run(const Arguments& arguments) {
   TileChooser tiles(settings, loaded);
   const DecodeOptions decode{.channels = translator.channels, .matte = parse_colour(settings.call.matte)};
 
-  const bool quiet = settings.call.quiet;
   int64_t done = 0, failed = 0, pixels = 0;
   double network = 0, first = 0;
   size_t memory = 0;
@@ -159,38 +190,37 @@ int run(const Arguments& arguments) {
       write_output(output, input, result);
       if (done++ == 0) first = took;
       network += took;
+      const double so_far = seconds_since(start);
+      progress.show_line(fmt::format(
+          "{}/{} pictures  {:.2f} s each  {} left", done + failed, inputs.size(), so_far / double(done),
+          duration_text(so_far / double(done + failed) * double(int64_t(inputs.size()) - done - failed))));
       pixels += int64_t(picture.height) * picture.width;
     } catch (const Error& error) {
-      if (error.code() != Exit::bad_data || inputs.size() == 1) throw;
+      if (error.code() != Exit::bad_data || given == 1) throw;
       ++failed;
-      fmt::print(stderr, "left out: {}\n", error.what());
+      progress.clear();
+      talk(fmt::format("left out: {}", error.what()));  // also with --quiet
     }
   }
+  progress.clear();
   const double all = seconds_since(start), later = done > 1 ? (network - first) / double(done - 1) : first;
   if (settings.call.json && !output.stream) {
     const nlohmann::ordered_json line = {
-        {"out", output.out},
-        {"pictures", done},
-        {"failed", failed},
-        {"seconds", all},
-        {"seconds_first", first},
-        {"seconds_each", later},
-        {"megapixels_per_second", double(pixels) / 1e6 / std::max(network, 1e-9)},
-        {"memory_bytes", memory},
-        {"model", loaded.config.model},
-        {"step", loaded.step},
-        {"device", name_of(loaded.context->device())}};
+        {"out", output.out},      {"pictures", done},
+        {"failed", failed},       {"skipped", given - inputs.size()},
+        {"seconds", all},         {"seconds_first", first},
+        {"seconds_each", later},  {"megapixels_per_second", double(pixels) / 1e6 / std::max(network, 1e-9)},
+        {"memory_bytes", memory}, {"model", loaded.config.model},
+        {"step", loaded.step},    {"device", name_of(loaded.context->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!quiet) {
-    fmt::print(stderr,
-               "{} picture{} in {:.2f} s, {:.1f} with reading and writing; {:.3f} s each{}, {:.2f} "
-               "megapixels/s; {}\n",
-               done, done == 1 ? "" : "s", network, all, later,
-               done > 1 ? fmt::format(" after {:.3f} for the first", first) : "",
-               double(pixels) / 1e6 / std::max(network, 1e-9),
-               output.stream ? "standard output" : output.out);
+    talk(fmt::format(
+        "{} picture{} in {:.2f} s, {:.1f} with reading and writing; {:.3f} s each{}, {:.2f} megapixels/s; {}",
+        done, done == 1 ? "" : "s", network, all, later,
+        done > 1 ? fmt::format(" after {:.3f} for the first", first) : "",
+        double(pixels) / 1e6 / std::max(network, 1e-9), output.stream ? "standard output" : output.out));
   }
-  if (failed) fmt::print(stderr, "{} of {} pictures could not be read\n", failed, inputs.size());
+  if (failed) talk(fmt::format("{} of {} pictures could not be read", failed, given));
   return int(failed ? Exit::bad_data : Exit::ok);
 }
 
@@ -211,12 +241,17 @@ Command describe_translate() {
       {"make-input", "pictures", "first make the input that this kind of training makes",
        "sketch|grey|noise|blur|lowres|mask", "", false},
       {"enlarge", "pictures", "first enlarge so many times (bicubic), for a model that learnt from lowres",
-       "1..16", "1", false}};
+       "1..16", "1", false},
+      {"format", "pictures", "of the files in a folder; a single file's is that of its name", "png|jpg",
+       "png", false},
+      {"quality", "pictures", "of a JPEG", "1..100", "92", false},
+      {"skip-existing", "pictures",
+       "leave out pictures whose results are there: goes on where it was interrupted", "", "", true}};
   for (auto& option : options_of_use()) command.options.push_back(option);
   for (auto& option : options_of_settings(kTranslate)) {
     if (option.name == "out")
       option.help =
-          "folder to write NAME.png to, a .png file for one picture, or - for standard output [translated]";
+          "folder to write NAME.png to, a .png or .jpg file for one picture, or - for standard output [translated]";
     if (option.name == "force") option.help = "overwrite pictures that are there";
     if (option.name == "norm-mode") option.fallback = "the run's";
     command.options.push_back(option);

@@ -1,10 +1,11 @@
 // Options of a trained model's use.
 #include "tools/commands/use_model.h"
 
-#include "models/networks/translation_networks.h"
-
 #include <algorithm>
 #include <cmath>
+
+#include "engine/files/talk.h"
+#include "models/networks/translation_networks.h"
 
 namespace gan::tools {
 
@@ -93,8 +94,8 @@ TileOptions TileChooser::choose(int height, int width, bool quiet) {
   const size_t rows = tile_axis(height, loaded_.model->side_multiple(), options).starts.size();
   const size_t columns = tile_axis(width, loaded_.model->side_multiple(), options).starts.size();
   if (!quiet && rows * columns > 1)
-    fmt::print(stderr, "{} x {} pixels in {} x {} tiles of {} with an overlap of {}, about {}\n", width,
-               height, columns, rows, options.tile, options.overlap, bytes_text(double(bytes_)));
+    talk(fmt::format("{} x {} pixels in {} x {} tiles of {} with an overlap of {}, about {}", width, height,
+                     columns, rows, options.tile, options.overlap, bytes_text(double(bytes_))));
   return options;
 }
 

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "engine/files/talk.h"
 #include "tools/cli/table.h"
 #include "tools/watch/problem.h"
 
@@ -189,19 +190,17 @@ void run(const std::vector<std::string>& words) {
 }  // namespace gan::tools
 
 int main(int argc, char** argv) {
+  gan::open_standard_descriptors();
   try {
     gan::tools::run({argv + 1, argv + argc});
     if (std::fflush(stdout) != 0 && errno != EPIPE)
       gan::fail(gan::Exit::io, "standard output cannot be written: {}", std::strerror(errno));
     return 0;
   } catch (const gan::Error& error) {
-    std::string message = error.what();
-    for (char& c : message)
-      if (c == '\n') c = ' ';
-    fmt::print(stderr, "gan: error: {}\n", message);
+    gan::talk(fmt::format("gan: error: {}", error.what()));
     return int(error.code());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "gan: error: {}\n", error.what());
+    gan::talk(fmt::format("gan: error: {}", error.what()));
     return int(gan::Exit::failure);
   }
 }

@@ -1,0 +1,132 @@
+// Finding each parameter's tensor in a file of somebody else's.
+#include "models/use/init.h"
+
+#include <algorithm>
+#include <set>
+
+#include "kernels/contract/check.h"
+#include "models/use/checkpoint.h"
+
+namespace gan {
+namespace {
+
+// What belongs to training and says nothing about the networks.
+bool is_state(const std::string& name) {
+  return name.starts_with("state.") || name.starts_with("adam.") || name.ends_with("num_batches_tracked");
+}
+
+std::string shape_text(const std::vector<int64_t>& shape) {
+  return fmt::format("({})", fmt::join(shape, ","));
+}
+
+// The names under which a file may have a parameter; the first that is there counts.
+std::vector<std::string> names_of(const std::string& network, const std::string& parameter,
+                                  bool only_generator) {
+  std::vector<std::string> names;
+  for (const char* between : {"", "module."})
+    for (const char* before : {"", "module."}) names.push_back(before + network + "." + between + parameter);
+  if (only_generator)
+    for (const char* before : {"", "module."}) names.push_back(before + parameter);
+  return names;
+}
+
+const TensorEntry* find_any(const SafetensorsFile& file, const std::vector<std::string>& names) {
+  for (const auto& name : names)
+    if (const TensorEntry* entry = file.find(name)) return entry;
+  return nullptr;
+}
+
+std::string first_few(const std::vector<std::string>& names) {
+  constexpr size_t shown = 4;
+  const size_t count = std::min(names.size(), shown);
+  return fmt::format("{}{}", fmt::join(names.begin(), names.begin() + std::ptrdiff_t(count), ", "),
+                     names.size() > shown ? fmt::format(" and {} more", names.size() - shown) : "");
+}
+
+}  // namespace
+
+std::string InitPlan::words() const {
+  std::vector<std::string> parts;
+  if (!fresh.empty()) parts.push_back(fmt::format("with random weights: {}", fmt::join(fresh, ", ")));
+  if (!missing.empty()) parts.push_back("not in the file: " + first_few(missing));
+  if (!unused.empty()) parts.push_back("of no use here: " + first_few(unused));
+  return fmt::format("{}", fmt::join(parts, "; "));
+}
+
+InitPlan plan_init(const SafetensorsFile& file, Model& model) {
+  InitPlan plan;
+  std::set<std::string> known;  // names in the file that a network has, used or not
+  const auto generators = std::count_if(model.networks.begin(), model.networks.end(),
+                                        [](const auto& network) { return network->used; });
+  for (size_t n = 0; n < model.networks.size(); ++n) {
+    const Network& network = *model.networks[n];
+    if (!network.learns() || !network.parameters.built()) continue;
+    const auto& infos = network.parameters.infos();
+    std::vector<InitPlan::Match> own;
+    std::vector<std::string> own_missing;
+    std::string other_shape;
+    for (int i = 0; i < int(infos.size()); ++i) {
+      const auto names = names_of(network.name, infos[size_t(i)].name, network.used && generators == 1);
+      const TensorEntry* entry = find_any(file, names);
+      if (!entry) {
+        own_missing.push_back(names[0]);
+        continue;
+      }
+      known.insert(entry->name);
+      const Shape want = infos[size_t(i)].file_shape();
+      const std::vector<int64_t> dims(want.dims.begin(), want.dims.begin() + want.rank);
+      if (entry->shape != dims && other_shape.empty())
+        other_shape = fmt::format("tensor `{}` is {}, this model wants {}", entry->name,
+                                  shape_text(entry->shape), shape_text(dims));
+      own.push_back({entry->name, n, i, false});
+      const TensorEntry* average = file.find("ema." + names[0]);
+      if (!average) continue;
+      known.insert(average->name);
+      if (network.parameters.average() && average->shape == dims) own.push_back({average->name, n, i, true});
+    }
+    const std::string where = file.path().string();
+    if (network.used) {
+      if (own.empty())
+        fail(Exit::bad_data,
+             "{}: no tensor of {} is there (such as `{}`): these are weights of another model", where,
+             network.name, own_missing.empty() ? network.name : own_missing[0]);
+      if (!other_shape.empty())
+        fail(Exit::bad_data, "{}: {}; the settings of the networks differ", where, other_shape);
+    } else if (own.empty() || !other_shape.empty() || !own_missing.empty()) {
+      std::string why = "not in the file";
+      if (!other_shape.empty()) why = other_shape;
+      else if (!own.empty()) why = fmt::format("`{}` is not in the file", own_missing[0]);
+      plan.fresh.push_back(fmt::format("{} ({})", network.name, why));
+      continue;
+    }
+    plan.matches.insert(plan.matches.end(), own.begin(), own.end());
+    plan.missing.insert(plan.missing.end(), own_missing.begin(), own_missing.end());
+  }
+  for (const auto& entry : file.tensors())
+    if (!known.contains(entry.name) && !is_state(entry.name)) plan.unused.push_back(entry.name);
+  return plan;
+}
+
+void init_weights(const SafetensorsFile& file, const InitPlan& plan, Model& model) {
+  std::set<size_t> averaged;  // networks whose averages are in the file
+  for (const bool average : {false, true}) {
+    for (const InitPlan::Match& match : plan.matches) {
+      if (match.average != average) continue;
+      const Parameters& p = model.networks[match.network]->parameters;
+      const Tensor flat = p.infos()[size_t(match.parameter)].buffer ? Tensor()
+                          : average                                 ? p.average()
+                                                                    : p.weights();
+      p.import_values(match.parameter, file.read_f32(match.tensor), flat);
+    }
+    // The averages of the file come over the weights, which stand for those that it does not have.
+    if (!average)
+      for (auto& network : model.networks)
+        if (const Parameters& p = network->parameters; p.built() && p.average())
+          p.average().upload(std::span<const float>(p.weights().host_f32()));
+  }
+  if (const std::string bad = first_not_finite(model); !bad.empty())
+    fail(Exit::bad_data, "{}: tensor `{}` holds a number that is not finite; take an earlier checkpoint",
+         file.path().string(), bad);
+}
+
+}  // namespace gan
