@@ -158,6 +158,7 @@ class Run {
     if (config_.load_size > 0)
       of_size.load_size = std::max(size, int(int64_t(config_.load_size) * size / config_.size));
     pictures_ = std::make_unique<PictureSet>(data_options(of_size));
+    if (pictures_size_ == 0) progress_.say(pictures_->words());
     pictures_size_ = size;
     if (config_.batch > pictures_->train_count())
       fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
@@ -172,9 +173,6 @@ class Run {
                               config_.model, name_of(chosen.device),
                               chosen.why.empty() ? "" : " (" + chosen.why + ")", counts, plan.flop / 1e9,
                               double(plan.memory_bytes()) / (1 << 20)));
-    if (pictures_ && pictures_->grey_count() > 0)
-      progress_.say(fmt::format("{} pictures left out: grey or nearly so, no colour to learn",
-                                pictures_->grey_count()));
   }
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
