@@ -29,18 +29,20 @@ void report_problems(std::vector<PictureReport>& reports, int workers,
 
 }  // namespace
 
-std::vector<PictureReport> check_pictures(const std::filesystem::path& folder, int workers) {
-  std::vector<PictureReport> reports;
-  for (auto& file : list_pictures(folder)) reports.push_back({std::move(file), "", {}});
+Reports check_pictures(const std::filesystem::path& folder, int workers) {
+  Reports checked;
+  auto& reports = checked.reports;
+  for (auto& file : list_pictures(folder, checked.passed_over))
+    reports.push_back({std::move(file), "", "", {}});
   report_problems(reports, workers, [&](size_t i) {
     reports[i].info = probe_image(reports[i].file);
     const ReadingTurn turn(std::span(&reports[i].file, 1), 0);
     read_image(reports[i].file);
   });
-  return reports;
+  return checked;
 }
 
-std::vector<PictureReport> check_examples(const std::string& source, Examples examples, int workers) {
+Reports check_examples(const std::string& source, Examples examples, int workers) {
   DataOptions options;
   options.source = source;
   options.examples = examples;
@@ -54,11 +56,16 @@ std::vector<PictureReport> check_examples(const std::string& source, Examples ex
   for (const DrawList& list : listing.train) add(list.examples);
   add(listing.validation);
   add(listing.test);
-  std::vector<PictureReport> reports;
-  for (const ListedExample& example : all) reports.push_back({example.sources[0].file, "", {}});
+  Reports checked{{}, listing.passed_over};
+  auto& reports = checked.reports;
+  for (const ListedExample& example : all) {
+    std::string partner = example.missing;
+    if (partner.empty() && example.sources.size() > 1) partner = example.sources[1].file.string();
+    reports.push_back({example.sources[0].file, partner, "", {}});
+  }
   report_problems(reports, workers,
                   [&](size_t i) { read_example(layout, all[i], options, reading_of(options, 0)); });
-  return reports;
+  return checked;
 }
 
 }  // namespace gan

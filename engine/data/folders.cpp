@@ -1,104 +1,117 @@
-// Looking into folders.
+// Parts and halves of a source by the names of its folders.
 #include "engine/data/folders.h"
 
 #include <algorithm>
+#include <cctype>
+#include <map>
 #include <optional>
 
 namespace gan {
 
 namespace fs = std::filesystem;
 
-bool is_folder(const fs::path& path) {
-  std::error_code ignored;
-  return fs::is_directory(path, ignored);
+namespace {
+
+// Folder names of the parts, in lower case.
+struct PartName {
+  const char *name, *part;
+};
+constexpr PartName kPartNames[] = {
+    {"train", "train"}, {"val", "val"}, {"valid", "val"}, {"validation", "val"}, {"test", "test"}};
+constexpr const char* kParts[] = {"train", "val", "test"};
+
+// Folder names of two halves, in lower case. Of the first row one is enough to know the form, and the other is
+// missing; of the other rows, which are words that name other things too, both have to be there.
+struct NamesOfTwo {
+  const char *a, *b;
+};
+constexpr NamesOfTwo kNamesOfTwo[] = {
+    {"a", "b"},      {"input", "target"}, {"input", "output"}, {"input", "gt"},    {"source", "target"},
+    {"lq", "gt"},    {"lq", "hq"},        {"lr", "hr"},        {"low", "high"},    {"blur", "sharp"},
+    {"noisy", "gt"}, {"noisy", "clean"},  {"sketch", "photo"}, {"images", "masks"}};
+
+std::string lower_case(std::string text) {
+  for (char& c : text) c = char(std::tolower(static_cast<unsigned char>(c)));
+  return text;
 }
 
-namespace {
-// Empty for a folder.
-std::string why_no_folder(const fs::path& path) {
-  std::error_code error;
-  const auto status = fs::status(path, error);
-  if (!fs::exists(status)) return "no such folder";
-  return fs::is_directory(status) ? "" : "not a folder; give the folder that holds the pictures";
+// The part that a folder of this name is, or "".
+std::string part_named(const fs::path& folder) {
+  const std::string name = lower_case(folder.filename().string());
+  for (const PartName& known : kPartNames)
+    if (name == known.name) return known.part;
+  return "";
 }
+
+struct PartFolder {
+  std::string part;
+  fs::path folder;
+};
+// The folders of the parts that are there, in the order train, val, test.
+std::vector<PartFolder> parts_of(const fs::path& root) {
+  std::vector<PartFolder> parts;
+  const std::vector<fs::path> folders = subfolders(root);
+  for (const char* part : kParts)
+    for (const fs::path& folder : folders)
+      if (part_named(folder) == part) parts.push_back({part, folder});
+  return parts;
+}
+
+// The folder of a part in a folder, or where it would be.
+fs::path part_in(const fs::path& folder, const std::string& part) {
+  for (const PartFolder& found : parts_of(folder))
+    if (found.part == part) return found.folder;
+  return folder / part;
+}
+
+void add_unused(PassedOver& passed_over, const fs::path& root, const std::vector<fs::path>& used,
+                const std::string& words) {
+  PassedOver beside;
+  const size_t pictures = list_if_any(root, beside, used).size();
+  for (const auto& [kind, count] : beside.kinds) passed_over.kinds[kind] += count;
+  passed_over.folders.insert(passed_over.folders.end(), beside.folders.begin(), beside.folders.end());
+  if (pictures > 0) passed_over.unused_pictures[words] += int64_t(pictures);
+}
+
 }  // namespace
 
-std::vector<fs::path> list_pictures(const fs::path& folder) {
-  if (const std::string why = why_no_folder(folder); !why.empty())
-    fail(Exit::bad_data, "{}: {}", folder.string(), why);
-  std::vector<fs::path> files;
-  size_t others = 0;
-  std::error_code error;
-  auto walk = fs::recursive_directory_iterator(folder, error);
-  for (; !error && walk != fs::recursive_directory_iterator(); walk.increment(error)) {
-    std::error_code ignored;
-    if (walk->is_directory(ignored)) continue;
-    if (looks_like_image(walk->path())) files.push_back(walk->path());
-    else ++others;
-  }
-  if (error) fail(Exit::bad_data, "{}: cannot be listed: {}", folder.string(), error.message());
-  if (files.empty())
-    fail(Exit::bad_data, "{}: no pictures here (.jpg .jpeg .png .bmp .pbm .pgm .ppm .pnm){}", folder.string(),
-         others ? fmt::format(", only {} other files", others) : ", the folder is empty");
-  std::sort(files.begin(), files.end(), [&](const fs::path& a, const fs::path& b) {
-    return a.lexically_relative(folder).native() < b.lexically_relative(folder).native();
-  });
-  return files;
-}
-
-bool has_pictures(const fs::path& folder) {
-  if (!is_folder(folder)) return false;
-  std::error_code error;
-  auto walk = fs::recursive_directory_iterator(folder, error);
-  for (; !error && walk != fs::recursive_directory_iterator(); walk.increment(error)) {
-    std::error_code ignored;
-    if (!walk->is_directory(ignored) && looks_like_image(walk->path())) return true;
-  }
-  return bool(error);
-}
-
-std::string what_is_there(const fs::path& path) {
-  if (const std::string why = why_no_folder(path); !why.empty()) return why;
-  constexpr size_t kShown = 8;
-  std::vector<std::string> folders;
-  size_t pictures = 0, others = 0;
-  std::error_code error;
-  auto walk = fs::directory_iterator(path, error);
-  for (; !error && walk != fs::directory_iterator(); walk.increment(error)) {
-    if (is_folder(walk->path())) folders.push_back(walk->path().filename().string());
-    else ++(looks_like_image(walk->path()) ? pictures : others);
-  }
-  if (error) return fmt::format("cannot be listed: {}", error.message());
-  std::sort(folders.begin(), folders.end());
-  const size_t hidden = folders.size() - std::min(folders.size(), kShown);
-  folders.resize(folders.size() - hidden);
-  std::vector<std::string> words;
-  if (hidden > 0)
-    words.push_back(fmt::format("the folders {} and {} more", fmt::join(folders, ", "), hidden));
-  else if (!folders.empty()) words.push_back(fmt::format("the folders {}", fmt::join(folders, ", ")));
-  if (pictures > 0) words.push_back(fmt::format("{} picture{}", pictures, pictures > 1 ? "s" : ""));
-  if (others > 0) words.push_back(fmt::format("{} other file{}", others, others > 1 ? "s" : ""));
-  return words.empty() ? "the folder is empty" : fmt::format("here are {}", fmt::join(words, ", "));
-}
-
-std::vector<ListedExample> examples_in(const fs::path& folder, const std::string& picture) {
+std::vector<ListedExample> examples_in(const fs::path& folder, const std::string& picture,
+                                       PassedOver& passed_over) {
   std::vector<ListedExample> examples;
-  for (auto& file : list_pictures(folder))
-    examples.push_back(
-        {file.lexically_relative(folder).replace_extension().string(), {{picture, file}}, "", -1});
+  for (auto& file : list_pictures(folder, passed_over)) {
+    const fs::path below = file == folder ? file.filename() : file.lexically_relative(folder);
+    examples.push_back({fs::path(below).replace_extension().string(), {{picture, file}}, "", "", -1});
+  }
   return examples;
 }
 
 Listing examples_by_parts(const fs::path& root, const std::string& picture,
                           const std::vector<std::string>& kept) {
   Listing listing;
-  if (!is_folder(root / "train")) {
-    listing.train.push_back({kept, examples_in(root, picture)});
+  listing.train.push_back({kept, {}});
+  const std::vector<PartFolder> parts = parts_of(root);
+  if (parts.empty()) {
+    listing.train[0].examples = examples_in(root, picture, listing.passed_over);
     return listing;
   }
-  listing.train.push_back({kept, examples_in(root / "train", picture)});
-  if (is_folder(root / "val")) listing.validation = examples_in(root / "val", picture);
-  if (is_folder(root / "test")) listing.test = examples_in(root / "test", picture);
+  listing.has_parts = true;
+  std::vector<fs::path> folders;
+  std::vector<std::string> names;
+  for (const auto& [part, folder] : parts) {
+    folders.push_back(folder);
+    names.push_back(folder.filename().string() + "/");
+    const auto found = examples_in(folder, picture, listing.passed_over);
+    auto* into = &listing.train[0].examples;
+    if (part != "train") into = part == "val" ? &listing.validation : &listing.test;
+    into->insert(into->end(), found.begin(), found.end());
+  }
+  if (parts[0].part == "train") {
+    add_unused(listing.passed_over, root, folders, fmt::format("{}", fmt::join(names, ", ")));
+    return listing;
+  }
+  for (const fs::path& file : list_if_any(root, listing.passed_over, folders))
+    listing.train[0].examples.push_back(
+        {file.lexically_relative(root).replace_extension().string(), {{picture, file}}, "", "", -1});
   return listing;
 }
 
@@ -110,6 +123,7 @@ void TwoFolders::check_both() const {
 }
 
 namespace {
+
 // The halves of DIR_A,DIR_B. The names of folders may have commas too.
 std::optional<std::pair<fs::path, fs::path>> named_folders(const std::string& source) {
   if (is_folder(source)) return {};
@@ -121,28 +135,70 @@ std::optional<std::pair<fs::path, fs::path>> named_folders(const std::string& so
   }
   return first;
 }
+
+// Two folders that hold both halves, or parts of them.
+std::vector<TwoFolders> by_halves(const fs::path& a, const fs::path& b) {
+  if (!is_folder(part_in(a, "train")) && !is_folder(part_in(b, "train"))) return {{"train", a, b, false}};
+  std::vector<TwoFolders> found;
+  for (const std::string part : kParts) {
+    const TwoFolders folders{part, part_in(a, part), part_in(b, part), false};
+    if (is_folder(folders.a) || is_folder(folders.b)) found.push_back(folders);
+  }
+  return found;
+}
+
+// Folders of two halves in one folder, called PREFIX and the name of a half. `in_capitals`: a single letter
+// counts only as a capital, for small ones may name classes.
+std::optional<std::pair<fs::path, fs::path>> halves_in(const fs::path& folder, const std::string& prefix,
+                                                       bool in_capitals) {
+  std::map<std::string, fs::path> by_name;
+  for (const fs::path& path : subfolders(folder)) {
+    const std::string name = path.filename().string();
+    const bool small_letter = name.size() == 1 && std::islower(static_cast<unsigned char>(name[0]));
+    if (!(in_capitals && small_letter)) by_name.emplace(lower_case(name), path);
+  }
+  for (const NamesOfTwo& names : kNamesOfTwo) {
+    const auto a = by_name.find(prefix + names.a), b = by_name.find(prefix + names.b);
+    const bool has_a = a != by_name.end(), has_b = b != by_name.end();
+    if (has_a && has_b) return std::pair(a->second, b->second);
+    if (&names != &kNamesOfTwo[0] || (!has_a && !has_b)) continue;
+    // Where the missing one would be: as the other, with the other letter in its case.
+    std::string other = (has_a ? a : b)->second.filename().string();
+    other.back() = char(other.back() + (has_a ? 1 : -1));
+    return has_a ? std::pair(a->second, folder / other) : std::pair(folder / other, b->second);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::vector<TwoFolders> two_folders_of(const std::string& source) {
-  static constexpr const char* parts[] = {"train", "val", "test"};
   const fs::path root = source;
+  if (const auto halves = named_folders(source)) return by_halves(halves->first, halves->second);
+  if (const auto halves = halves_in(root, "", true)) return by_halves(halves->first, halves->second);
   std::vector<TwoFolders> found;
-  const auto add = [&](const char* part, const fs::path& a, const fs::path& b) {
-    if (is_folder(a) || is_folder(b)) found.push_back({part, a, b});
-  };
-  auto halves = named_folders(source);
-  if (!halves && (is_folder(root / "A") || is_folder(root / "B"))) halves = {root / "A", root / "B"};
-  if (!halves) {
-    for (const std::string part : parts) add(part.c_str(), root / (part + "A"), root / (part + "B"));
-    return found;
-  }
-  const auto& [a, b] = *halves;
-  if (is_folder(a / "train") || is_folder(b / "train")) {
-    for (const char* part : parts) add(part, a / part, b / part);
-  } else {
-    found.push_back({"train", a, b});
-  }
+  for (const PartName& known : kPartNames)  // trainA, train_A, train-A
+    for (const char* separator : {"", "_", "-"})
+      if (const auto halves = halves_in(root, std::string(known.name) + separator, false))
+        found.push_back({known.part, halves->first, halves->second, true});
+  if (!found.empty()) return found;
+  for (const auto& [part, folder] : parts_of(root))  // train/A
+    if (const auto halves = halves_in(folder, "", false))
+      found.push_back({part, halves->first, halves->second, false});
   return found;
+}
+
+void note_unused(const std::string& source, const std::vector<TwoFolders>& used, PassedOver& passed_over) {
+  if (!is_folder(source)) return;  // two folders, all of which is used
+  std::vector<fs::path> folders;
+  std::vector<std::string> names;
+  for (const TwoFolders& two : used)
+    for (const fs::path& folder : {two.a, two.b})
+      if (is_folder(folder)) {
+        folders.push_back(folder);
+        names.push_back(folder.lexically_relative(source).string() + "/");
+      }
+  add_unused(passed_over, source, folders, fmt::format("{}", fmt::join(names, ", ")));
 }
 
 Image read_file(const fs::path& file, const DataOptions& options) {

@@ -33,7 +33,7 @@ const DataLayout& find_layout(const DataOptions& options) {
   for (const DataLayout* layout : layouts()) {
     if (!layout->serves(options)) continue;
     if (layout->recognises(options.source)) return *layout;
-    looked_for.push_back(layout->looks_for);
+    looked_for.push_back(layout->looks_for());
   }
   fail(Exit::bad_data, "{}: {}; looked for {}", options.source, what_is_there(options.source),
        fmt::join(looked_for, "; or "));
@@ -51,17 +51,17 @@ std::vector<fs::path> ListedExample::files() const {
   return files;
 }
 
-std::vector<ListedExample> Listing::part(const std::string& name, const std::string& source) const {
+Listing::Part Listing::part(const std::string& name, const std::string& source) const {
   const bool any = name.empty();
-  std::vector<ListedExample> chosen;
-  if (name == "test" || any) chosen = test;
-  if (name == "val" || (any && chosen.empty())) chosen = validation;
-  if (name == "train" || (any && chosen.empty())) {
+  Part chosen;
+  if (name == "test" || any) chosen = {"test", test};
+  if (name == "val" || (any && chosen.examples.empty())) chosen = {"val", validation};
+  if (name == "train" || (any && chosen.examples.empty())) {
     std::vector<std::vector<ListedExample>> lists;
     for (const DrawList& list : train) lists.push_back(list.examples);
-    chosen = joined_by_name(lists);
+    chosen = {has_parts ? "train" : "all", joined_by_name(lists)};
   }
-  if (chosen.empty()) fail(Exit::usage, "{} has no pictures for \"{}\"", source, name);
+  if (chosen.examples.empty()) fail(Exit::usage, "{} has no pictures for \"{}\"", source, name);
   return chosen;
 }
 

@@ -15,6 +15,7 @@
 
 #include "engine/data/made_input.h"
 #include "engine/data/options.h"
+#include "engine/data/search.h"
 #include "engine/picture/image.h"
 #include "kernels/contract/check.h"
 
@@ -52,6 +53,7 @@ struct ListedExample {
   std::string name;  // path below the folder, without extension
   std::vector<Source> sources;
   std::string problem;                  // why it cannot be used, naming the file; empty: nothing known
+  std::string missing;                  // the partner that is not there: "photos/B/3.*"
   int64_t drawn = -1;                   // the number of a picture that is drawn, not read
   const DataLayout* made_of = nullptr;  // the layout that reads what its pictures are made of
 
@@ -73,10 +75,19 @@ struct Listing {
   std::vector<ListedExample> validation, test;
   bool validates_on_test = false;  // there is no part for validation, and that for testing serves
   AtEachDraw at_each_draw = nullptr;
+  // Of two lists: whether examples of equal names that are held out for validation belong together.
+  bool equal_names_match = true;
+  bool has_parts = false;  // else all there is stands in `train`
+  PassedOver passed_over;
 
-  // "train", "val", "test", or empty: the part made for evaluation (test, else val, else all). Exit::usage
-  // when the source has no such part.
-  std::vector<ListedExample> part(const std::string& name, const std::string& source) const;
+  // One part of the source, with its name.
+  struct Part {
+    std::string name;  // "train", "val", "test", or "all" of a source without parts
+    std::vector<ListedExample> examples;
+  };
+  // By its name; empty: the part made for evaluation (test, else val, else all). Exit::usage when the source has
+  // no such part.
+  Part part(const std::string& name, const std::string& source) const;
 };
 
 // How an example is read.
@@ -90,9 +101,9 @@ Reading reading_of(const DataOptions& options, int side, const std::optional<Inp
 
 struct DataLayout {
   const char* name;
-  const char* looks_for;     // in words, for an error
-  const char* counted;       // what its examples are called: "pictures", "pairs"
-  const char* check_option;  // the option with which `gan data check` looks for it: "", "--pairs"
+  std::string (*looks_for)();  // in words, for an error
+  const char* counted;         // what its examples are called: "pictures", "pairs"
+  const char* check_option;    // the option with which `gan data check` looks for it: "", "--pairs"
   bool (*serves)(const DataOptions& options);     // whether its examples are what is wanted
   bool (*recognises)(const std::string& source);  // a quick look; what is half there counts
   Listing (*list)(const DataOptions& options);    // Exit::bad_data naming what is missing

@@ -1,9 +1,16 @@
 // Values of options that are more than a number.
 #include "engine/data/options.h"
 
+#include <algorithm>
+
 #include "kernels/contract/check.h"
 
 namespace gan {
+
+int64_t bad_allowed(double max_bad, int64_t count) {
+  if (max_bad <= 0) return 0;
+  return std::max(int64_t{1}, static_cast<int64_t>(max_bad * double(count)));
+}
 
 std::array<uint8_t, 3> parse_colour(const std::string& text) {
   if (text == "white") return {255, 255, 255};

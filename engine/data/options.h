@@ -40,7 +40,7 @@ struct DataOptions {
       split;  // {train, validation} parts; empty: all single pictures train; of all other examples the
               // source's own part is for validation, or else one in twenty (1 to 32 of each list)
   std::array<uint8_t, 3> matte{255, 255, 255};
-  double max_bad = 0.01;  // part of the files that may be unreadable before it is an error
+  double max_bad = 0.01;  // see bad_allowed()
   int workers = 0;        // decoding threads; 0: one per core. Never changes a result
   double cache_gb = 4;    // above it pictures are decoded again for each batch
   uint64_t seed = 1;
@@ -49,6 +49,10 @@ struct DataOptions {
 
   int stored_size() const { return load_size > 0 ? load_size : size; }
 };
+
+// How many of `count` files may be bad before it is an error: that part of them, and one in any case, but none if
+// the part is 0.
+int64_t bad_allowed(double max_bad, int64_t count);
 
 // "white", "black" or RRGGBB; Exit::usage for anything else.
 std::array<uint8_t, 3> parse_colour(const std::string& text);

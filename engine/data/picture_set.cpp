@@ -73,6 +73,9 @@ struct PictureSet::Impl {
   bool own_validation = false;  // a part of the source's own
   int64_t bad = 0, nearly_grey = 0;
   int64_t listed = 0;  // examples of all lists, the bad ones too
+  int64_t for_testing = 0;  // examples of a part that no training looks at
+  PassedOver passed_over;
+  bool equal_names_match = true;
   bool streams = false;
   std::mutex late_mutex;
   std::set<std::pair<size_t, int32_t>> late;  // (list, example): became unreadable during training
@@ -107,6 +110,9 @@ struct PictureSet::Impl {
     GAN_CHECK(!listing.train.empty() && listing.train.size() <= std::size(kStreams), "layout {}",
               layout->name);
     at_each_draw = listing.at_each_draw;
+    passed_over = std::move(listing.passed_over);
+    equal_names_match = listing.equal_names_match;
+    if (!listing.validates_on_test) for_testing = int64_t(listing.test.size());
     validation = std::move(listing.validates_on_test ? listing.test : listing.validation);
     own_validation = !validation.empty();
     if (own_validation && !options.split.empty())
@@ -156,7 +162,7 @@ struct PictureSet::Impl {
         fmt::format("{}", fmt::join(problems.begin(), problems.begin() + std::min<int64_t>(bad, 5), "; "));
     if (none_left)
       fail(Exit::bad_data, "{}: none of the {} can be read: {}", options.source, emptied, first_few);
-    if (double(bad) > options.max_bad * double(count))
+    if (bad > bad_allowed(options.max_bad, count))
       fail(Exit::bad_data,
            "{}: {} of {} {} cannot be read, more than --max-bad {} allows; a larger --max-bad goes on "
            "without them, `gan data check {}{}{}` lists them all: {}",
@@ -253,13 +259,34 @@ struct PictureSet::Impl {
       }
       for_validation.push_back(std::move(rest));
     }
-    if (!own_validation) validation = joined_by_name(for_validation);
+    if (own_validation) return;
+    if (equal_names_match) validation = joined_by_name(for_validation);
+    else
+      for (const auto& rest : for_validation) validation.insert(validation.end(), rest.begin(), rest.end());
   }
 
   static std::vector<int32_t> in_order(int64_t count) {
     std::vector<int32_t> order(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i) order[size_t(i)] = int32_t(i);
     return order;
+  }
+
+  std::string words() const {
+    std::vector<std::string> parts;
+    std::string training;
+    for (const List& list : lists) {
+      training += fmt::format("{}{}", training.empty() ? "" : " and ", list.train.size());
+      if (lists.size() > 1) training += fmt::format(" {}", list.pictures[0]);
+    }
+    parts.push_back(fmt::format("{} {} for training", training, layout->counted));
+    if (!validation.empty()) parts.push_back(fmt::format("{} for validation", validation.size()));
+    if (for_testing > 0) parts.push_back(fmt::format("{} for testing, left alone", for_testing));
+    if (bad > 0) parts.push_back(fmt::format("{} bad", bad));
+    if (nearly_grey > 0)
+      parts.push_back(fmt::format("{} left out: grey or nearly so, no colour to learn", nearly_grey));
+    const std::string others = passed_over.words();
+    return fmt::format("{}: {}{}{}", options.source, fmt::join(parts, ", "), others.empty() ? "" : "; ",
+                       others);
   }
 
   // ---- for each draw
@@ -463,6 +490,7 @@ int64_t PictureSet::train_count() const { return impl_->train_count(); }
 int64_t PictureSet::validation_count() const { return int64_t(impl_->validation.size()); }
 int64_t PictureSet::bad_count() const { return impl_->bad; }
 int64_t PictureSet::grey_count() const { return impl_->nearly_grey; }
+std::string PictureSet::words() const { return impl_->words(); }
 int PictureSet::channels() const { return impl_->options.channels; }
 bool PictureSet::streaming() const { return impl_->streams; }
 

@@ -94,17 +94,62 @@ ReadingTurn::~ReadingTurn() {
 }
 
 namespace {
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
+
+struct Extension {
+  std::string_view name;
+  std::string_view missing;  // the library without which this build does not read it
+};
+#if GAN_WITH_WEBP
+constexpr std::string_view kNoWebp = "";
+#else
+constexpr std::string_view kNoWebp = "this build has no libwebp";
+#endif
+#if GAN_WITH_TIFF
+constexpr std::string_view kNoTiff = "";
+#else
+constexpr std::string_view kNoTiff = "this build has no libtiff";
+#endif
+constexpr Extension kExtensions[] = {{"jpg", ""},      {"jpeg", ""}, {"jfif", ""},      {"jpe", ""},
+                                     {"png", ""},      {"bmp", ""},  {"pbm", ""},       {"pgm", ""},
+                                     {"ppm", ""},      {"pnm", ""},  {"webp", kNoWebp}, {"tif", kNoTiff},
+                                     {"tiff", kNoTiff}};
+
+const Extension* extension_of(const std::string& kind) {
+  const auto* const found = std::find_if(std::begin(kExtensions), std::end(kExtensions),
+                                         [&](const Extension& known) { return known.name == kind; });
+  return found == std::end(kExtensions) ? nullptr : found;
 }
+
 }  // namespace
 
+std::string kind_of_file(const fs::path& path) {
+  constexpr size_t kLongest = 8;
+  std::string kind = path.extension().string();
+  while (!kind.empty() && std::isspace(static_cast<unsigned char>(kind.back()))) kind.pop_back();
+  if (kind.size() < 2) return "without extension";
+  kind.erase(0, 1);
+  for (char& c : kind) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const bool usual = kind.size() <= kLongest && std::all_of(kind.begin(), kind.end(), [](unsigned char c) {
+                       return std::isalnum(c) != 0;
+                     });
+  return usual ? kind : "other";
+}
+
 bool looks_like_image(const fs::path& path) {
-  const std::string extension = lower_extension(path);
-  constexpr std::string_view known[] = {".jpg", ".jpeg", ".png", ".bmp", ".pbm", ".pgm", ".ppm", ".pnm"};
-  return std::find(std::begin(known), std::end(known), extension) != std::end(known);
+  const Extension* known = extension_of(kind_of_file(path));
+  return known && known->missing.empty();
+}
+
+std::string picture_extensions() {
+  std::string all;
+  for (const Extension& known : kExtensions)
+    if (known.missing.empty()) all += fmt::format("{}.{}", all.empty() ? "" : " ", known.name);
+  return all;
+}
+
+std::string why_not_read(const std::string& kind) {
+  const Extension* known = extension_of(kind);
+  return known ? std::string(known->missing) : "";
 }
 
 std::vector<std::byte> encode_png(const Image& image) {
@@ -121,9 +166,9 @@ std::vector<std::byte> encode_png(const Image& image) {
 }
 
 PictureFormat PictureFormat::of(const fs::path& file, const std::string& option, int quality) {
-  const std::string ending = lower_extension(file);
-  if (ending == ".png") return {Kind::png, quality};
-  if (ending == ".jpg" || ending == ".jpeg") return {Kind::jpeg, quality};
+  const std::string kind = kind_of_file(file), ending = file.extension().string();
+  if (kind == "png") return {Kind::png, quality};
+  if (kind == "jpg" || kind == "jpeg") return {Kind::jpeg, quality};
   fail(Exit::usage, "{} {}: a picture is written as .png or .jpg, not as {}", option, file.string(),
        ending.empty() ? "a name without an ending" : ending);
 }
@@ -146,10 +191,9 @@ void write_picture(const fs::path& path, const Image& image, const PictureFormat
 }
 
 bool has_picture_ending(const fs::path& path) {
-  constexpr std::string_view others[] = {".webp", ".gif",  ".tif",  ".tiff", ".jxl",
-                                         ".avif", ".heic", ".jfif", ".tga"};
-  return looks_like_image(path) ||
-         std::find(std::begin(others), std::end(others), lower_extension(path)) != std::end(others);
+  constexpr std::string_view others[] = {"gif", "jxl", "avif", "heic", "tga"};
+  const std::string kind = kind_of_file(path);
+  return extension_of(kind) || std::find(std::begin(others), std::end(others), kind) != std::end(others);
 }
 
 void write_png(const fs::path& path, const Image& image) { write_file_atomically(path, encode_png(image)); }

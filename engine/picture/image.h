@@ -40,18 +40,20 @@ inline uint8_t byte_of(float value) {
   return uint8_t(std::lround(std::clamp((value + 1) * 127.5f, 0.0f, 255.0f)));
 }
 
-// ---- reading: JPEG (baseline, progressive), PNG (every kind), BMP (every common kind), PBM/PGM/PPM ----
+// ---- reading: JPEG (baseline, progressive), PNG (every kind), BMP (every common kind), PBM/PGM/PPM; with
+// libwebp WebP, with libtiff TIFF ----
 //
 // The content decides the format, not the file name. What becomes of the unusual kinds:
 //   16-bit samples    rounded to v/257
 //   transparency      composited on the matte: round((colour * alpha + matte * (255 - alpha)) / 255)
 //   grey -> colour    three equal channels
 //   colour -> grey    luma()
-//   CMYK JPEG         converted to RGB
-//   EXIF orientation  of a JPEG is applied: the picture comes out upright
+//   CMYK JPEG         converted to RGB, its ink values taken as inverted, which is how all programs write them
+//   EXIF orientation  of a JPEG, WebP or TIFF is applied: the picture comes out upright
 //   fewer scans       a progressive JPEG is as coarse as those make it that are there; each must be whole
 //   gamma, ICC        ignored, as in other training pipelines
-//   animated PNG      its still picture
+//   animated PNG      its still picture; an animated WebP is refused
+//   TIFF with pages   its first
 
 // A file that asks for more than this is refused, nearly always by its header alone.
 struct PictureLimits {
@@ -61,7 +63,8 @@ struct PictureLimits {
   // Memory that decoding takes, the result in colour included; and what the data of a PNG unfold to.
   static constexpr int64_t decoding_bytes = 257ll << 20;
   // For each of its own bytes a file may take this many, when that is more. A JPEG takes up to 7 bytes a
-  // pixel, a progressive one 12, with four colour components 15; other formats 3 and a window of some rows.
+  // pixel, a progressive one 12, with four colour components 15; a WebP or TIFF up to 11; other formats 3 and a
+  // window of some rows.
   // So a real photo of 89 million pixels is read with up to 1.3 GiB; a small file that unfolds to as much is
   // refused.
   static constexpr int64_t bytes_for_each_byte = 256;
@@ -80,7 +83,7 @@ struct DecodeOptions {
 struct ImageInfo {
   int height = 0, width = 0;  // upright, that is after the EXIF orientation
   int channels = 0;           // of the colour: 1 grey, 3 colour or palette
-  std::string format;         // "jpeg", "png", "bmp", "pnm"
+  std::string format;         // "jpeg", "png", "bmp", "pnm", "webp", "tiff"
   int bits = 0;               // per sample or palette index, as stored
   bool alpha = false;         // has transparency of any kind
   bool palette = false;
@@ -119,9 +122,17 @@ class ReadingTurn {
   bool outermost_ = false;
 };
 
-// Whether the file name ends like a supported picture (.jpg .jpeg .png .bmp .pbm .pgm .ppm .pnm, in any
-// case).
+// Whether the file name ends like a picture that this build reads: picture_extensions(), in any case, blanks
+// behind it aside.
 bool looks_like_image(const std::filesystem::path& path);
+// ".jpg .jpeg .png ...": those that this build reads.
+std::string picture_extensions();
+// The kind of file that a name claims: its extension in lower case without dot and blanks, "without extension",
+// or "other" for what is no usual extension.
+std::string kind_of_file(const std::filesystem::path& path);
+// Why this build does not read pictures of such a kind, which it would with a library that it was built without.
+// Empty for all other kinds.
+std::string why_not_read(const std::string& kind);
 
 // ---- writing ----
 std::vector<std::byte> encode_png(const Image& image);

@@ -12,6 +12,13 @@ struct Reader {
   ImageInfo (*probe)(const Source& source);
 };
 
+// With offsets of 32 bits, or of 64 (BigTIFF), in either order of bytes.
+bool is_tiff(const Source& source) {
+  using namespace std::string_view_literals;
+  return source.starts_with(0, "II*\0"sv) || source.starts_with(0, "MM\0*"sv) ||
+         source.starts_with(0, "II+\0"sv) || source.starts_with(0, "MM\0+"sv);
+}
+
 Reader reader_of(const Source& source) {
   if (source.size() == 0) source.refuse("is empty");
   if (source.starts_with(0, kPngSignature)) return {decode_png, probe_png};
@@ -19,12 +26,24 @@ Reader reader_of(const Source& source) {
   if (source.starts_with(0, "BM")) return {decode_bmp, probe_bmp};
   if (source.size() > 2 && source.u8(0) == 'P' && source.u8(1) >= '1' && source.u8(1) <= '6')
     return {decode_pnm, probe_pnm};
-  const char* other = "";
+  std::string other;
   if (source.starts_with(0, "GIF8")) other = ": it is a GIF";
-  else if (source.starts_with(0, "RIFF") && source.starts_with(8, "WEBP")) other = ": it is a WebP";
-  else if (source.starts_with(0, "II*") || source.starts_with(0, "MM")) other = ": it is a TIFF";
   else if (source.starts_with(4, "ftyp")) other = ": it is an AVIF, HEIC or video file";
-  source.refuse("is no JPEG, PNG, BMP or PNM picture{}", other);
+  if (source.starts_with(0, "RIFF") && source.starts_with(8, "WEBP")) {
+#if GAN_WITH_WEBP
+    return {decode_webp, probe_webp};
+#else
+    other = ": it is a WebP, and " + why_not_read("webp");
+#endif
+  }
+  if (is_tiff(source)) {
+#if GAN_WITH_TIFF
+    return {decode_tiff, probe_tiff};
+#else
+    other = ": it is a TIFF, and " + why_not_read("tiff");
+#endif
+  }
+  source.refuse("is no JPEG, PNG, BMP, PNM, WebP or TIFF picture{}", other);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 // What the readers of picture files share: Source, the file under examination with bounds-checked reads and
 // the one way to refuse it, and Canvas, which receives pixels and applies the rules for grey and
 // transparency. Each format has a file of its own (image_png.cpp, image_jpeg.cpp, image_bmp.cpp,
-// image_pnm.cpp), in the same order: read the header, refuse what is damaged or larger than its bytes can
-// justify, and only then decode.
+// image_pnm.cpp, image_webp.cpp, image_tiff.cpp), in the same order: read the header, refuse what is damaged or
+// larger than its bytes can justify, and only then decode.
 #pragma once
 #include <algorithm>
 #include <array>
@@ -58,10 +58,14 @@ class Source {
       refuse("claims {} x {} = {} pixels; at most {} are allowed", width, height, width * height,
              max_pixels_);
   }
+  // Bytes of memory that decoding may take.
+  int64_t allowed_cost() const {
+    return std::max(int64_t{PictureLimits::decoding_bytes},
+                    PictureLimits::bytes_for_each_byte * static_cast<int64_t>(size()));
+  }
   // `bytes`: what decoding takes of memory, or what the data unfold to.
   void check_cost(int64_t bytes) const {
-    const int64_t allowed = std::max(int64_t{PictureLimits::decoding_bytes},
-                                     PictureLimits::bytes_for_each_byte * static_cast<int64_t>(size()));
+    const int64_t allowed = allowed_cost();
     if (bytes > allowed)
       refuse(
           "would unfold to {} MiB, {} times its {} bytes, as hostile files do (allowed: {} MiB); is it real, "
@@ -125,5 +129,10 @@ Image decode_bmp(const Source& source, const DecodeOptions& options);
 ImageInfo probe_bmp(const Source& source);
 Image decode_pnm(const Source& source, const DecodeOptions& options);
 ImageInfo probe_pnm(const Source& source);
+// Where the build has libwebp, and where it has libtiff.
+Image decode_webp(const Source& source, const DecodeOptions& options);
+ImageInfo probe_webp(const Source& source);
+Image decode_tiff(const Source& source, const DecodeOptions& options);
+ImageInfo probe_tiff(const Source& source);
 
 }  // namespace gan::formats

@@ -4,41 +4,12 @@
 
 #include "engine/picture/image_formats.h"
 #include "engine/picture/image_jpeg_scan.h"
+#include "engine/picture/orientation.h"
 #include "engine/picture/stb.h"
 
 namespace gan::formats {
 
 namespace {
-
-// The EXIF tag 0x0112 in the body of an APP1 segment, 1 (upright) if it is absent or the EXIF data are
-// damaged: they are a note beside the picture, no reason to refuse it.
-int exif_orientation(Bytes segment) {
-  constexpr std::string_view kExif("Exif\0\0", 6);
-  if (segment.size() < kExif.size() + 8 || std::memcmp(segment.data(), kExif.data(), kExif.size()) != 0)
-    return 1;
-  const Bytes tiff = segment.subspan(kExif.size());
-  const std::string_view order(reinterpret_cast<const char*>(tiff.data()), 2);
-  if (order != "II" && order != "MM") return 1;
-  const bool little = order == "II";
-  const auto u16 = [&](size_t at) -> uint32_t {
-    if (at + 2 > tiff.size()) return 0;
-    const uint32_t a = std::to_integer<uint32_t>(tiff[at]), b = std::to_integer<uint32_t>(tiff[at + 1]);
-    return little ? b << 8 | a : a << 8 | b;
-  };
-  const auto u32 = [&](size_t at) -> uint32_t {
-    return little ? u16(at + 2) << 16 | u16(at) : u16(at) << 16 | u16(at + 2);
-  };
-  const size_t directory = u32(4), entries = u16(directory);
-  for (size_t i = 0; i < entries; ++i) {
-    const size_t entry = directory + 2 + 12 * i;  // tag, type (3 = 16-bit), count, value
-    if (entry + 12 > tiff.size()) return 1;
-    if (u16(entry) == 0x0112 && u16(entry + 2) == 3 && u32(entry + 4) == 1) {
-      const uint32_t value = u16(entry + 8);
-      return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
-    }
-  }
-  return 1;
-}
 
 constexpr int kAllBits = 16;  // unknown_bits of a coefficient that no scan has told
 
@@ -59,6 +30,7 @@ struct Jpeg {
   bool progressive = false;
   std::vector<Component> components;
   int orientation = 1;
+  bool adobe = false;  // it has Adobe's marker, which says how colours are stored
 
   int max_h() const {
     return std::max_element(components.begin(), components.end(), [](auto& a, auto& b) { return a.h < b.h; })
@@ -114,11 +86,11 @@ class JpegWalk {
       } else if (marker == kRestartInterval) {
         if (content.size() != 2) source_.refuse("damaged JPEG: restart interval of {} bytes", content.size());
         restart_interval_ = source_.be16(body);
-      } else if (marker == kExifSegment) {
-        if (const int orientation = exif_orientation(content); orientation != 1)
+      } else if (marker == kExifSegment && source_.starts_with(body, kExifMark)) {
+        if (const int orientation = exif_orientation(content.subspan(kExifMark.size())); orientation != 1)
           jpeg_.orientation = orientation;
       } else if (marker == kAdobe) {
-        adobe_ = adobe_ || source_.starts_with(body, "Adobe");
+        jpeg_.adobe = jpeg_.adobe || source_.starts_with(body, "Adobe");
       } else if (marker == kScan) {
         read_scan(body, content.size());
       }
@@ -213,8 +185,6 @@ class JpegWalk {
     if (jpeg_.components.empty()) source_.refuse("damaged JPEG: picture data before the picture header");
     if (++scans_ > PictureLimits::jpeg_scans)
       source_.refuse("a JPEG with more than {} scans", int{PictureLimits::jpeg_scans});
-    if (jpeg_.components.size() == 4 && !adobe_)
-      source_.refuse("a CMYK JPEG that does not say how its colours are stored (no Adobe marker)");
     const uint32_t count = length > 0 ? source_.u8(body) : 0;
     if (count < 1 || count > jpeg_.components.size() || length != 4 + 2 * count)
       source_.refuse("damaged JPEG: scan header of {} bytes for {} components", length, count);
@@ -359,37 +329,29 @@ class JpegWalk {
   int64_t restart_interval_ = 0;
   int scans_ = 0;
   int64_t blocks_ = 0;  // in all scans so far
-  bool adobe_ = false;
 };
 
-// Turns the stored picture upright. Orientations 5 to 8 exchange height and width.
-Image apply_orientation(Image image, int orientation) {
-  if (orientation == 1) return image;
-  const bool exchange = orientation >= 5;
-  Image upright(exchange ? image.width : image.height, exchange ? image.height : image.width, image.channels);
-  const int bottom = image.height - 1, right = image.width - 1;
-  for (int y = 0; y < upright.height; ++y)
-    for (int x = 0; x < upright.width; ++x) {
-      int from_y = y, from_x = x;
-      switch (orientation) {
-        case 2: from_x = right - x; break;                       // mirrored
-        case 3: from_y = bottom - y, from_x = right - x; break;  // upside down
-        case 4: from_y = bottom - y; break;                      // mirrored, upside down
-        case 5: from_y = x, from_x = y; break;                   // transposed
-        case 6: from_y = bottom - x, from_x = y; break;          // needs a quarter turn clockwise
-        case 7: from_y = bottom - x, from_x = right - y; break;  // transposed along the other diagonal
-        case 8: from_y = x, from_x = right - y; break;           // needs a quarter turn counter-clockwise
-      }
-      std::copy_n(&image.at(from_y, from_x, 0), image.channels, &upright.at(y, x, 0));
-    }
-  return upright;
+// The file of four components with the marker that says they are cyan, magenta, yellow and black. Without it the
+// decoder would take them for something else; other programs do not.
+std::vector<std::byte> with_adobe_marker(const Source& source) {
+  constexpr std::string_view kMarker(
+      "\xFF\xEE\0\x0E"
+      "Adobe\0\x64\0\0\0\0\0",
+      16);
+  const Bytes file = source.part(0, source.size());
+  std::vector<std::byte> marked(file.begin(), file.begin() + 2);
+  for (const char byte : kMarker) marked.push_back(static_cast<std::byte>(byte));
+  marked.insert(marked.end(), file.begin() + 2, file.end());
+  return marked;
 }
 
 }  // namespace
 
 Image decode_jpeg(const Source& source, const DecodeOptions& options) {
   const Jpeg jpeg = JpegWalk(source).run(false);
-  stb::DecodedJpeg decoded = stb::decode_jpeg(source.part(0, source.size()));
+  const bool plain_cmyk = jpeg.components.size() == 4 && !jpeg.adobe;
+  stb::DecodedJpeg decoded =
+      stb::decode_jpeg(plain_cmyk ? Bytes(with_adobe_marker(source)) : source.part(0, source.size()));
   if (!decoded.pixels) source.refuse("damaged JPEG: {}", decoded.reason);
   if (decoded.height != jpeg.height || decoded.width != jpeg.width ||
       (decoded.channels != 1 && decoded.channels != 3))
@@ -408,7 +370,7 @@ Image decode_jpeg(const Source& source, const DecodeOptions& options) {
     }
   }
   decoded.pixels.reset();
-  return apply_orientation(std::move(image), jpeg.orientation);
+  return turned_upright(std::move(image), jpeg.orientation);
 }
 
 ImageInfo probe_jpeg(const Source& source) {

@@ -63,7 +63,7 @@ struct DataSettings : Group<DataSettings> {
   Setting<bool> no_shuffle{*this, "no-shuffle", false, "pictures in the order of their names", "", kTrain};
   Setting<std::vector<double>> split{*this, "split", {}, "parts of the set for training and validation, as 0.9,0.1; empty: all for training, of pairs 1 in 20 for validation", "0..1", kTrain};
   Setting<std::string> matte{*this, "matte", "white", "colour behind transparent pictures: white, black or RRGGBB", "", kTrain | kTranslate | kEval};
-  Setting<double> max_bad{*this, "max-bad", 0.01, "part of the files that may be unreadable", "0..1", kTrain};
+  Setting<double> max_bad{*this, "max-bad", 0.01, "part of the files that may be unreadable (one file always may, unless this is 0)", "0..1", kTrain | kEval};
 };
 
 struct LearningSettings : Group<LearningSettings> {

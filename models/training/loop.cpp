@@ -162,6 +162,7 @@ class Run {
            "{}; if the pictures have moved, give their new place: gan train {} FOLDER --resume {}",
            error.what(), config_.model, config_.resume);
     }
+    if (pictures_size_ == 0) progress_.say(pictures_->words());
     pictures_size_ = size;
     if (config_.batch > pictures_->train_count())
       fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
@@ -176,9 +177,6 @@ class Run {
                               config_.model, name_of(chosen.device),
                               chosen.why.empty() ? "" : " (" + chosen.why + ")", counts, plan.flop / 1e9,
                               double(plan.memory_bytes()) / (1 << 20)));
-    if (pictures_ && pictures_->grey_count() > 0)
-      progress_.say(fmt::format("{} pictures left out: grey or nearly so, no colour to learn",
-                                pictures_->grey_count()));
   }
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.

@@ -361,9 +361,9 @@ TEST_CASE("bmp: depths, palettes, masks, runs, row order") {
 
 TEST_CASE("what is no picture is refused with a reason, and never waited for") {
   CHECK(refused({}, "is empty"));
-  CHECK(refused(to_bytes("hello"), "is no JPEG, PNG, BMP or PNM"));
+  CHECK(refused(to_bytes("hello"), "is no JPEG, PNG, BMP, PNM, WebP or TIFF"));
   CHECK(refused(to_bytes("GIF89a...."), "a GIF"));
-  CHECK(refused(to_bytes("RIFF....WEBPVP8 "), "a WebP"));
+  CHECK(refused(to_bytes("RIFF....WEBPVP8 "), "WebP"));
   CHECK(refused(to_bytes("\xFF\xD8\xFF\xD9"), "no picture header"));
   const tests::TemporaryFolder folder;
   fs::create_directory(folder / "folder.jpg");

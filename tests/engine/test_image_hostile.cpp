@@ -504,7 +504,7 @@ TEST_CASE(
   const tests::TemporaryFolder folder;
   for (int i = 0; i < 5; ++i) write(folder / (std::to_string(i) + ".png"), bomb);
   const int64_t several = growth_of_memory([&] {
-    for (const PictureReport& report : check_pictures(folder.path(), 5))
+    for (const PictureReport& report : check_pictures(folder.path(), 5).reports)
       if (!report.problem.empty()) throw std::runtime_error(report.problem);
   });
   CHECK(several >= 256);

@@ -58,7 +58,7 @@ std::set<std::string> pictures_of(const DataOptions& o, bool with_seed = true) {
 
 TEST_CASE("layouts: what a source is taken for depends on what lies there and on what is wanted") {
   TemporaryFolder plain, ab, named;
-  write(plain, "x/1.png");
+  write(plain, "x/1.png", Image(8, 16, 3, 90));
   for (const char* side : {"A", "B"}) write(ab, std::string(side) + "/1.png");
   for (const char* side : {"trainA", "trainB"}) write(named, std::string(side) + "/1.png");
   const std::string p = plain.path(), a = ab.path(), n = named.path(), faces = "builtin:comics";
@@ -116,7 +116,7 @@ TEST_CASE("layouts: an error says what was looked for and what is there") {
   fs::remove_all(folder.path());
   fs::create_directories(folder / "empty");
   const std::string pairs = refusal(wanting(Examples::pairs, root));
-  CHECK(has(pairs, "here are the folders empty; looked for builtin:comics; or folders A and B"));
+  CHECK(has(pairs, "here are the folders empty; looked for builtin:comics; or folders A and B, trainA"));
   CHECK(has(pairs, "; or pictures with A in their left half"));
   CHECK(has(refusal(wanting(Examples::pairs, root, InputKind::blur)),
             "looked for builtin:comics; or pictures"));
@@ -141,7 +141,7 @@ TEST_CASE("layouts: a picture that an example does not have is named, with those
 TEST_CASE("layouts: examples of several lists are joined by their names") {
   const auto listed = [](const std::string& picture, std::initializer_list<const char*> names) {
     std::vector<ListedExample> examples;
-    for (const char* name : names) examples.push_back({name, {{picture, name}}, "", -1});
+    for (const char* name : names) examples.push_back({name, {{picture, name}}, "", "", -1});
     return examples;
   };
   const auto joined = joined_by_name({listed("A", {"1", "2", "3", "3", "4"}), listed("B", {"0", "3", "5"})});

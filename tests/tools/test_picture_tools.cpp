@@ -91,14 +91,35 @@ TEST_CASE("gan compare: what cannot be compared is named") {
   check_refused(shell.gan({"compare", "a", "b"}), 3, "a/one.png is 5 x 4 and b/one.png is 4 x 5");
   write_png(shell.folder / "b/one.png", Image(4, 5, 3, 1));
   write_png(shell.folder / "b/two.png", Image(4, 5, 3, 1));
-  check_refused(shell.gan({"compare", "a", "b"}), 3, "b/two.png (not in a)");
-  check_refused(shell.gan({"compare", "b", "a"}), 3, "b/two.png (not in a)");
+  check_refused(shell.gan({"compare", "a", "b", "--max-bad", "0"}), 3,
+                "b/two.png: no partner of the same name (not in a)");
+  check_refused(shell.gan({"compare", "b", "a", "--max-bad", "0"}), 3, "b/two.png: no partner");
+  // One bad pair is left out and counted.
+  const auto one = shell.gan({"compare", "a", "b", "--json"});
+  CHECK(one.code == 0);
+  CHECK(contains(one.err, "left out: b/two.png: no partner of the same name (not in a)"));
+  CHECK(json::parse(one.out)["left_out"].size() == 1);
+  CHECK(json::parse(one.out)["images"].size() == 1);
+  CHECK(contains(shell.gan({"compare", "b", "a"}).out, "mean of 1, 1 left out"));
+  write_png(shell.folder / "b/three.png", Image(4, 5, 3, 1));
+  check_refused(shell.gan({"compare", "a", "b"}), 3, "2 of 3 pairs are bad, more than --max-bad 0.01 allows");
+  CHECK(shell.gan({"compare", "a", "b", "--max-bad", "0.7"}).code == 0);
+  fs::remove(shell.folder / "b/three.png");
   check_refused(shell.gan({"compare", "a", "c"}), 3, "c: no such folder");
   check_refused(shell.gan({"compare", "a", "b/one.png"}), 2, "two folders or two files");
   check_refused(shell.gan({"compare", "a", "b", "--metrics", "pnsr"}), 2, "did you mean psnr?");
+  // Whole names first, then without extensions; x.jpg.png is what translate makes of x.jpg beside x.png.
   fs::copy(shell.folder / "a/one.png", shell.folder / "a/one.jpg");
-  check_refused(shell.gan({"compare", "a", "b"}), 3, "the same name");
-  fs::remove(shell.folder / "a/one.jpg"), fs::remove(shell.folder / "b/two.png");
+  const auto whole_names = shell.gan({"compare", "a", "b", "--max-bad", "1", "--json"});
+  CHECK(json::parse(whole_names.out)["images"].size() == 1);
+  CHECK(json::parse(whole_names.out)["left_out"].size() == 2);
+  fs::remove(shell.folder / "b/two.png");
+  fs::rename(shell.folder / "b/one.png", shell.folder / "b/one.jpg.png");
+  fs::copy(shell.folder / "b/one.jpg.png", shell.folder / "b/one.png.png");
+  CHECK(json::parse(shell.gan({"compare", "b", "a", "--json"}).out)["images"].size() == 2);
+  CHECK(json::parse(shell.gan({"compare", "a", "b", "--json"}).out)["images"].size() == 2);
+  fs::rename(shell.folder / "b/one.jpg.png", shell.folder / "b/one.png");
+  fs::remove(shell.folder / "b/one.png.png"), fs::remove(shell.folder / "a/one.jpg");
   fs::resize_file(shell.folder / "b/one.png", 50);
   check_refused(shell.gan({"compare", "a", "b"}), 3, "b/one.png");
 }
@@ -178,7 +199,8 @@ TEST_CASE("gan train pix2pix: pairs, validation, the best checkpoint, resuming b
   // A bad pair is named before training, and by the command that the error points to.
   CHECK(contains(shell.gan({"data", "check", "pairs", "--pairs"}).out, "6 pairs, 0 of them bad"));
   write_png(shell.folder / "pairs/train/odd.png", Image(40, 79, 3, 1));
-  check_refused(shell.gan(small_run("pix2pix", "pairs", "x", {})), 3, "gan data check --pairs pairs");
+  check_refused(shell.gan(small_run("pix2pix", "pairs", "x", {"--max-bad", "0"})), 3,
+                "gan data check --pairs pairs");
   CHECK(contains(shell.gan({"data", "check", "pairs"}).out, "7 pictures, 0 of them unreadable"));
   const auto checked = shell.gan({"data", "check", "--pairs", "pairs"});
   CHECK(checked.code == 3);
@@ -203,7 +225,7 @@ TEST_CASE("gan train: every kind of made input, colorize, and what is refused") 
   const auto colours = shell.gan(small_run("colorize", "photos", "colours", {"--steps", "1"}));
   CAPTURE(colours.err);
   CHECK(colours.code == 0);
-  CHECK(contains(colours.err, "1 pictures left out: grey or nearly so"));
+  CHECK(contains(colours.err, "1 left out: grey or nearly so"));
   CHECK(contains(colours.err, "no colour"));
   // A grey photo at test time: its lightness stays, colour is added.
   write_png(shell.folder / "old.png", make_input(scene(70, 33, 3), InputKind::grey));
@@ -320,7 +342,18 @@ TEST_CASE("gan translate: files, folders, patterns and streams, every size and k
   check_refused(shell.gan({"translate", "run", "in/a.png", "in/sub/b.png", "--out", "-"}), 2,
                 "takes one picture");
   fs::copy(shell.folder / "in/a.png", shell.folder / "in/a.ppm");
-  check_refused(shell.gan({"translate", "run", "in", "--out", "new"}), 2, "would both become new/a.png");
+  // What differs in its extension alone gets an output of its own.
+  REQUIRE(shell.gan({"translate", "run", "in", "--out", "both"}).code == 0);
+  for (const char* name : {"a.png.png", "a.ppm.png", "sub/b.png"})
+    CHECK(fs::exists(shell.folder / "both" / name));
+  CHECK_FALSE(fs::exists(shell.folder / "both/a.png"));
+  check_refused(shell.gan({"translate", "run", "in/a.png", "in/sub/../../in/a.png", "photos/0.png", "x.png",
+                           "--out", "new"}),
+                3, "x.png: no such picture");
+  fs::create_directories(shell.folder / "in2");
+  fs::copy(shell.folder / "in/a.png", shell.folder / "in2/a.png");
+  check_refused(shell.gan({"translate", "run", "in/a.png", "in2/a.png", "--out", "new"}), 2,
+                "would both become new/a.png");
   fs::resize_file(shell.folder / "in/a.ppm", 100);
   check_refused(shell.gan({"translate", "run", "in/a.ppm", "--out", "new"}), 3, "in/a.ppm");
   const auto damaged = shell.gan({"translate", "run", "in/a.ppm", "in/sub", "--out", "new"});

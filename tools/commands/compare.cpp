@@ -3,7 +3,7 @@
 #include <filesystem>
 #include <map>
 
-#include "engine/data/folders.h"
+#include "engine/data/search.h"
 #include "engine/data/workers.h"
 #include "engine/metrics/metrics.h"
 #include "tools/commands/scores.h"
@@ -18,20 +18,64 @@ struct Pair {
   fs::path a, b;
 };
 
-// The pictures of a folder by their path below it, without the extension.
-std::map<std::string, fs::path> by_name(const fs::path& folder) {
-  std::map<std::string, fs::path> files;
-  for (const auto& file : list_pictures(folder)) {
-    const auto name = file.lexically_relative(folder).replace_extension().string();
-    if (const auto [other, added] = files.emplace(name, file); !added)
-      fail(Exit::bad_data, "{} and {} have the same name: which one is to be compared?",
-           other->second.string(), file.string());
-  }
+struct Matched {
+  std::vector<Pair> pairs;
+  std::vector<std::string> lonely;  // without a partner, in words
+};
+
+// A picture by its path below the folder.
+using ByName = std::map<std::string, fs::path>;
+
+ByName by_name(const fs::path& folder) {
+  PassedOver passed_over;
+  ByName files;
+  for (const auto& file : list_pictures(folder, passed_over))
+    files.emplace(file.lexically_relative(folder).string(), file);
+  if (const std::string words = passed_over.words(); !words.empty())
+    fmt::print(stderr, "{}: {}\n", folder.string(), words);
   return files;
 }
 
-// Two folders, or two files. What has no partner is refused, named.
-std::vector<Pair> pairs_of(const fs::path& a, const fs::path& b) {
+std::string without_extension(const std::string& name) { return fs::path(name).replace_extension().string(); }
+
+// Takes the files of both sides that `name_of_a` and `name_of_b` call the same, if no two of one side have that
+// name.
+void match(ByName& first, ByName& second, std::string (*name_of_a)(const std::string&),
+           std::string (*name_of_b)(const std::string&), std::vector<Pair>& pairs) {
+  std::map<std::string, std::vector<std::string>> a, b;
+  for (const auto& [name, file] : first) a[name_of_a(name)].push_back(name);
+  for (const auto& [name, file] : second) b[name_of_b(name)].push_back(name);
+  for (const auto& [name, of_a] : a) {
+    const auto of_b = b.find(name);
+    if (of_b == b.end() || of_a.size() > 1 || of_b->second.size() > 1) continue;
+    pairs.push_back({without_extension(of_a[0]), first[of_a[0]], second[of_b->second[0]]});
+    first.erase(of_a[0]);
+    second.erase(of_b->second[0]);
+  }
+}
+
+Matched match_folders(const fs::path& a, const fs::path& b) {
+  ByName first = by_name(a), second = by_name(b);
+  Matched matched;
+  const auto whole = [](const std::string& name) { return name; };
+  match(first, second, whole, whole, matched.pairs);
+  // `gan translate` writes x.jpg.png for x.jpg where there is an x.png too.
+  match(first, second, without_extension, whole, matched.pairs);
+  match(first, second, whole, without_extension, matched.pairs);
+  match(first, second, without_extension, without_extension, matched.pairs);
+  std::sort(matched.pairs.begin(), matched.pairs.end(),
+            [](const Pair& one, const Pair& other) { return one.a < other.a; });
+  for (const auto& [name, file] : first)
+    matched.lonely.push_back(
+        fmt::format("{}: no partner of the same name (not in {})", file.string(), b.string()));
+  for (const auto& [name, file] : second)
+    matched.lonely.push_back(
+        fmt::format("{}: no partner of the same name (not in {})", file.string(), a.string()));
+  return matched;
+}
+
+// Two folders, or two files.
+Matched pairs_of(const fs::path& a, const fs::path& b) {
   std::error_code ignored;
   const bool a_folder = fs::is_directory(a, ignored), b_folder = fs::is_directory(b, ignored);
   for (const auto& path : {a, b})
@@ -39,25 +83,16 @@ std::vector<Pair> pairs_of(const fs::path& a, const fs::path& b) {
   if (a_folder != b_folder)
     fail(Exit::usage, "{} is a folder and {} a file: give two folders or two files",
          (a_folder ? a : b).string(), (a_folder ? b : a).string());
-  if (!a_folder) return {{a.stem().string(), a, b}};
-  const auto first = by_name(a), second = by_name(b);
-  std::vector<std::string> lonely;
-  std::vector<Pair> pairs;
-  for (const auto& [name, file] : first) {
-    const auto partner = second.find(name);
-    if (partner == second.end()) lonely.push_back(fmt::format("{} (not in {})", file.string(), b.string()));
-    else pairs.push_back({name, file, partner->second});
-  }
-  for (const auto& [name, file] : second)
-    if (!first.count(name)) lonely.push_back(fmt::format("{} (not in {})", file.string(), a.string()));
-  if (!lonely.empty()) {
-    const size_t named = std::min<size_t>(lonely.size(), 5), rest = lonely.size() - named;
-    fail(Exit::bad_data, "{} without a partner of the same name: {}{}",
-         lonely.size() == 1 ? "1 picture" : fmt::format("{} pictures", lonely.size()),
-         fmt::join(lonely.begin(), lonely.begin() + std::ptrdiff_t(named), ", "),
-         rest ? fmt::format(", and {} more", rest) : "");
-  }
-  return pairs;
+  if (!a_folder) return {{{a.stem().string(), a, b}}, {}};
+  return match_folders(a, b);
+}
+
+// From the headers, before the long part.
+void check_sizes(const Pair& pair) {
+  const ImageInfo a = probe_image(pair.a), b = probe_image(pair.b);
+  if (a.width != b.width || a.height != b.height)
+    fail(Exit::bad_data, "{} is {} x {} and {} is {} x {}: pictures of different sizes cannot be compared",
+         pair.a.string(), a.width, a.height, pair.b.string(), b.width, b.height);
 }
 
 Image difference(const Image& a, const Image& b) {
@@ -72,25 +107,45 @@ int run(const Arguments& arguments) {
   const int workers = int(arguments.number("workers", 0, 0, 256));
   if (arguments.has("sheet")) PictureFormat::of(arguments.text("sheet", ""), "--sheet");  // before the work
   const int rows = int(arguments.number("rows", 4, 1, 100));
-  const auto pairs = pairs_of(arguments.words[0], arguments.words[1]);
-  for (const auto& pair : pairs) {  // from the headers, before the long part
-    const ImageInfo a = probe_image(pair.a), b = probe_image(pair.b);
-    if (a.width != b.width || a.height != b.height)
-      fail(Exit::bad_data, "{} is {} x {} and {} is {} x {}: pictures of different sizes cannot be compared",
-           pair.a.string(), a.width, a.height, pair.b.string(), b.width, b.height);
-  }
-  std::vector<Score> scores(pairs.size());
-  parallel_for(int64_t(pairs.size()), workers, [&](int64_t i) {
-    const Pair& pair = pairs[size_t(i)];
-    const ReadingTurn turn(std::vector{pair.a, pair.b});
-    scores[size_t(i)] = {pair.name, measure(read_image(pair.a), read_image(pair.b), metrics)};
+  const double max_bad = arguments.real("max-bad", 0.01, 0, 1);
+  Matched matched = pairs_of(arguments.words[0], arguments.words[1]);
+  const std::string source = fmt::format("{}, {}", arguments.words[0], arguments.words[1]);
+  LeftOut left_out("pairs", int64_t(matched.pairs.size() + matched.lonely.size()), max_bad);
+  for (const std::string& why : matched.lonely) left_out.add(why);
+  std::erase_if(matched.pairs,
+                [&](const Pair& pair) { return !left_out.try_to([&] { check_sizes(pair); }); });
+  left_out.check_only(source);
+
+  const size_t count = matched.pairs.size();
+  std::vector<Score> measured(count);
+  std::vector<std::string> problems(count);
+  parallel_for(int64_t(count), workers, [&](int64_t i) {
+    const Pair& pair = matched.pairs[size_t(i)];
+    try {
+      const ReadingTurn turn(std::vector{pair.a, pair.b});
+      measured[size_t(i)] = {pair.name, measure(read_image(pair.a), read_image(pair.b), metrics)};
+    } catch (const Error& error) {
+      if (error.code() != Exit::bad_data) throw;
+      problems[size_t(i)] = error.what();
+    }
   });
+  std::vector<Score> scores;
+  std::vector<Pair> pairs;  // those measured
+  for (size_t i = 0; i < count; ++i) {
+    if (!problems[i].empty()) {
+      left_out.add(problems[i]);
+      continue;
+    }
+    scores.push_back(std::move(measured[i]));
+    pairs.push_back(matched.pairs[i]);
+  }
+  left_out.check(source);
   if (const std::string sheet = arguments.text("sheet", ""); !sheet.empty())
     write_sheet(sheet, scores, rows, [&](size_t i) {
       const Image a = read_image(pairs[i].a), b = read_image(pairs[i].b);
       return std::vector<Image>{a, b, difference(a, b)};
     });
-  print_scores(scores, arguments.is_on("json"));
+  print_scores(scores, arguments.is_on("json"), left_out);
   return int(Exit::ok);
 }
 
@@ -108,6 +163,9 @@ Command describe_compare() {
                     true,
                     {}}};
   command.options = options_of_scores();
+  command.options.push_back({"max-bad", "measures",
+                             "part of the pairs that may be bad (one always may, unless this is 0)", "0..1",
+                             "0.01", false});
   for (auto& option : common_options()) command.options.push_back(option);
   command.examples = {"gan compare outputs/ targets/", "gan compare outputs/ targets/ --metrics psnr --json",
                       "gan compare a.png b.png", "gan compare outputs/ targets/ --sheet sheet.png"};
@@ -119,7 +177,8 @@ Command describe_compare() {
       "in "
       "steps of 1/255; colourfulness is Hasler and Suesstrunk's, of DIR_A's picture and of the reference. "
       "The "
-      "sheet shows A, B and their difference, the best by the first measure on top, then the worst.";
+      "sheet shows A, B and their difference, the best by the first measure on top, then the worst. What has no "
+      "partner, another size or cannot be read is named and left out, as many as --max-bad allows.";
   command.run = run;
   return command;
 }

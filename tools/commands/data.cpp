@@ -17,21 +17,34 @@ void print_json(const Json& json) {
   fmt::print("{}\n", json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+void add_passed_over(Json& result, const PassedOver& passed_over) {
+  result["passed_over"] = passed_over.kinds;
+  result["unused_pictures"] = passed_over.unused_pictures;
+  result["folders_passed_over"] = passed_over.folders;
+}
+
 // Every unreadable file (pair, example) with its reason; exit code 3 when there is one. `counted`: "files",
 // "pairs", "examples".
-int check(const std::vector<PictureReport>& reports, const char* counted, bool json) {
+int check(const Reports& checked, const char* counted, bool json) {
+  const auto& reports = checked.reports;
   Json list = Json::array();
   for (const auto& report : reports) {
     if (report.problem.empty()) continue;
     if (!json) fmt::print("{}\n", printable(fmt::format("{}: {}", report.file.string(), report.problem)));
     list.push_back({{"file", report.file.string()}, {"problem", report.problem}});
+    if (!report.partner.empty()) list.back()["partner"] = report.partner;
   }
   const size_t bad = list.size();
   const bool pictures = std::string(counted) == "files";
-  if (json) print_json({{counted, reports.size()}, {"bad", bad}, {"problems", list}});
-  else
+  if (json) {
+    Json result = {{counted, reports.size()}, {"bad", bad}, {"problems", list}};
+    add_passed_over(result, checked.passed_over);
+    print_json(result);
+  } else {
     fmt::print("{} {}, {} of them {}\n", reports.size(), pictures ? "pictures" : counted, bad,
                pictures ? "unreadable" : "bad");
+    if (const std::string words = checked.passed_over.words(); !words.empty()) fmt::print("{}\n", words);
+  }
   return int(bad ? Exit::bad_data : Exit::ok);
 }
 
@@ -44,7 +57,8 @@ struct Spread {
 };
 
 // Counts, sizes and kinds of the readable ones.
-int stats(const std::vector<PictureReport>& reports, bool json) {
+int stats(const Reports& checked, bool json) {
+  const auto& reports = checked.reports;
   std::map<std::string, int64_t> formats, kinds, sizes;
   Spread widths, heights;
   int64_t bad = 0, alpha = 0;
@@ -70,7 +84,11 @@ int stats(const std::vector<PictureReport>& reports, bool json) {
   result["formats"] = formats;
   result["kinds"] = kinds;
   result["transparent"] = alpha;
-  if (json) return print_json(result), int(Exit::ok);
+  add_passed_over(result, checked.passed_over);
+  if (json) {
+    print_json(result);
+    return int(Exit::ok);
+  }
 
   fmt::print("files        {}, {} unreadable{}\n", reports.size(), bad,
              bad ? " (gan data check names them)" : "");
@@ -82,6 +100,7 @@ int stats(const std::vector<PictureReport>& reports, bool json) {
   for (const auto& [name, count] : formats) fmt::print("{:<12} {}\n", name, count);
   for (const auto& [name, count] : kinds) fmt::print("{:<12} {}\n", name, count);
   fmt::print("transparent  {}\n", alpha);
+  if (const std::string words = checked.passed_over.words(); !words.empty()) fmt::print("{}\n", words);
   return int(Exit::ok);
 }
 

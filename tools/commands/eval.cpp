@@ -13,6 +13,15 @@ struct InputAndTarget {
   Image input, target;
 };
 
+// "facades: scoring the part test, 106 pairs; 1 other file passed over: txt 1".
+std::string words_of(const std::string& data, const Listing::Part& part, const char* counted,
+                     const Listing& listing) {
+  const std::string which = part.name == "all" ? "all of it, for it has no parts" : "the part " + part.name;
+  const std::string others = listing.passed_over.words();
+  return fmt::format("{}: scoring {}: {} {}{}{}", data, which, part.examples.size(), counted,
+                     others.empty() ? "" : "; ", others);
+}
+
 int run(const Arguments& arguments) {
   const UseSettings settings = read_use_settings(arguments);
   const auto metrics = parse_metrics(arguments.text("metrics", ""));
@@ -39,7 +48,9 @@ int run(const Arguments& arguments) {
   DataOptions options = data_options(config);
   if (limit > 0) options.builtin_test = int(limit);
   const DataLayout& layout = find_layout(options);
-  std::vector<ListedExample> examples = layout.list(options).part(arguments.text("part", ""), data);
+  const Listing listing = layout.list(options);
+  Listing::Part part = listing.part(arguments.text("part", ""), data);
+  std::vector<ListedExample>& examples = part.examples;
   if (limit > 0 && int64_t(examples.size()) > limit) examples.resize(size_t(limit));
   const auto example = [&](size_t i) {
     const InputSeed seed{uint64_t(settings.call.seed), 0, i};
@@ -54,17 +65,23 @@ int run(const Arguments& arguments) {
   const auto translated = [&](const Image& input) {
     return translate_picture(translator, input, tiles.choose(input.height, input.width, true));
   };
+  if (!settings.call.quiet) fmt::print(stderr, "{}\n", words_of(data, part, layout.counted, listing));
   std::vector<Score> scores;
+  std::vector<size_t> scored;  // their examples
+  LeftOut left_out(layout.counted, int64_t(examples.size()), options.max_bad);
   for (size_t i = 0; i < examples.size(); ++i) {
-    const InputAndTarget pair = example(i);
+    InputAndTarget pair;
+    if (!left_out.try_to([&] { pair = example(i); })) continue;
     scores.push_back({examples[i].name, measure(translated(pair.input), pair.target, metrics)});
+    scored.push_back(i);
   }
+  left_out.check(data);
   if (const std::string sheet = arguments.text("sheet", ""); !sheet.empty())
     write_sheet(sheet, scores, rows, [&](size_t i) {
-      const InputAndTarget pair = example(i);
+      const InputAndTarget pair = example(scored[i]);
       return std::vector<Image>{seen_by(model, context, pair.input), translated(pair.input), pair.target};
     });
-  print_scores(scores, settings.call.json);
+  print_scores(scores, settings.call.json, left_out, {{"part", part.name}});
   return int(Exit::ok);
 }
 
@@ -100,7 +117,8 @@ Command describe_eval() {
       "gan eval runs/denoise photos/ --make-input noise --full-size --json"};
   command.notes =
       "Pictures are scaled to the training size and cut square, as validation during training does it; "
-      "--full-size leaves them as they are. The measures are those of `gan compare`, of the output against "
+      "--full-size leaves them as they are. Bad files are named and left out, as many as --max-bad allows. The "
+      "measures are those of `gan compare`, of the output against "
       "the "
       "target. The sheet shows input, output and target, the best by the first measure on top, then the "
       "worst.";

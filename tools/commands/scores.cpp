@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "engine/data/options.h"
 #include "kernels/contract/check.h"
 
 namespace gan::tools {
@@ -40,7 +41,39 @@ std::vector<Option> options_of_scores() {
       {"workers", "other", "threads; 0: one per core", "0..256", "0", false}};
 }
 
-void print_scores(const std::vector<Score>& scores, bool json,
+bool LeftOut::try_to(const std::function<void()>& measure) {
+  try {
+    measure();
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != Exit::bad_data) throw;
+    add(error.what());
+    return false;
+  }
+}
+
+void LeftOut::add(const std::string& why) { reasons_.push_back(why); }
+
+void LeftOut::check_only(const std::string& source) const {
+  const int64_t bad = int64_t(reasons_.size());
+  if (bad == 0) return;
+  if (bad == total_ || bad > bad_allowed(max_bad_, total_)) {
+    constexpr int64_t kNamed = 5;
+    const std::string first_few =
+        fmt::format("{}", fmt::join(reasons_.begin(), reasons_.begin() + std::min(bad, kNamed), "; "));
+    if (bad == total_)
+      fail(Exit::bad_data, "{}: none of the {} {} can be measured: {}", source, total_, counted_, first_few);
+    fail(Exit::bad_data, "{}: {} of {} {} are bad, more than --max-bad {} allows: {}{}", source, bad, total_,
+         counted_, max_bad_, first_few, bad > kNamed ? fmt::format("; and {} more", bad - kNamed) : "");
+  }
+}
+
+void LeftOut::check(const std::string& source) const {
+  check_only(source);
+  for (const std::string& why : reasons_) fmt::print(stderr, "left out: {}\n", why);
+}
+
+void print_scores(const std::vector<Score>& scores, bool json, const LeftOut& left_out,
                   const std::vector<std::pair<std::string, std::string>>& more) {
   std::vector<Measures> all;
   for (const auto& score : scores) all.push_back(score.measures);
@@ -53,6 +86,7 @@ void print_scores(const std::vector<Score>& scores, bool json,
       result["images"].push_back(line);
     }
     for (const auto& [name, value] : mean) result["mean"][name] = json_of(value);
+    result["left_out"] = left_out.reasons();
     for (const auto& [name, value] : more) result[name] = value;
     fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
     return;
@@ -64,7 +98,8 @@ void print_scores(const std::vector<Score>& scores, bool json,
     for (const auto& [name, value] : measures) rows.back().push_back(text_of(name, value));
   };
   for (const auto& score : scores) add(score.name, score.measures);
-  add(fmt::format("mean of {}", scores.size()), mean);
+  const size_t bad = left_out.reasons().size();
+  add(fmt::format("mean of {}{}", scores.size(), bad > 0 ? fmt::format(", {} left out", bad) : ""), mean);
   fmt::print("{}", table_text(rows, "l" + std::string(mean.size(), 'r')));
 }
 

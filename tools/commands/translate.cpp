@@ -14,6 +14,7 @@
 #include "engine/files/atomic_file.h"
 #include "engine/files/talk.h"
 #include "engine/run/runlog.h"
+#include "models/training/plan.h"
 #include "tools/cli/commands.h"
 #include "tools/commands/use_model.h"
 
@@ -24,28 +25,57 @@ namespace fs = std::filesystem;
 
 struct Input {
   fs::path file;     // empty: standard input
-  std::string name;  // of the output, without extension
+  std::string name;  // of the output, without the extension that it gets
 };
 
 constexpr size_t kLargestStream = size_t{1} << 29;  // bytes
 
+// What differs in its extension alone gets an output of its own: a.jpg and a.png become a.jpg.png and a.png.png.
+void tell_apart(std::vector<Input>& inputs) {
+  for (bool changed = true; changed;) {
+    changed = false;
+    std::map<std::string, std::vector<size_t>> owners;
+    for (size_t i = 0; i < inputs.size(); ++i) owners[inputs[i].name].push_back(i);
+    for (const auto& [name, own] : owners) {
+      if (own.size() < 2) continue;
+      for (const size_t i : own) {
+        // In place of the last word, the whole name of the file.
+        const fs::path whole = fs::path(name).parent_path() / inputs[i].file.filename();
+        if (inputs[i].file.empty() || whole.string() == name) continue;
+        inputs[i].name = whole.string();
+        changed = true;
+      }
+    }
+  }
+}
+
+struct Inputs {
+  std::vector<Input> list;
+  PassedOver passed_over;
+};
+
 // The words of the command line as files: pictures, folders (with sub-folders), patterns, and - for standard
-// input. A picture named twice is taken once.
-std::vector<Input> inputs_of(std::span<const std::string> words) {
-  std::vector<Input> inputs;
+// input. A name given twice is taken once. `out`: where the results go, in which no picture is an input.
+Inputs inputs_of(std::span<const std::string> words, const fs::path& out) {
+  Inputs inputs;
   std::set<fs::path> seen;
   std::error_code ignored;
   const auto add_file = [&](const fs::path& file, const std::string& name) {
-    if (seen.insert(fs::weakly_canonical(file, ignored)).second) inputs.push_back({file, name});
+    if (seen.insert(fs::absolute(file, ignored).lexically_normal()).second)
+      inputs.list.push_back({file, name});
   };
   const auto add = [&](const fs::path& path) {
     if (!fs::is_directory(path, ignored)) return add_file(path, path.stem().string());
-    for (const auto& file : list_pictures(path))
+    std::vector<fs::path> except;
+    const fs::path below =
+        fs::weakly_canonical(out, ignored).lexically_relative(fs::canonical(path, ignored));
+    if (!below.empty() && *below.begin() != "." && *below.begin() != "..") except.push_back(path / below);
+    for (const auto& file : list_pictures(path, inputs.passed_over, except))
       add_file(file, file.lexically_relative(path).replace_extension().string());
   };
   for (const auto& word : words) {
     if (word == "-") {
-      inputs.push_back({{}, "stdin"});
+      inputs.list.push_back({{}, "stdin"});
     } else if (fs::exists(word, ignored)) {
       add(word);
     } else {
@@ -58,6 +88,7 @@ std::vector<Input> inputs_of(std::span<const std::string> words) {
       globfree(&found);
     }
   }
+  tell_apart(inputs.list);
   return inputs;
 }
 
@@ -73,6 +104,59 @@ Image read_input(const Input& input, const DecodeOptions& decode) {
   }
   return decode_image(bytes, "standard input", decode);
 }
+
+// Files with A and B side by side: which of them are cut to the half that is the input. A single picture is never
+// cut silently.
+class PairFiles {
+ public:
+  PairFiles(const Arguments& arguments, const LoadedModel& loaded, bool quiet) : quiet_(quiet) {
+    const DataOptions options = data_options(loaded.config);
+    aligned_ = options.examples == Examples::pairs && options.make_input == InputKind::none;
+    given_ = arguments.has("pairs");
+    cut_ = given_ ? arguments.is_on("pairs") : aligned_ && learnt_from_such(options);
+    right_ = options.b_to_a;
+  }
+
+  // Exit::bad_data when --pairs is given for a picture of another shape.
+  Image input_of(const Image& picture, const std::string& name) {
+    const bool shaped = looks_like_pair(picture.width, picture.height) && picture.width % 2 == 0;
+    if (given_ && cut_ && !shaped)
+      fail(Exit::bad_data,
+           "{}: {} x {} pixels: no A and B side by side, which are about twice as wide as high", name,
+           picture.width, picture.height);
+    if (!shaped || given_ || !aligned_) return cut_ && shaped ? half(picture) : picture;
+    if (!said_ && !quiet_) {
+      const char* side = right_ ? "right" : "left";
+      const std::string what =
+          cut_ ? fmt::format(
+                     "as the pairs are that this run learnt from: its {} half, the input, is translated, and "
+                     "so are those of others like it; --pairs=false takes them whole",
+                     side)
+               : fmt::format(
+                     "and translated whole; if it holds A and B side by side, --pairs takes the {} half, the "
+                     "input",
+                     side);
+      fmt::print(stderr, "{} is twice as wide as high, {}\n", name, what);
+      said_ = true;
+    }
+    return cut_ ? half(picture) : picture;
+  }
+
+ private:
+  static bool learnt_from_such(const DataOptions& options) {
+    try {
+      return &find_layout(options) == &side_by_side_layout;
+    } catch (const Error&) {
+      return false;  // the data are gone
+    }
+  }
+  Image half(const Image& picture) const {
+    const int width = picture.width / 2;
+    return crop(picture, 0, right_ ? width : 0, picture.height, width);
+  }
+
+  bool quiet_, aligned_, given_, cut_, right_, said_ = false;
+};
 
 // Where the results go: a folder, one file, or standard output.
 struct Output {
@@ -133,6 +217,7 @@ void write_output(const Output& output, const Input& input, const Image& picture
   }
   const fs::path path = output.path_of(input);
   std::error_code error;
+  if (!output.single_file && fs::create_directories(output.out, error)) mark_output_folder(output.out);
   if (!path.parent_path().empty()) fs::create_directories(path.parent_path(), error);
   if (error) fail(Exit::io, "folder {} cannot be made: {}", path.parent_path().string(), error.message());
   write_picture(path, picture, output.format);
@@ -156,12 +241,16 @@ int run(const Arguments& arguments) {
     if (settings.call.force) fail(Exit::usage, "--skip-existing and --force exclude each other");
     existing = Existing::skip;
   }
-  auto inputs = inputs_of(std::span(arguments.words).subspan(1));
+  const std::string& out = settings.call.out;
+  Inputs found = inputs_of(std::span(arguments.words).subspan(1), out.empty() ? "translated" : out);
+  std::vector<Input>& inputs = found.list;
   if (inputs.empty()) fail(Exit::bad_data, "no pictures to translate");
   const size_t given = inputs.size();
   const Output output = output_of(inputs, settings.call.out, format, existing);
   const bool quiet = settings.call.quiet;
   Progress progress(quiet);
+  if (const std::string words = found.passed_over.words(); !words.empty())
+    progress.say(fmt::format("{} pictures; {}", given, words));
   if (inputs.size() < given)
     progress.say(fmt::format("{} of {} pictures are there already", given - inputs.size(), given));
 
@@ -169,6 +258,7 @@ int run(const Arguments& arguments) {
   const Translator translator =
       translator_of(*loaded.model, *loaded.context, use_of(settings, *loaded.model));
   TileChooser tiles(settings, loaded);
+  PairFiles pair_files(arguments, loaded, settings.call.quiet);
   const DecodeOptions decode{.channels = translator.channels, .matte = parse_colour(settings.call.matte)};
 
   int64_t done = 0, failed = 0, pixels = 0;
@@ -178,6 +268,7 @@ int run(const Arguments& arguments) {
   for (const auto& input : inputs) {
     try {
       Image picture = read_input(input, decode);
+      picture = pair_files.input_of(picture, input.file.empty() ? "standard input" : input.file.string());
       if (enlarge > 1)
         picture = resize(picture, picture.height * enlarge, picture.width * enlarge, Filter::bicubic);
       picture =
@@ -246,7 +337,11 @@ Command describe_translate() {
        "png", false},
       {"quality", "pictures", "of a JPEG", "1..100", "92", false},
       {"skip-existing", "pictures",
-       "leave out pictures whose results are there: goes on where it was interrupted", "", "", true}};
+       "leave out pictures whose results are there: goes on where it was interrupted", "", "", true},
+      {"pairs", "pictures",
+       "inputs are files with A and B side by side: translate the half that is the input; where the run learnt from "
+       "such files, this goes without saying for those of that shape",
+       "", "", true}};
   for (auto& option : options_of_use()) command.options.push_back(option);
   for (auto& option : options_of_settings(kTranslate)) {
     if (option.name == "out")

@@ -13,6 +13,8 @@ constexpr int64_t kFirstTestFace = 1'000'000;  // faces from here on are in no t
 
 bool serves(const DataOptions& options) { return options.make_input == InputKind::none; }
 
+std::string looks_for() { return "builtin:comics"; }
+
 bool recognises(const std::string& source) { return source.starts_with("builtin:"); }
 
 void check(const DataOptions& options) {
@@ -58,6 +60,7 @@ Listing list(const DataOptions& options) {
   } else {
     listing.train = {{whole, faces(0, count, whole)}};
   }
+  listing.has_parts = true;
   listing.test = faces(kFirstTestFace, options.builtin_test, whole);
   return listing;
 }
@@ -91,7 +94,7 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
 
 }  // namespace
 
-extern const DataLayout drawn_faces_layout = {"builtin", "builtin:comics", "faces", "",
-                                              serves,    recognises,       list,    read};
+extern const DataLayout drawn_faces_layout = {"builtin", looks_for,  "faces", "",
+                                              serves,    recognises, list,    read};
 
 }  // namespace gan

@@ -9,16 +9,11 @@ bool serves(const DataOptions& options) {
   return options.examples == Examples::pictures || options.examples == Examples::colour;
 }
 
+std::string looks_for() { return fmt::format("pictures ({}), in sub-folders too", picture_extensions()); }
+
 bool recognises(const std::string& source) { return has_pictures(source); }
 
-// What only needs pictures learns from all of them; what is measured on others has parts.
-Listing list(const DataOptions& options) {
-  if (options.examples != Examples::pictures)
-    return examples_by_parts(options.source, "picture", {"picture"});
-  Listing listing;
-  listing.train.push_back({{"picture"}, examples_in(options.source, "picture")});
-  return listing;
-}
+Listing list(const DataOptions& options) { return examples_by_parts(options.source, "picture", {"picture"}); }
 
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
   return {{}, {{"picture", fitted(read_file(example.sources[0].file, options), reading)}}};
@@ -26,10 +21,6 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
 
 }  // namespace
 
-extern const DataLayout folder_layout = {
-    "folder",   "pictures (.jpg .jpeg .png .bmp .pbm .pgm .ppm .pnm), in sub-folders too",
-    "pictures", "",
-    serves,     recognises,
-    list,       read};
+extern const DataLayout folder_layout = {"folder", looks_for, "pictures", "", serves, recognises, list, read};
 
 }  // namespace gan

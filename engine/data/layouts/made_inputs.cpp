@@ -18,6 +18,8 @@ DataOptions of_targets(const DataOptions& options) {
   return targets;
 }
 
+std::string looks_for() { return "pictures to make inputs of"; }
+
 // Whatever has single pictures will do; find_layout() says what that is if nothing has.
 bool recognises(const std::string&) { return true; }
 
@@ -53,7 +55,7 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
 
 }  // namespace
 
-extern const DataLayout made_inputs_layout = {
-    "made inputs", "pictures to make inputs of", "pictures", "", serves, recognises, list, read};
+extern const DataLayout made_inputs_layout = {"made inputs", looks_for,  "pictures", "",
+                                              serves,        recognises, list,       read};
 
 }  // namespace gan

@@ -1,4 +1,5 @@
-// Aligned pairs, each in one file: A is its left half, B its right half.
+// Aligned pairs, each in one file: A is its left half, B its right half. Such a file is about twice as wide as
+// high; one of another shape is a single picture and is never cut.
 #include "engine/data/folders.h"
 
 namespace gan {
@@ -7,6 +8,10 @@ namespace {
 
 bool serves(const DataOptions& options) {
   return options.examples == Examples::pairs && options.make_input == InputKind::none;
+}
+
+std::string looks_for() {
+  return "pictures with A in their left half and B in their right half, in train/ or here";
 }
 
 bool recognises(const std::string& source) { return has_pictures(source); }
@@ -18,6 +23,12 @@ Listing list(const DataOptions& options) {
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
   const auto& file = example.sources[0].file;
   const Image both = read_file(file, options);
+  if (!looks_like_pair(both.width, both.height))
+    fail(
+        Exit::bad_data,
+        "{}: {} x {} pixels: a single picture, no A and B side by side, which are about twice as wide as high; "
+        "--make-input makes pairs of single pictures",
+        file.string(), both.width, both.height);
   if (both.width % 2 != 0)
     fail(Exit::bad_data, "{}: {} x {} pixels: a picture with A and B side by side has an even width",
          file.string(), both.width, both.height);
@@ -28,14 +39,11 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
 
 }  // namespace
 
-extern const DataLayout side_by_side_layout = {
-    "pairs side by side",
-    "pictures with A in their left half and B in their right half, in train/ or here",
-    "pairs",
-    "--pairs",
-    serves,
-    recognises,
-    list,
-    read};
+bool looks_like_pair(int width, int height) {
+  return int64_t{10} * width >= int64_t{19} * height && int64_t{10} * width <= int64_t{21} * height;
+}
+
+extern const DataLayout side_by_side_layout = {"pairs side by side", looks_for, "pairs", "--pairs", serves,
+                                               recognises,           list,      read};
 
 }  // namespace gan
