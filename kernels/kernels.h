@@ -101,6 +101,12 @@ GAN_DECLARE_TABLES(cpu)
 GAN_DECLARE_TABLES(ref)
 #undef GAN_DECLARE_TABLES
 
+// Threads that device cpu computes with.
+int arithmetic_threads();
+// Lets them wait for each other without spinning for long, unless GOMP_SPINCOUNT or OMP_WAIT_POLICY says how. Starts
+// the program again, with the arguments of main() (argv): to be called early, before there is anything to lose.
+void wait_briefly(char** arguments);
+
 namespace cpu {
 // Puts the reference's loops, in float32, beneath the rows of every operation: what nobody has written for
 // the cpu runs by them.

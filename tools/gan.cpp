@@ -105,7 +105,7 @@ void use_threads_that_start() {
     talk(fmt::format("only {} of {} threads can be started; going on with these", got, wanted));
 }
 
-int run_command(const std::vector<std::string>& texts) {
+int run_command(const std::vector<std::string>& texts, char** argv) {
   if (texts.empty()) {
     std::fputs(general_help().c_str(), stderr);
     return int(Exit::usage);
@@ -120,6 +120,7 @@ int run_command(const std::vector<std::string>& texts) {
     return fmt::print("{}", help_of(command, command.name == "train" ? arguments.word(0) : "")), 0;
   const bool computes = command.name != "help" && command.name != "completion";
   if (computes) {
+    wait_briefly(argv);
     check_forced_variants();
     use_threads_that_start();
   }
@@ -147,7 +148,7 @@ int main(int argc, char** argv) {
   bool verbose = std::getenv("GAN_VERBOSE") != nullptr;
   for (const auto& text : texts) verbose |= text == "--verbose";
   try {
-    return finish_output(run_command(texts));
+    return finish_output(run_command(texts, argv));
   } catch (const gan::Error& error) {
     const bool memory = error.code() == gan::Exit::out_of_memory;
     return report(int(error.code()), error.what() + (memory ? memory_advice(command) : ""), command, verbose);

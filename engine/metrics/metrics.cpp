@@ -128,9 +128,26 @@ double colourfulness(const Image& image) {
   return std::sqrt(variance) + 0.3 * std::sqrt(rg * rg + yb * yb);
 }
 
+double sharpness(const Image& a, const Image& b) {
+  check_same_size(a, b);
+  const auto detail = [](const Image& image) {
+    int64_t sum = 0;
+    for (int y = 0; y < image.height; ++y)
+      for (int x = 0; x < image.width; ++x)
+        for (int c = 0; c < image.channels; ++c) {
+          if (x > 0) sum += std::abs(image.at(y, x, c) - image.at(y, x - 1, c));
+          if (y > 0) sum += std::abs(image.at(y, x, c) - image.at(y - 1, x, c));
+        }
+    return double(sum);
+  };
+  const double of_b = detail(b);
+  return of_b > 0 ? detail(a) / of_b : std::numeric_limits<double>::quiet_NaN();
+}
+
 std::vector<std::string> parse_metrics(const std::string& list) {
-  static const std::vector<std::string> known = {"psnr", "ssim", "l1", "colourfulness", "ssim_256"};
-  if (list.empty()) return {known.begin(), known.end() - 1};
+  static const std::vector<std::string> known = {"psnr",          "ssim",     "l1",
+                                                 "colourfulness", "ssim_256", "sharpness"};
+  if (list.empty()) return {known.begin(), known.end() - 2};
   std::vector<std::string> metrics;
   for (size_t at = 0; at <= list.size();) {
     const size_t comma = std::min(list.find(',', at), list.size());
@@ -156,6 +173,7 @@ Measures measure(const Image& a, const Image& b, const std::vector<std::string>&
                                     ? std::numeric_limits<double>::quiet_NaN()
                                 : name == "ssim" ? ssim(a, b)
                                                  : ssim_256(a, b));
+    if (name == "sharpness") result.emplace_back(name, sharpness(a, b));
     if (name == "l1") result.emplace_back(name, mean_absolute_difference(a, b));
     if (name == "colourfulness") {
       result.emplace_back(name, colourfulness(a));

@@ -26,6 +26,11 @@ double ssim(const Image& a, const Image& b);
 // program ssim.m and the package piq print. Equal to ssim() where the shorter side has less than 384 pixels.
 double ssim_256(const Image& a, const Image& b);
 
+// How much detail a picture has against another: the sum of absolute differences between neighbouring samples,
+// along both sides and in each channel, over that of `b`. 1 for equal pictures, below for blurred ones, above for
+// noisy ones; NaN where `b` is flat.
+double sharpness(const Image& a, const Image& b);
+
 // How the colours of a picture of 3 channels lie around grey: means of rg = R - G and yb = (R + G)/2 - B, and
 // the sum of their variances.
 struct OpponentColours {
@@ -40,12 +45,13 @@ double colourfulness(const Image& image);
 
 // ---- by name, for the command line ----
 
-// "psnr", "ssim", "ssim_256", "l1", "colourfulness" (of the first picture) and "colourfulness_reference" (of
-// the second).
+// "psnr", "ssim", "ssim_256", "sharpness", "l1", "colourfulness" (of the first picture) and
+// "colourfulness_reference" (of the second).
 using Measures = std::vector<std::pair<std::string, double>>;
 
 // From "psnr,ssim": the names checked, in the order given. Exit::usage on an unknown name, naming the
-// nearest. "colourfulness" stands for both of its keys. Empty: all but ssim_256.
+// nearest. "colourfulness" stands for both of its keys. Empty: all but ssim_256
+// and sharpness.
 std::vector<std::string> parse_metrics(const std::string& list);
 // A measure that a picture is too small for is NaN (ssim below kSsimWindow).
 Measures measure(const Image& a, const Image& b, const std::vector<std::string>& metrics);

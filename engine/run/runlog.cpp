@@ -16,12 +16,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <fstream>
 
 #include <nlohmann/json.hpp>
 
 #include "engine/files/atomic_file.h"
 #include "engine/files/talk.h"
+#include "engine/run/version.h"
 #include "kernels/contract/check.h"
 
 namespace gan {
@@ -54,17 +56,31 @@ bool is_metrics_header(std::string_view line) {
 
 namespace {
 
-std::string header_line(const Config& config) {
+std::string date_now() {  // in universal time: "2026-01-31T12:00:00Z"
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+std::string header_line(const Config& config, const MetricsFile::Facts& facts) {
   nlohmann::ordered_json header;
   header["schema"] = kSchema;
   header["model"] = config.model;
-  header["device"] = config.device;
+  header["device"] = facts.device.empty() ? std::string(config.device) : facts.device;
+  header["version"] = version();
+  header["commit"] = commit();
+  header["date"] = date_now();
+  header["threads"] = facts.threads;
   header["config"] = nlohmann::ordered_json::parse(to_json(config));
   return header.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-// The lines of an earlier part of the run up to `step`, header included; empty when it is no metrics file.
-std::string lines_until(const Folder& run, int64_t step) {
+// The lines of an earlier part of the run up to `step`, header included; empty when it is no metrics file. Those of
+// later steps are added to `later`.
+std::string lines_until(const Folder& run, int64_t step, std::string& later) {
   if (!run.has(kMetricsName)) return {};
   const auto bytes = run.open(kMetricsName).read_all(kLargestMetrics);
   std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -79,7 +95,7 @@ std::string lines_until(const Folder& run, int64_t step) {
     const auto object = object_in(line);
     const bool earlier = object.is_object() && object.contains("step") &&
                          object["step"].is_number_unsigned() && object["step"] <= uint64_t(step);
-    if (earlier) (kept += line) += '\n';
+    ((earlier ? kept : later) += line) += '\n';
   }
   return kept;  // what follows the last line end has been cut by a crash
 }
@@ -100,16 +116,28 @@ std::string json_number(double value) {
 
 }  // namespace
 
-MetricsFile::MetricsFile(const Folder& run, const Config& config, int64_t from_step)
-    : file_(run.path() / kMetricsName) {
+MetricsFile::MetricsFile(const Folder& run, const Config& config, int64_t from_step, Facts facts)
+    : echo_(facts.echo), file_(run.path() / kMetricsName) {
   std::string text;
-  if (from_step > 0) text = lines_until(run, from_step);
-  if (text.empty()) text = header_line(config);
+  if (from_step > 0) text = lines_until(run, from_step, dropped_);
+  if (text.empty()) text = header_line(config, facts);
   const std::string_view lines(text);
   if (const auto start = lines.rfind('\n', lines.size() - 2); start != lines.npos)
     seconds_ = seconds_in(lines.substr(start + 1));
   run.write(kMetricsName, bytes_of(text));
   descriptor_ = run.open_to_append(kMetricsName);
+}
+
+std::map<int64_t, double> MetricsFile::dropped(const std::string& key) const {
+  std::map<int64_t, double> found;
+  std::string_view text(dropped_);
+  for (size_t end; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
+    const auto line = object_in(text.substr(0, end));
+    const bool whole = line.is_object() && line.contains("step") && line["step"].is_number_unsigned() &&
+                       line["step"] < uint64_t(INT64_MAX) && line.contains(key) && line[key].is_number();
+    if (whole) found[line["step"]] = line[key];
+  }
+  return found;
 }
 
 MetricsFile::~MetricsFile() {
@@ -127,7 +155,10 @@ void MetricsFile::write(int64_t step, int64_t images, double seconds, const Metr
   ssize_t written;
   do written = ::write(descriptor_, line.data(), line.size());
   while (written < 0 && errno == EINTR);
-  if (written == ssize_t(line.size())) return;
+  if (written == ssize_t(line.size())) {
+    if (echo_) fmt::print("{}", line), std::fflush(stdout);
+    return;
+  }
   const std::string reason = written < 0 ? std::strerror(errno) : "the disk is full";
   if (written > 0 && ftruncate(descriptor_, before.st_size) != 0)
     fail(Exit::io, "{}: a line is cut in half: {}", file_.string(), reason);
@@ -172,12 +203,12 @@ std::string Progress::format(const Update& update, int width) {
                                    : fmt::format("step {}", update.step));
   if (const double rate = update.images_per_second; rate > 0)
     parts.push_back(fmt::format("{:.{}f} images/s", rate, rate < 100 ? 1 : 0));
+  if (update.seconds_left >= 0) parts.push_back(duration_text(update.seconds_left) + " left");
   static constexpr std::pair<const char*, const char*> shown[] = {
       {"loss_D", "loss D"}, {"loss_G", "loss G"}, {"D_real", "D(x)"}, {"D_fake", "D(G)"}};
   for (const auto& [key, title] : shown)
     for (const auto& [name, value] : update.values)
       if (name == key) parts.push_back(fmt::format("{} {:.3f}", title, value));
-  if (update.seconds_left >= 0) parts.push_back(duration_text(update.seconds_left) + " left");
   if (update.peak_bytes > 0) parts.push_back("peak " + bytes_text(update.peak_bytes));
   std::string line;
   for (const auto& part : parts) {

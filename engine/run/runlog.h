@@ -1,6 +1,7 @@
 // What a run tells while it goes on: metrics.jsonl in its folder, and the progress line on the terminal.
 #pragma once
 #include <filesystem>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,9 +19,17 @@ bool is_metrics_header(std::string_view line);  // the first line of a metrics.j
 // metrics.jsonl: a header line, then one JSON object per logged step, floats with all their digits.
 class MetricsFile {
  public:
+  // What the header says of the program besides its settings.
+  struct Facts {
+    std::string device;  // that it runs on: "cpu" where the setting says auto
+    int threads = 0;     // of the arithmetic
+    bool echo = false;   // each line on standard output too
+  };
   // from_step > 0: a resumed run; lines of later steps are dropped (they will be written again), and so is a
   // last line that a crash has cut. 0: a new file. Exit::io when it cannot be written.
-  MetricsFile(const Folder& run, const Config& config, int64_t from_step);
+  MetricsFile(const Folder& run, const Config& config, int64_t from_step, Facts facts);
+  MetricsFile(const Folder& run, const Config& config, int64_t from_step)
+      : MetricsFile(run, config, from_step, Facts()) {}
   ~MetricsFile();
   MetricsFile(const MetricsFile&) = delete;
   // One line, with a single write. `values` begin with lr. JSON has no NaN and no infinity: they are written
@@ -29,10 +38,14 @@ class MetricsFile {
   // Training time up to the last line that was kept. It is the log's and not the checkpoint's, so that
   // checkpoints of equal runs are equal to the last bit.
   double seconds() const { return seconds_; }
+  // `key` of the lines that were dropped, by their step: a resumed run takes the same steps again.
+  std::map<int64_t, double> dropped(const std::string& key) const;
 
  private:
   int descriptor_ = -1;
   double seconds_ = 0;
+  bool echo_ = false;
+  std::string dropped_;  // lines
   std::filesystem::path file_;
 };
 

@@ -20,6 +20,7 @@ struct WhatSettings : Group<WhatSettings> {
   WhatSettings() : Group("what") {}
   Setting<std::string> model{*this, "model", "", "network to train: see `gan help train`", "", kNetwork};
   Setting<std::string> data{*this, "data", "", "folder of pictures, or builtin:comics", "", 0};
+  Setting<std::string> preset{*this, "preset", "tuned", "what settings begin with: values for one machine and an evening, or those of the model's paper", "tuned|paper", kTrain | kOneCall};
 };
 
 struct RunSettings : Group<RunSettings> {
@@ -43,10 +44,13 @@ struct LengthSettings : Group<LengthSettings> {
   Setting<int64_t> steps{*this, "steps", 0, "stop after this many steps; 0: by epochs or minutes", "0..", kTrain | kLength};
   Setting<int64_t> epochs{*this, "epochs", 0, "stop after this many passes over the data; 0: by steps or minutes", "0..", kTrain | kLength};
   Setting<double> minutes{*this, "minutes", 0, "stop after this much training time; 0: by steps or epochs", "0..", kTrain | kLength};
+  Setting<int64_t> least_steps{*this, "least-steps", 0, "take at least so many steps, however few --epochs make on a small set", "0..", kTrain};
   Setting<int> batch{*this, "batch", 64, "pictures per batch", "1..65536", kTrain | kInspect};
   Setting<int64_t> log_every{*this, "log-every", 50, "steps between lines of metrics.jsonl; 0: never", "0..", kTrain};
   Setting<int64_t> sample_every{*this, "sample-every", 500, "steps between sample grids; 0: never", "0..", kTrain};
+  Setting<double> sample_minutes{*this, "sample-minutes", 3, "a sample grid also when this much time has passed without one, the first within a minute; 0: never; never with --deterministic", "0..", kTrain | kPace};
   Setting<int64_t> save_every{*this, "save-every", 1000, "steps between checkpoints; 0: the last step only", "0..", kTrain};
+  Setting<double> save_minutes{*this, "save-minutes", 3, "a checkpoint also when this much time has passed without one; 0: never; never with --deterministic", "0..", kTrain | kPace};
   Setting<int64_t> eval_every{*this, "eval-every", 500, "steps between validations of models that learn from pairs; 0: never", "0..", kTrain};
   Setting<int> keep{*this, "keep", 2, "checkpoints kept besides the latest; 0: all", "0..", kTrain};
   Setting<std::string> resume{*this, "resume", "", "go on with the run in this folder", "", kTrain | kOneCall};

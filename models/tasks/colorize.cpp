@@ -34,6 +34,12 @@ class Colorize : public Pix2pix {
 
 void colorize_preset(Config& c) { pix2pix_preset(c); }
 
+void colorize_tuned(Config& c, bool cpu) {
+  pix2pix_tuned(c, cpu);
+  c.batch = 4, c.lr = 3e-4, c.lr_d = 1e-4, c.ema = 0.999;
+  c.get<Pix2pixSettings>().lambda_l1 = 1000;
+}
+
 void colorize_check(const Config& c) {
   pix2pix_check(c);
   if (c.channels != 3)

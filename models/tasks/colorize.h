@@ -4,6 +4,7 @@
 
 namespace gan {
 void colorize_preset(Config& config);
+void colorize_tuned(Config& config, bool cpu);
 void colorize_check(const Config& config);
 std::unique_ptr<Model> make_colorize();
 }  // namespace gan

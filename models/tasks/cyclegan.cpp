@@ -187,6 +187,17 @@ void cyclegan_preset(Config& c) {
   c.get<CycleGanSettings>().lambda_identity = 0.5;
 }
 
+// Enlarging by resampling: a transposed convolution's checkerboard would be learnt from nobody.
+void cyclegan_tuned(Config& c, bool cpu) {
+  if (cpu) {
+    c.size = 128, c.load_size = 143;
+    c.get<ConvSettings>().ngf = 16, c.get<ConvSettings>().ndf = 32;
+    c.get<TranslationSettings>().netG = "resnet_6";
+  }
+  c.get<TranslationSettings>().up = "resize";
+  c.ema = 0.998, c.epochs = 50, c.least_steps = 4000;
+}
+
 void cyclegan_check(const Config& c) { check_translation_networks(c); }
 
 std::unique_ptr<Model> make_cyclegan() { return std::make_unique<CycleGan>(); }

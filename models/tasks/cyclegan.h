@@ -13,6 +13,7 @@ struct CycleGanSettings : Group<CycleGanSettings> {
 // clang-format on
 
 void cyclegan_preset(Config& config);
+void cyclegan_tuned(Config& config, bool cpu);
 void cyclegan_check(const Config& config);
 std::unique_ptr<Model> make_cyclegan();
 }  // namespace gan

@@ -98,6 +98,8 @@ void mlpgan_preset(Config& c) {
   c.batch = 64, c.epochs = 200;
 }
 
+void mlpgan_tuned(Config& c, bool) { c.ema = 0.998, c.least_steps = 5000; }
+
 void mlpgan_check(const Config& c) {
   if (c.size > 512)
     fail(Exit::usage, "mlpgan's layers grow with the square of --size: at most 512, not {}; use dcgan",

@@ -4,6 +4,7 @@
 
 namespace gan {
 void mlpgan_preset(Config& config);
+void mlpgan_tuned(Config& config, bool cpu);
 void mlpgan_check(const Config& config);
 std::unique_ptr<Model> make_mlpgan();
 }  // namespace gan

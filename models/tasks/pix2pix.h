@@ -49,6 +49,7 @@ class Pix2pix : public Model {
 };
 
 void pix2pix_preset(Config& config);
+void pix2pix_tuned(Config& config, bool cpu);
 void pix2pix_check(const Config& config);
 std::unique_ptr<Model> make_pix2pix();
 

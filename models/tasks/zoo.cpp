@@ -23,22 +23,22 @@ void with(Config& config) {
 std::span<const ZooEntry> zoo() {
   static const ZooEntry entries[] = {
       {"dcgan", "pictures from noise, convolutional (Radford et al. 2016)",
-       with<NoiseSettings, ConvSettings, AdversarialSettings>, dcgan_preset, dcgan_check, make_dcgan,
-       Examples::pictures},
+       with<NoiseSettings, ConvSettings, AdversarialSettings>, dcgan_preset, dcgan_tuned, dcgan_check,
+       make_dcgan, Examples::pictures},
       {"mlpgan", "pictures from noise, fully connected (Goodfellow et al. 2014)",
-       with<NoiseSettings, AdversarialSettings>, mlpgan_preset, mlpgan_check, make_mlpgan,
+       with<NoiseSettings, AdversarialSettings>, mlpgan_preset, mlpgan_tuned, mlpgan_check, make_mlpgan,
        Examples::pictures},
       {"pix2pix", "pictures from pictures, learnt from pairs (Isola et al. 2017)",
        with<PairSettings, ConvSettings, TranslationSettings, AdversarialSettings, Pix2pixSettings,
             PoolSettings>,
-       pix2pix_preset, pix2pix_check, make_pix2pix, Examples::pairs},
+       pix2pix_preset, pix2pix_tuned, pix2pix_check, make_pix2pix, Examples::pairs},
       {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
        with<ConvSettings, TranslationSettings, AdversarialSettings, Pix2pixSettings, PoolSettings>,
-       colorize_preset, colorize_check, make_colorize, Examples::colour},
+       colorize_preset, colorize_tuned, colorize_check, make_colorize, Examples::colour},
       {"cyclegan", "pictures from pictures, learnt from two sets without pairs (Zhu et al. 2017)",
        with<PairSettings, ConvSettings, TranslationSettings, AdversarialSettings, CycleGanSettings,
             PoolSettings>,
-       cyclegan_preset, cyclegan_check, make_cyclegan, Examples::unpaired},
+       cyclegan_preset, cyclegan_tuned, cyclegan_check, make_cyclegan, Examples::unpaired},
   };
   return entries;
 }
@@ -81,7 +81,13 @@ Config neutral_config(const std::string& model) {
 
 Config preset_config(const std::string& model) {
   Config config = neutral_config(model);
-  find_model(model).preset(config);
+  find_model(model).paper(config);
+  return config;
+}
+
+Config tuned_config(const std::string& model, Device device) {
+  Config config = preset_config(model);
+  find_model(model).tuned(config, device == Device::cpu);
   return config;
 }
 

@@ -12,9 +12,11 @@ namespace gan {
 
 struct ZooEntry {
   const char* name;
-  const char* summary;           // one line, for --help
-  void (*settings)(Config&);     // adds the groups that it has besides everybody's
-  void (*preset)(Config&);       // the paper's values
+  const char* summary;        // one line, for --help
+  void (*settings)(Config&);  // adds the groups that it has besides everybody's
+  void (*paper)(Config&);     // the paper's values
+  // Values over these that make good pictures in minutes where the paper had days (cpu: also small enough for it).
+  void (*tuned)(Config&, bool cpu);
   void (*check)(const Config&);  // refuses what the model cannot be, Exit::usage with the nearest that works
   std::unique_ptr<Model> (*make)();
   Examples examples;  // what it learns from
@@ -26,9 +28,10 @@ const Catalogue& catalogue();
 // Throws Exit::usage naming the models there are, and the nearest.
 const ZooEntry& find_model(const std::string& name);
 
-// Settings of a model as its paper has them; those of all models together, for what is about a call and not
-// about one model.
+// Settings of a model: as its paper has them; as they are when nobody asks for the paper's. Those of all models
+// together, for what is about a call and not about one model.
 Config preset_config(const std::string& model);
+Config tuned_config(const std::string& model, Device device);
 // The same with every setting's own default: nothing is switched on.
 Config neutral_config(const std::string& model);
 Config config_of_all_models();

@@ -2,6 +2,7 @@
 #include "models/training/evaluation.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "engine/data/workers.h"
 #include "engine/files/stop.h"
@@ -88,9 +89,23 @@ Image Evaluation::output_of(const Trial& trial, const Image& input) const {
 Evaluation::Score Evaluation::score(const Trial& trial, const std::vector<Image>& answers) const {
   std::vector<Measures> all;
   for (size_t i = 0; i < answers.size(); ++i)
-    all.push_back(measure(answers[i], examples_[i].at(trial.target), {"psnr", "ssim"}));
-  const Measures mean = mean_of(all);
-  return {mean[0].second, mean[1].second};
+    all.push_back(
+        measure(answers[i], examples_[i].at(trial.target), {"psnr", "ssim", "sharpness", "colourfulness"}));
+  std::map<std::string, double> mean;
+  for (const auto& [name, value] : mean_of(all)) mean[name] = value;
+  Score score{.psnr = mean["psnr"], .ssim = mean["ssim"]};
+  if (std::isfinite(mean["sharpness"])) score.sharpness = mean["sharpness"];
+  constexpr double kGrey = 1;  // of targets without colours worth the name
+  const auto reference = mean.find("colourfulness_reference");
+  if (reference != mean.end() && reference->second > kGrey)
+    score.colour = std::min(1.0, mean["colourfulness"] / reference->second);
+  return score;
+}
+
+double Evaluation::Score::total() const {
+  static constexpr double kLeast = 1e-3;  // 30 dB less
+  const auto part = [](double share) { return 10 * std::log10(std::clamp(share, kLeast, 1.0)); };
+  return psnr + part(sharpness) + part(colour);
 }
 
 Evaluation::Result Evaluation::run() {
@@ -100,15 +115,19 @@ Evaluation::Result Evaluation::run() {
     std::vector<Image> outputs;
     for (const Example& one : examples_) outputs.push_back(output_of(trial, one.at(trial.input)));
     const Score found = score(trial, outputs), easiest = easiest_[k];
-    const Metrics measured = {{trial.measure + "_psnr", found.psnr},
-                              {trial.measure + "_ssim", found.ssim},
-                              {trial.measure + "_psnr_trivial", easiest.psnr},
-                              {trial.measure + "_ssim_trivial", easiest.ssim}};
+    const Metrics measured = {
+        {trial.measure + "_psnr", found.psnr},           {trial.measure + "_ssim", found.ssim},
+        {trial.measure + "_psnr_trivial", easiest.psnr}, {trial.measure + "_ssim_trivial", easiest.ssim},
+        {trial.measure + "_sharpness", found.sharpness}, {trial.measure + "_colour", found.colour},
+        {trial.measure + "_score", found.total()}};
     result.measures.insert(result.measures.end(), measured.begin(), measured.end());
-    result.best_by += found.psnr / double(trials_.size());
-    result.words += fmt::format("{}{}PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f} ({:.4f})",
-                                k ? "; " : "", trials_.size() > 1 ? trial.measure + " " : "", found.psnr,
-                                easiest.psnr, found.ssim, easiest.ssim);
+    result.best_by += found.total() / double(trials_.size());
+    result.below_easiest = result.below_easiest || found.psnr < easiest.psnr;
+    result.words += fmt::format(
+        "{}{}PSNR {:.2f} dB (easiest answer {:.2f}), SSIM {:.4f} ({:.4f}), detail {:.0f} %, colour {:.0f} %, score "
+        "{:.2f}",
+        k ? "; " : "", trials_.size() > 1 ? trial.measure + " " : "", found.psnr, easiest.psnr, found.ssim,
+        easiest.ssim, 100 * found.sharpness, 100 * found.colour, found.total());
   }
   return result;
 }

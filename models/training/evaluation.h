@@ -20,11 +20,16 @@ class Evaluation {
              const std::function<void(const std::string&)>& say);
 
   bool empty() const { return examples_.empty() || trials_.empty(); }
-  // "val_psnr", "val_ssim" and their "_trivial" companions, for every trial.
+  // "val_psnr", "val_ssim" and their "_trivial" companions, "val_sharpness", "val_colour" (0 to 1: how much of the
+  // targets' colourfulness there is) and "val_score", for every trial.
+  //
+  // The score is PSNR in dB, less 10 log10 of the part of the targets' detail and of their colour that the answers
+  // have. PSNR alone is best for the blurriest and the greyest of answers.
   struct Result {
     Metrics measures;
-    double best_by = 0;  // mean PSNR of the trials: larger is better
+    double best_by = 0;  // mean score of the trials: larger is better
     std::string words;
+    bool below_easiest = false;  // PSNR of a trial is below its easiest answer's
   };
   Result run();
 
@@ -33,7 +38,8 @@ class Evaluation {
 
  private:
   struct Score {
-    double psnr = 0, ssim = 0;
+    double psnr = 0, ssim = 0, sharpness = 1, colour = 1;
+    double total() const;
   };
   Image output_of(const Trial& trial, const Image& input) const;
   Score score(const Trial& trial, const std::vector<Image>& answers) const;

@@ -44,7 +44,9 @@ void Health::look(int64_t step, const std::vector<Image>& pictures) {
     }
   }
   const bool flat = within < 1, same = apart < 1;
-  const bool collapsed = flat || same;
+  const bool alike = flat || same;
+  better_ = better_ || !alike;
+  const bool collapsed = alike && (better_ || step >= kLearnt);
   if (collapsed && !collapsed_)
     say_(fmt::format(
         "step {}: the outputs have collapsed: {}; what helps: going back to an earlier checkpoint "

@@ -29,6 +29,9 @@ double now() {
 }
 
 constexpr int kGridPictures = 64;
+constexpr int kBelowEasiest = 4;
+constexpr int64_t kClock = 1000;                   // parts of the time that a schedule by the clock knows
+constexpr double kFirstGrid = 40, kMeasured = 10;  // seconds
 
 // The first tensor that holds a number that is not finite, in words.
 std::string first_bad_tensor(Model& model) {
@@ -75,6 +78,7 @@ void settle_length(Config& config, const Origins& origins) {
     if (from_preset("steps")) config.steps = 0;
     if (from_preset("epochs")) config.epochs = 0;
     if (from_preset("minutes")) config.minutes = 0;
+    if (from_preset("least-steps")) config.least_steps = 0;
   }
   if (config.steps == 0 && config.epochs == 0 && config.minutes == 0)
     fail(Exit::usage, "nothing says how long to train: give --steps, --epochs or --minutes");
@@ -106,16 +110,18 @@ class Run {
       open_pictures(config_.size);
       plan.data_bytes = pictures_->cache_bytes();
     }
+    if (replay_) length_ = {.last_step = replay_->steps(), .steps_per_epoch = replay_->steps()};
+    else length_ = plan_length(config_, plan.draws, pictures_->draws_per_epoch(config_.batch));
     if (config_.dry_run) {
       print_plan(config_, origins_, plan, chosen.device);
+      if (!config_.json) fmt::print("length           {}\n", length_words(plan));
       return int(Exit::ok);
     }
+    device_ = chosen.device;
     say_plan(chosen, plan);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
     model_ = build_model(*context_, config_);
-    if (replay_) length_ = {replay_->steps(), replay_->steps(), 1};
-    else length_ = plan_length(config_, *model_, pictures_->draws_per_epoch(config_.batch));
     throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
@@ -126,8 +132,10 @@ class Run {
     first_step_ = saved_step_ = state_.step;
     try {
       folder_->write_config(config_);
+      progress_.say(fmt::format("run {}: {}", folder_->path().string(), length_words(plan)));
       const int code = loop();
       progress_.finish();
+      if (code == int(Exit::ok)) say_next();
       return code;
     } catch (const Stopped& stop) {  // before a step, or in the middle of one's preparations
       if (state_.step == first_step_) {
@@ -220,12 +228,10 @@ class Run {
           "the pictures of {} are not those that this run began with ({} to train on now, {} then): training goes "
           "on with these, and in another order",
           config_.data, pictures_->train_count(), state_.pictures));
-    RunLength before;
-    try {
-      before =
-          plan_length(earlier, *model_,
-                      pictures_->draws_per_epoch(std::min<int64_t>(earlier.batch, pictures_->train_count())));
-    } catch (const Error&) { return; }  // it had no schedule
+    const RunLength before =
+        plan_length(earlier, draws_per_step(*model_),
+                    pictures_->draws_per_epoch(std::min<int64_t>(earlier.batch, pictures_->train_count())));
+    if (before.by_clock || length_.by_clock) return;
     const auto rate = [&](const Config& config, const RunLength& length) {
       return config.lr *
              learning_rate_factor(config.lr_policy, state_.step / length.steps_per_epoch, length.epochs);
@@ -249,8 +255,7 @@ class Run {
       if (const int size = model_->size_at(stage); size != pictures_size_) open_pictures(size);
       in = next_input(*model_, *pictures_, *context_, draw);
     }
-    const double factor =
-        learning_rate_factor(config_.lr_policy, state_.step / length_.steps_per_epoch, length_.epochs);
+    const double factor = rate_factor();
     in.learning_rate = config_.lr * factor;
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
     in.step = state_.step;
@@ -260,8 +265,38 @@ class Run {
     return in;
   }
 
+  // Of the learning rates, for the next step. By the clock it changes at log points only, and where it stood is in
+  // the log and in checkpoints: steps that are taken again after a resume have the rates that they had.
+  double rate_factor() {
+    if (!length_.by_clock)
+      return learning_rate_factor(config_.lr_policy, state_.step / length_.steps_per_epoch, length_.epochs);
+    const int64_t every = clock_steps();
+    if (state_.step % every == 0) {
+      const auto earlier = earlier_clock_.find(state_.step + every);
+      const double passed = seconds_ / (config_.minutes * 60);
+      state_.clock = earlier != earlier_clock_.end() ? int64_t(earlier->second)
+                                                     : int64_t(std::clamp(passed, 0.0, 1.0) * (kClock - 1));
+    }
+    return learning_rate_factor(config_.lr_policy, state_.clock, kClock);
+  }
+  int64_t clock_steps() const { return config_.log_every > 0 ? int64_t(config_.log_every) : 50; }
+
+  // Grids and checkpoints by the time: for people, not for runs that are compared.
+  bool timed_output() const { return !replay_ && !config_.deterministic; }
+  bool grid_is_due(double seconds) const {
+    if (!timed_output() || config_.sample_every == 0 || config_.sample_minutes == 0) return false;
+    const double wait = std::min(config_.sample_minutes * 60, grids_ == 0 ? kFirstGrid : 1e9);
+    return seconds - grid_at_ >= wait;
+  }
+  bool save_is_due(double seconds) const {
+    return timed_output() && config_.save_every > 0 && config_.save_minutes > 0 &&
+           seconds - saved_at_ >= config_.save_minutes * 60;
+  }
+
   int loop() {
-    MetricsFile metrics(folder_->root(), config_, state_.step);
+    MetricsFile metrics(folder_->root(), config_, state_.step,
+                        {.device = name_of(device_), .threads = arithmetic_threads(), .echo = config_.json});
+    earlier_clock_ = metrics.dropped("clock");
     // Reading a scalar costs nothing where host and device share memory; on a GPU it waits, so only log
     // points look.
     const bool shared_memory = context_->memory_is_host();
@@ -293,6 +328,7 @@ class Run {
       Metrics line;
       if (due || (done && config_.log_every > 0)) {
         line = {{"lr", input.learning_rate}};
+        if (length_.by_clock) line.emplace_back("clock", double(state_.clock));
         line.insert(line.end(), shown.begin(), shown.end());
         health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
       }
@@ -300,15 +336,55 @@ class Run {
                             (done || step % config_.eval_every == 0);
       const bool best = evaluate && this->evaluate(line);
       if (!line.empty()) metrics.write(step, state_.images, seconds_, line);
-      if (config_.sample_every > 0 && (done || step % config_.sample_every == 0)) write_grid();
-      if (done || best || (config_.save_every > 0 && step % config_.save_every == 0)) save(best);
+      const bool grid = config_.sample_every > 0 && (done || step % config_.sample_every == 0);
+      if (grid || grid_is_due(now() - start)) {
+        write_grid();
+        grid_at_ = now() - start, ++grids_;
+      }
+      const bool checkpoint = done || best || (config_.save_every > 0 && step % config_.save_every == 0);
+      if (checkpoint || save_is_due(now() - start)) {
+        save(best);
+        saved_at_ = now() - start;
+      }
       const double elapsed = now() - start;
       const double rate = double(state_.images - images_before) / std::max(elapsed, 1e-9);
       const int64_t steps_taken = (state_.images - images_before) / images_per_step;
       progress_.show({step, length_.last_step == INT64_MAX ? 0 : length_.last_step, rate,
                       seconds_left(elapsed, steps_taken), peak_resident_bytes(), shown});
+      if (!pace_said_ && !done && elapsed >= kMeasured && steps_taken >= 3)
+        say_pace(rate, elapsed, steps_taken);
     }
     return stop_signal() ? stopped_by(stop_signal()) : int(Exit::ok);
+  }
+
+  // What the run will cost: before its first step what is known then, after a few seconds the time.
+  std::string length_words(const StepPlan& plan) const {
+    std::string length = length_.last_step == INT64_MAX
+                             ? fmt::format("for {:g} minutes", double(config_.minutes))
+                             : fmt::format("{} steps of {} pictures", length_.last_step, config_.batch);
+    if (length_.last_step != INT64_MAX && !replay_)
+      length += fmt::format(" ({:.3g} passes over the set)",
+                            double(length_.last_step) / double(length_.steps_per_epoch));
+    if (length_.last_step != INT64_MAX && config_.minutes > 0)
+      length += fmt::format(", at most {:g} minutes", double(config_.minutes));
+    return fmt::format(
+        "{}; checkpoints of {:.3g} MiB, {}", length, double(plan.checkpoint_bytes) / (1 << 20),
+        config_.keep > 0 ? fmt::format("at most {} of them", config_.keep + 2) : "all of them kept");
+  }
+  void say_pace(double rate, double elapsed, int64_t steps_taken) {
+    pace_said_ = true;
+    const double left = seconds_left(elapsed, steps_taken);
+    if (left >= 0)
+      progress_.say(fmt::format(
+          "{:.3g} pictures/s: about {} to go; stop at any time with Ctrl-C and go on with --resume", rate,
+          duration_text(left)));
+  }
+  void say_next() {
+    const std::string run = folder_->path().string();
+    const bool pictures = !model_->use().pictures.empty();
+    progress_.say(fmt::format("done: {}; next: gan {} {}{}; go on: gan train --resume {} --steps {}", run,
+                              pictures ? "translate" : "sample", run,
+                              pictures ? " PICTURES --out DIR" : " --out grid.png", run, 2 * state_.step));
   }
 
   int stopped_by(int signal) {
@@ -343,10 +419,17 @@ class Run {
   bool evaluate(Metrics& line) {
     const Evaluation::Result found = evaluation_->run();
     line.insert(line.end(), found.measures.begin(), found.measures.end());
-    const bool best = float(found.best_by) > state_.best;  // as it is kept: what is equal is not better
+    // As it is kept: what is equal is not better.
+    const bool best = state_.best_step == 0 || float(found.best_by) > state_.best;
     progress_.say(
         fmt::format("step {}: validation {}{}", state_.step, found.words, best ? ", the best so far" : ""));
     if (best) state_.best = float(found.best_by), state_.best_step = state_.step;
+    below_easiest_ = found.below_easiest ? below_easiest_ + 1 : 0;
+    if (below_easiest_ == kBelowEasiest)
+      progress_.say(fmt::format(
+          "step {}: validation has been below the easiest answer {} times in a row: the model makes the pictures worse; "
+          "what helps: more pictures, a smaller --lr-d or a larger --lambda-l1, a longer run",
+          state_.step, kBelowEasiest));
     return best;
   }
 
@@ -411,7 +494,13 @@ class Run {
   TrainState state_;
   int64_t first_step_ = 0, saved_step_ = 0;  // where this call began, and what the newest checkpoint is of
   bool in_step_ = false;
-  double seconds_ = 0;  // of training, since step 1
+  Device device_ = Device::cpu;
+  std::map<int64_t, double> earlier_clock_;  // of steps that are taken again
+  double grid_at_ = 0, saved_at_ = 0;        // seconds of this call
+  int grids_ = 0;
+  bool pace_said_ = false;
+  int below_easiest_ = 0;  // validations in a row
+  double seconds_ = 0;     // of training, since step 1
   RunLength length_;
 };
 

@@ -19,6 +19,8 @@ StepPlan plan_step(const Config& config, Device device) {
   model->step(model->planned_input(context, config.batch));
   plan.operations = context.operations() - operations;
   plan.flop = context.flop() - flop;
+  plan.draws = draws_per_step(*model);
+  plan.checkpoint_bytes = checkpoint_bytes(*model);
   plan.buffer_bytes = context.pool().reserved_bytes();
   // On cpu weights that are used twice between two updates have two re-laid-out copies (forward and input
   // gradient), the others about one: one at a time, or longer in Winograd's convolution.
@@ -45,6 +47,7 @@ void print_plan(const Config& config, const Origins& origins, const StepPlan& pl
     line["memory_bytes"] = plan.memory_bytes();
     line["flop_per_step"] = std::llround(plan.flop);
     line["operations_per_step"] = plan.operations;
+    line["checkpoint_bytes"] = plan.checkpoint_bytes;
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
     return;
   }
@@ -73,21 +76,19 @@ int draws_per_step(const Model& model) {
   return draws;
 }
 
-RunLength plan_length(const Config& config, const Model& model, int64_t draws_per_epoch) {
+RunLength plan_length(const Config& config, int draws, int64_t draws_per_epoch) {
   RunLength length;
-  const int draws = draws_per_step(model);
   length.steps_per_epoch = std::max<int64_t>(1, draws_per_epoch / draws);
   // More than the random numbers are counted for takes centuries; past it they would repeat.
   const int64_t most = kMostDraws / draws;
   length.last_step = config.steps > 0 ? std::min(int64_t(config.steps), most) : INT64_MAX;
-  if (config.epochs > 0)
-    length.last_step =
-        std::min(length.last_step,
-                 std::min(int64_t(config.epochs), most / length.steps_per_epoch) * length.steps_per_epoch);
-  if (length.last_step == INT64_MAX && *config.lr_policy != "constant")
-    fail(Exit::usage,
-         "--lr-policy {} needs to know the number of epochs: give --steps or --epochs with --minutes",
-         config.lr_policy);
+  if (config.epochs > 0) {
+    const int64_t passes = std::min(int64_t(config.epochs), most / length.steps_per_epoch);
+    const int64_t steps =
+        std::max(passes * length.steps_per_epoch, std::min(int64_t(config.least_steps), most));
+    length.last_step = std::min(length.last_step, steps);
+  }
+  length.by_clock = length.last_step == INT64_MAX && *config.lr_policy != "constant";
   if (length.last_step != INT64_MAX)
     length.epochs = (length.last_step + length.steps_per_epoch - 1) / length.steps_per_epoch;
   return length;

@@ -15,8 +15,10 @@ struct StepPlan {
   size_t buffer_bytes = 0;   // the pool of weights, gradients, moments, activations
   size_t data_bytes = 0;     // resident pictures
   size_t library_bytes = 0;  // estimate of what kernels keep besides: re-laid-out weights, scratch, code
-  int64_t operations = 0;    // kernel launches per step
-  double flop = 0;           // of convolutions and matrix products, per step
+  int64_t checkpoint_bytes = 0;
+  int draws = 1;           // batches of pictures that a step takes
+  int64_t operations = 0;  // kernel launches per step
+  double flop = 0;         // of convolutions and matrix products, per step
   size_t memory_bytes() const { return buffer_bytes + data_bytes + library_bytes; }
 };
 StepPlan plan_step(const Config& config, Device device);
@@ -28,10 +30,10 @@ void print_plan(const Config& config, const Origins& origins, const StepPlan& pl
 struct RunLength {
   int64_t last_step = 0;  // INT64_MAX: until the clock says so
   int64_t steps_per_epoch = 1, epochs = 1;
+  bool by_clock = false;  // the schedule of the learning rate follows the time that is given
 };
-// `draws_per_epoch`: batches in one pass over the data. Exit::usage when the schedule needs a length that nobody
-// gave.
-RunLength plan_length(const Config& config, const Model& model, int64_t draws_per_epoch);
+// `draws_per_epoch`: batches in one pass over the data.
+RunLength plan_length(const Config& config, int draws_per_step, int64_t draws_per_epoch);
 // Batches of pictures that one step takes.
 int draws_per_step(const Model& model);
 

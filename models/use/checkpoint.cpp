@@ -80,6 +80,15 @@ std::string first_not_finite(Model& model) {
   return bad;
 }
 
+int64_t checkpoint_bytes(Model& model) {
+  int64_t numbers = 0;
+  for_each_tensor(model, true, [&](const std::string&, const Parameters& p, int i, const Tensor&) {
+    numbers += p.infos()[size_t(i)].shape.count();
+  });
+  for (const auto& [name, tensor] : model.state()) numbers += tensor.count();
+  return numbers * int64_t(sizeof(float));
+}
+
 void save_checkpoint(const Folder& folder, const std::string& name, Model& model, const TrainState& state) {
   if (const std::string bad = first_not_finite(model); !bad.empty())
     fail(Exit::diverged,
@@ -99,8 +108,11 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
   add_number("state.step", state.step);
   add_number("state.draw", state.draw);
   add_number("state.images", state.images);
-  if (state.best > 0) writer.add("state.best", {1}, std::span<const float>(&state.best, 1));
-  if (state.best_step > 0) add_number("state.best_step", state.best_step);
+  if (state.best_step > 0) {
+    writer.add("state.best_score", {1}, std::span<const float>(&state.best, 1));
+    add_number("state.best_step", state.best_step);
+  }
+  if (state.clock > 0) add_number("state.clock", state.clock);
   if (state.set_hash != 0) {
     add_number("state.pictures", state.pictures);
     add_number("state.set_hash", state.set_hash);
@@ -176,15 +188,17 @@ TrainState read_train_state(const SafetensorsFile& file) {
   state.draw = read_counter(file, "state.draw", kMostDraws);
   // A batch has at most 65536 pictures, and a step at most 1000 batches.
   state.images = read_counter(file, "state.images", state.step * 65536 * 1000);
-  if (file.find("state.best_step")) state.best_step = read_counter(file, "state.best_step", state.step);
+  if (file.find("state.clock")) state.clock = read_counter(file, "state.clock", 1000);
   if (file.find("state.set_hash")) {
     state.pictures = read_counter(file, "state.pictures", INT32_MAX);
     state.set_hash = read_counter(file, "state.set_hash", INT64_MAX);
   }
-  if (!file.find("state.best")) return state;
-  const std::vector<float> best = file.read_f32("state.best");
-  if (best.size() != 1 || !std::isfinite(best[0]) || best[0] < 0)
-    fail(Exit::bad_data, "{}: `state.best` should be one finite number, 0 or larger", file.path().string());
+  // Earlier versions kept the best PSNR, as state.best: the next validation finds the best anew.
+  if (!file.find("state.best_score") || !file.find("state.best_step")) return state;
+  const std::vector<float> best = file.read_f32("state.best_score");
+  if (best.size() != 1 || !std::isfinite(best[0]))
+    fail(Exit::bad_data, "{}: `state.best_score` should be one finite number", file.path().string());
+  state.best_step = read_counter(file, "state.best_step", state.step);
   state.best = best[0];
   return state;
 }

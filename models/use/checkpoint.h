@@ -21,10 +21,11 @@ struct TrainState {
   int64_t step = 0;       // steps done
   int64_t draw = 0;       // batches drawn from the data
   int64_t images = 0;     // real pictures D has been shown
-  float best = 0;         // validation PSNR of the best checkpoint; 0: no validation yet
-  int64_t best_step = 0;  // of that checkpoint
+  float best = 0;         // validation score of the best checkpoint, where there is one
+  int64_t best_step = 0;  // of that checkpoint; 0: no validation yet
   int64_t pictures = 0;   // that are trained on, 0: not known
   int64_t set_hash = 0;   // PictureSet::names_hash() of them, 0: not known
+  int64_t clock = 0;      // where a schedule by the clock stood, in 1/1000 of the time given
 };
 
 // Random numbers are counted in 32 bits: so many batches a run may draw.
@@ -33,6 +34,9 @@ inline constexpr int64_t kMostDraws = 0xFFFFFFFE;
 // The first tensor of the model, in the words of a checkpoint, that holds a number which is not finite:
 // weights, running statistics, moments, averages, state(). Empty: all are finite. Looks on the device.
 std::string first_not_finite(Model& model);
+
+// Bytes of a checkpoint's tensors. The model may be a planned one.
+int64_t checkpoint_bytes(Model& model);
 
 // Exit::diverged, naming the tensor and writing nothing, when the model holds a number that is not finite.
 void save_checkpoint(const Folder& folder, const std::string& name, Model& model, const TrainState& state);

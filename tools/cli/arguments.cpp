@@ -45,7 +45,7 @@ double Arguments::real(const std::string& name, double fallback, double low, dou
 
 std::vector<Option> options_of_settings(SettingFlags command, const std::string& model) {
   std::vector<Option> options;
-  const Config config = model.empty() ? config_of_all_models() : preset_config(model);
+  const Config config = model.empty() ? config_of_all_models() : tuned_config(model, Device::cpu);
   for (const SettingGroup* group : config.groups())
     for (const AnySetting* setting : group->settings()) {
       if (!setting->is(command)) continue;

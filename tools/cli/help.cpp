@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "engine/run/version.h"
 #include "kernels/kernels.h"
 #include "models/tasks/zoo.h"
 #include "tools/cli/commands.h"
@@ -58,7 +59,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 std::string version_text() {
-  std::string text = "gan " GAN_VERSION " (devices:";
+  std::string text = fmt::format("gan {} (devices:", version());
   for (Device device : {Device::cpu, Device::cuda, Device::simt, Device::ref})
     if (find_backend(device)) text += std::string(" ") + name_of(device);
   return text + ")\n";

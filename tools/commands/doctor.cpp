@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "engine/run/version.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
 #include "tools/cli/commands.h"
@@ -106,7 +107,7 @@ void look_at_gpus(Report& report) {
 Report examine() {
   Report report;
   Json& facts = report.facts;
-  facts["version"] = GAN_VERSION;
+  facts["version"] = version();
   facts["devices"] = Json::array();
   for (Device device : {Device::cpu, Device::cuda, Device::simt, Device::ref})
     if (find_backend(device)) facts["devices"].push_back(name_of(device));

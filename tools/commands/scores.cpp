@@ -33,8 +33,8 @@ bool better(const std::string& name, double a, double b) { return name == "l1" ?
 
 std::vector<Option> options_of_scores() {
   return {
-      {"metrics", "measures", "which, as psnr,ssim; empty: psnr,ssim,l1,colourfulness; also: ssim_256", "",
-       "", false},
+      {"metrics", "measures",
+       "which, as psnr,ssim; empty: psnr,ssim,l1,colourfulness; also: ssim_256, sharpness", "", "", false},
       {"sheet", "measures", "write the best and the worst pictures to this .png or .jpg file", "", "", false},
       {"rows", "measures", "how many of the best and of the worst", "1..100", "4", false},
       {"json", "other", "one JSON object, on stdout", "", "", true},

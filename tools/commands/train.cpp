@@ -53,23 +53,28 @@ std::string model_of(const Arguments& arguments) {
   return model.empty() ? named : model;
 }
 
-std::string replay_of(const Arguments& arguments) {
+// What is given, whatever the model: for what must be known before the model's own values are.
+Config settings_of_call(const Arguments& arguments) {
   Config every = config_of_all_models();
   Origins ignored;
   apply_given(arguments, every, ignored);
-  return every.replay;
+  return every;
 }
 
 Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   const std::string model = model_of(arguments);
-  if (!replay_of(arguments).empty()) {  // a replay file's settings are complete: no preset
+  const Config call = settings_of_call(arguments);
+  if (!call.replay->empty()) {  // a replay file's settings are complete: no preset
     Config config = config_of_all_models();
     apply_given(arguments, config, origins);
     config.model = model;
     return config;
   }
   if (model.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
-  Config config = preset_config(model);
+  const bool paper = *call.preset == "paper";
+  Config config = paper ? preset_config(model) : tuned_config(model, choose_device(call.device).device);
+  if (call.data == "builtin:comics" && config.size < 32)
+    config.size = 32, config.channels = 3;  // as they are drawn
   note_preset(config, origins);
   const Config preset = config;
   apply_given(arguments, config, origins);
