@@ -366,6 +366,7 @@ TEST_CASE("hostile tiff: cuts, changed bytes, kinds that are not read, sizes tha
   CHECK(refused(with({256, kLong, 1, 0}), "damaged TIFF"));
   CHECK(refused(with({258, kShort, 1, 12}), "not supported"));
   CHECK(refused(with({259, kShort, 1, 34925}), "a TIFF with compression 34925"));
+  CHECK(refused(with({262, kShort, 1, 8}), "a TIFF of colour space 8"));
   CHECK(refused(with({273, kLong, 1, 5000}), "damaged TIFF"));
   auto floating = baseline(5, 3, 8, 1, 1, 15);
   floating.push_back({339, kShort, 1, 3});
