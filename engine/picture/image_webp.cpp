@@ -41,11 +41,7 @@ int orientation_of(const Source& source, size_t end) {
   if (!source.starts_with(12, "VP8X") || !(source.u8(20) & kHasExif)) return 1;
   for (size_t at = 12; at + 8 <= end;) {
     const size_t length = source.le32(at + 4);
-    if (source.starts_with(at, "EXIF")) {
-      const Bytes exif = source.part(at + 8, length);
-      const bool marked = source.starts_with(at + 8, kExifMark);
-      return exif_orientation(exif.subspan(marked ? kExifMark.size() : 0));
-    }
+    if (source.starts_with(at, "EXIF")) return exif_orientation(source.part(at + 8, length));
     at += 8 + length + length % 2;
   }
   return 1;

@@ -272,6 +272,9 @@ TEST_CASE("jpeg: EXIF orientation in any integer type turns the picture, other t
     INFO("type ", one.type, one.little ? " little" : " big");
     CHECK(decoded(kStart + exif(one.little, one.type, one.value) + picture).width == one.width);
   }
+  // A segment that ends within its mark; what follows is not part of it.
+  const std::string behind = exif(true, 3, "\6\0\0\0"s).substr(4 + 5);
+  CHECK(decoded(kStart + segment(0xE1, "Exif\0"s) + behind + picture).width == 16);
 }
 
 TEST_CASE("hostile jpeg: restart markers must be where the interval says") {

@@ -173,6 +173,11 @@ TEST_CASE("webp: EXIF orientation stands behind the picture, in any integer type
     }
   CHECK(decoded(extended(simple, 6, 4, 8, webp_chunk("EXIF", exif(5, "\6\0\0\0"s)))) == image);  // no integer
   CHECK(decoded(extended(simple, 6, 4, 0, "")) == image);
+  // A chunk that ends within its mark; what follows is not part of it.
+  const std::string behind = "Exif\0\0"s + exif(3, "\6\0\0\0"s);
+  std::string torn = webp_chunk("EXIF", behind);
+  torn.replace(4, 4, le32(5));
+  CHECK(decoded(extended(simple, 6, 4, 8, torn)) == image);
   // Read from a file larger than its first look, too.
   const tests::TemporaryFolder folder;
   const std::string padded =
