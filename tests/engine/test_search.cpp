@@ -9,6 +9,7 @@
 
 #include "engine/data/check.h"
 #include "engine/data/folders.h"
+#include "engine/data/normal_form.h"
 #include "engine/data/picture_set.h"
 #include "engine/settings/config.h"
 #include "tests/support/folder.h"
@@ -273,6 +274,25 @@ TEST_CASE("pairs: what the check says of a missing partner has its name") {
   CHECK(checked.reports[2].file == folder / "B/3.png");
   CHECK(checked.reports[2].partner == folder / "A/3.*");
   CHECK(has(checked.reports[2].problem, "no partner 3.* in " + (folder / "A").string()));
+}
+
+TEST_CASE("names in two Unicode forms: they look alike, are two files, and that is said") {
+  // é, Å, ệ, ガ, 한: one character each, and taken apart.
+  CHECK(taken_apart("\u00E9 \u00C5 \u1EC7 \u30AC \uD55C") ==
+        "e\u0301 A\u030A e\u0323\u0302 \u30AB\u3099 \u1112\u1161\u11AB");
+  for (const std::string same : {"plain", "e\u0301", "\U0001F600", "\xFF\xC3", "\xC3", "\x80", ""})
+    CHECK(taken_apart(same) == same);
+  CHECK(taken_apart("\xC3\u00E9") ==
+        "\xC3"
+        "e\u0301");
+  TemporaryFolder folder;
+  for (const char* name : {"A/caf\u00E9.png", "B/cafe\u0301.png", "A/1.png", "B/1.png"})
+    put_picture(folder / name);
+  const Reports checked = check_examples(folder.path(), Examples::pairs, 1);
+  REQUIRE(checked.reports.size() == 3);
+  CHECK(has(checked.reports[1].problem, "another Unicode form"));
+  CHECK(has(checked.reports[1].problem, (folder / "A/caf\u00E9.png").string() + " looks alike"));
+  CHECK(has(checked.reports[2].problem, (folder / "B/cafe\u0301.png").string() + " looks alike"));
 }
 
 }  // namespace gan::tests
