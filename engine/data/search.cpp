@@ -95,7 +95,7 @@ class Search {
     } else if (fs::is_symlink(fs::symlink_status(path, error))) {
       ++passed_over_.kinds["broken links"];
     } else {
-      ++passed_over_.kinds["no regular files"];
+      ++passed_over_.kinds["special files"];
     }
   }
 

@@ -75,11 +75,16 @@ class PrefixCode {
 };
 
 PrefixCode read_code(Bits& bits, int alphabet) {
-  std::vector<uint8_t> lengths(size_t(std::max(alphabet, 256)));
+  std::vector<uint8_t> lengths(static_cast<size_t>(alphabet));
   if (bits.read(1)) {  // one symbol or two
     const bool two = bits.read(1) != 0;
-    lengths[bits.read(bits.read(1) ? 8 : 1)] = 1;
-    if (two) lengths[bits.read(8)] = 1;
+    const int of_first = bits.read(1) ? 8 : 1;
+    for (const int size : {of_first, two ? 8 : 0}) {
+      if (size == 0) continue;
+      const uint32_t symbol = bits.read(size);
+      if (symbol >= lengths.size()) bits.refuse();
+      lengths[symbol] = 1;
+    }
     return PrefixCode(lengths, bits);
   }
   constexpr int kOrder[] = {17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};

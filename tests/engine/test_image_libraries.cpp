@@ -56,8 +56,8 @@ namespace {
   return image;
 }
 
-std::string le16(uint32_t value) { return {char(value), char(value >> 8)}; }
-std::string le32(uint32_t value) { return le16(value & 0xFFFF) + le16(value >> 16); }
+[[maybe_unused]] std::string le16(uint32_t value) { return {char(value), char(value >> 8)}; }
+[[maybe_unused]] std::string le32(uint32_t value) { return le16(value & 0xFFFF) + le16(value >> 16); }
 
 // Every cut of a file and many changes of one to three bytes: what is read has the size that was announced, what
 // is not is bad data, and none of it takes long.
@@ -155,10 +155,11 @@ TEST_CASE("webp: EXIF orientation stands behind the picture, in any integer type
   const auto exif = [](uint32_t type, const std::string& value) {
     return "II*\0"s + le32(8) + le16(1) + le16(0x0112) + le16(type) + le32(1) + value + le32(0);
   };
-  for (const auto& [type, value] : {std::pair(1, "\6\xAA\xAA\xAA"s), std::pair(3, "\6\0\xAA\xAA"s),
-                                    std::pair(4, "\6\0\0\0"s), std::pair(9, "\6\0\0\0"s)})
+  for (const auto& typed : {std::pair(1, "\6\xAA\xAA\xAA"s), std::pair(3, "\6\0\xAA\xAA"s),
+                            std::pair(4, "\6\0\0\0"s), std::pair(9, "\6\0\0\0"s)})
     for (const char* mark : {"", "Exif"}) {
-      CAPTURE(type);
+      const auto& [type, value] = typed;
+      CAPTURE(typed.first);
       const std::string begin = *mark ? "Exif\0\0"s : ""s;
       const std::string file =
           extended(simple, 6, 4, 8, webp_chunk("EXIF", begin + exif(uint32_t(type), value)));
@@ -262,6 +263,23 @@ TEST_CASE("hostile webp: tables that unfold to much more than the file are count
   CHECK(bomb.size() < 300'000);
   CHECK(refused(bomb, "would unfold to 633 MiB"));
   CHECK(refused(with_groups(65'536, 11), "would unfold to"));
+  // A distance of a symbol that does not exist.
+  LosslessWriter odd;
+  odd.put(0x2F, 8);
+  odd.put(1023 | 1023 << 14, 28);
+  odd.put(0, 6);
+  odd.put(1, 1);
+  odd.put(0, 4);
+  odd.put(0, 5);                                             // a code of which four lengths are told:
+  for (const int length : {0, 1, 0, 1}) odd.put(length, 3);  // those of eleven zeros or more, and of one bit
+  odd.put(0, 1);
+  for (const int zeros : {138, 118}) odd.put(1, 1), odd.put(zeros - 11, 7);
+  odd.put(0, 2);  // symbols 256 and 257, lengths of one and two pixels
+  odd.put(1, 1), odd.put(22 - 11, 7);
+  for (int i = 0; i < 3; ++i) odd.put_one_symbol();
+  odd.put(1 | 0 << 1 | 1 << 2 | 200 << 3, 11);  // the distance's one symbol is 200
+  odd.put(0, 32);
+  CHECK(refused(odd.file(), "damaged WebP"));
   // What real encoders write is known, too: every method, many kinds of pictures, with transforms.
   for (const int height : {1, 7, 130}) {
     for (int kind = 0; kind < 5; ++kind) {

@@ -75,8 +75,12 @@ TEST_CASE("search: endings of any case, hidden files, and a count of the others 
   CHECK(PassedOver{}.words() == "");
   CHECK(kind_of_file("a/b.JPG  ") == "jpg");
   CHECK(looks_like_image("a.jfif"));
-  CHECK_FALSE(has_pictures(folder / "__MACOSX/.."
-                                    "/sub"));
+  CHECK_FALSE(has_pictures(folder / "sub"));
+  REQUIRE(::mkfifo((folder / "pipe.png").c_str(), 0600) == 0);
+  PassedOver special;
+  list_pictures(folder.path(), special);
+  CHECK(special.kinds.at("special files") == 1);
+  fs::remove(folder / "pipe.png");
 
   fs::remove(folder / "1.png"), fs::remove(folder / "2.JFIF"), fs::remove(folder / "3.jpg ");
   fs::remove(folder / "4.PNG\t");
