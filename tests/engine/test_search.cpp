@@ -196,6 +196,13 @@ TEST_CASE("parts: in any case, for every model, and pictures outside of them are
   CHECK(files_of(rest, folder.path()) ==
         "train f.png other/g.png;val VALID/c.png validation/d.png;test test/e.png;");
   CHECK(rest.passed_over.unused_pictures.empty());
+  // An empty part is no reason to refuse the set, unless it is that for training.
+  fs::remove(folder / "test/e.png");
+  CHECK(has(listing_of(wanting(Examples::pictures, folder.path())).passed_over.words(),
+            (folder / "test").string() + ": no pictures"));
+  fs::create_directory(folder / "train");
+  CHECK_THROWS_WITH_AS(listing_of(wanting(Examples::pictures, folder.path())),
+                       doctest::Contains("train: no pictures here"), Error);
   TemporaryFolder plain;
   put_picture(plain / "a.png");
   CHECK(listing_of(wanting(Examples::pictures, plain.path())).part("", "x").name == "all");
