@@ -11,6 +11,7 @@ set -euo pipefail
 packages=(cmake:cmake ninja-build:ninja g++:g++ patch:patch
           libdnnl-dev libstb-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
           zlib1g-dev doctest-dev)
+optional=(libwebp-dev libtiff-dev)  # without them the build reads no WebP and no TIFF pictures
 development=(clang-format-14:clang-format-14 clang:clang libclang-rt-14-dev)
 
 for argument in "$@"; do
@@ -25,17 +26,29 @@ is_installed() {
   [[ $(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
 }
 
-missing=()
-for entry in "${packages[@]}"; do
-  package=${entry%%:*} program=${entry#*:}
-  if [[ $entry == *:* ]] && command -v "$program" >/dev/null; then continue; fi
-  if command -v dpkg-query >/dev/null && is_installed "$package"; then continue; fi
-  missing+=("$package")
-done
-if ((${#missing[@]} == 0)); then exit 0; fi
+# Those of its arguments that are missing.
+missing_of() {
+  local entry package program
+  for entry in "$@"; do
+    package=${entry%%:*} program=${entry#*:}
+    if [[ $entry == *:* ]] && command -v "$program" >/dev/null; then continue; fi
+    if command -v dpkg-query >/dev/null && is_installed "$package"; then continue; fi
+    echo "$package"
+  done
+}
+mapfile -t missing < <(missing_of "${packages[@]}")
+mapfile -t wanted < <(missing_of "${optional[@]}")
+if ((${#missing[@]} + ${#wanted[@]} == 0)); then exit 0; fi
+
+# The build works without the optional ones: they are no reason to fail.
+do_without() {
+  if ((${#wanted[@]})); then echo "setup.sh: going on without ${wanted[*]}, which are optional: $1" >&2; fi
+  if ((${#missing[@]} == 0)); then exit 0; fi
+}
 
 if ! command -v apt-get >/dev/null; then
   # The libraries may be there under other names: let the configuration decide, it names what it does not find.
+  do_without "this system has no apt"
   echo "setup.sh: this system has no apt. If configuring fails, install what these Debian packages hold:" >&2
   echo "  ${missing[*]}" >&2
   exit 0
@@ -44,6 +57,7 @@ fi
 as_root=(env)
 if ((EUID != 0)); then
   if ! command -v sudo >/dev/null; then
+    do_without "neither root nor sudo to install them"
     echo "setup.sh: missing packages, and neither root nor sudo to install them. As root, run:" >&2
     echo "  apt-get install --no-install-recommends ${missing[*]}" >&2
     exit 1
@@ -53,9 +67,13 @@ if ((EUID != 0)); then
 fi
 apt=("${as_root[@]}" DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
 
-echo "setup.sh: installing ${missing[*]}"
+all=("${missing[@]}" "${wanted[@]}")
+echo "setup.sh: installing ${all[*]}"
 "${apt[@]}" update </dev/null || echo "setup.sh: apt-get update failed; going on with the lists that are there" >&2
-if ! "${apt[@]}" install -y --no-install-recommends "${missing[@]}" </dev/null; then
+install() { "${apt[@]}" install -y --no-install-recommends "$@" </dev/null; }
+if install "${all[@]}"; then exit 0; fi
+do_without "apt could not install them"
+if ! install "${missing[@]}"; then
   echo "setup.sh: apt could not install: ${missing[*]}" >&2
   echo "Is there a network, and is this Debian 12 or newer with 'main' in its sources?" >&2
   exit 1

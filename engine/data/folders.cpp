@@ -100,6 +100,10 @@ Listing examples_by_parts(const fs::path& root, const std::string& picture,
   for (const auto& [part, folder] : parts) {
     folders.push_back(folder);
     names.push_back(folder.filename().string() + "/");
+    if (part != "train" && !has_pictures(folder)) {  // what trains can do without
+      listing.passed_over.folders.push_back(folder.string() + ": no pictures");
+      continue;
+    }
     const auto found = examples_in(folder, picture, listing.passed_over);
     auto* into = &listing.train[0].examples;
     if (part != "train") into = part == "val" ? &listing.validation : &listing.test;

@@ -49,7 +49,9 @@ std::string why_no_folder(const fs::path& path) {
   std::error_code error;
   const auto status = fs::status(path, error);
   if (!fs::exists(status)) return "no such folder";
-  return fs::is_directory(status) ? "" : "not a folder; give the folder that holds the pictures";
+  if (fs::is_directory(status)) return "";
+  const std::string why = why_not_read(kind_of_file(path));
+  return why.empty() ? "not a folder; give the folder that holds the pictures" : why;
 }
 
 bool is_hidden(const std::string& name) { return name.starts_with('.') || name == "__MACOSX"; }
@@ -93,7 +95,7 @@ class Search {
     } else if (fs::is_symlink(fs::symlink_status(path, error))) {
       ++passed_over_.kinds["broken links"];
     } else {
-      ++passed_over_.kinds["no regular files"];
+      ++passed_over_.kinds["special files"];
     }
   }
 

@@ -86,8 +86,8 @@ class JpegWalk {
       } else if (marker == kRestartInterval) {
         if (content.size() != 2) source_.refuse("damaged JPEG: restart interval of {} bytes", content.size());
         restart_interval_ = source_.be16(body);
-      } else if (marker == kExifSegment && source_.starts_with(body, kExifMark)) {
-        if (const int orientation = exif_orientation(content.subspan(kExifMark.size())); orientation != 1)
+      } else if (marker == kExifSegment && has_exif_mark(content)) {
+        if (const int orientation = exif_orientation(content); orientation != 1)
           jpeg_.orientation = orientation;
       } else if (marker == kAdobe) {
         jpeg_.adobe = jpeg_.adobe || source_.starts_with(body, "Adobe");

@@ -104,6 +104,19 @@ bool is_usual_compression(uint16_t compression) {
   }
 }
 
+// Of the others nobody agrees on what colours they mean.
+bool is_usual_colour_space(uint16_t photometric) {
+  switch (photometric) {
+    case PHOTOMETRIC_MINISWHITE:
+    case PHOTOMETRIC_MINISBLACK:
+    case PHOTOMETRIC_RGB:
+    case PHOTOMETRIC_PALETTE:
+    case PHOTOMETRIC_SEPARATED:
+    case PHOTOMETRIC_YCBCR: return true;
+    default: return false;
+  }
+}
+
 class Tiff {
  public:
   explicit Tiff(const Source& source)
@@ -121,10 +134,9 @@ class Tiff {
 
   ImageInfo info() const {
     const bool exchange = orientation_ >= 5;
-    const bool grey = photometric_ == PHOTOMETRIC_MINISWHITE || photometric_ == PHOTOMETRIC_MINISBLACK;
     return {int(exchange ? width_ : height_),
             int(exchange ? height_ : width_),
-            grey ? 1 : 3,
+            is_grey() ? 1 : 3,
             "tiff",
             bits_,
             alpha_,
@@ -140,8 +152,7 @@ class Tiff {
       source_.refuse("a TIFF of a kind that is not supported: {}", why);
     // Left as stored; turning is our business.
     reader.req_orientation = reader.orientation;
-    const bool grey = photometric_ == PHOTOMETRIC_MINISWHITE || photometric_ == PHOTOMETRIC_MINISBLACK;
-    if (bits_ == 16 && grey && reader.isContig) reader.put.contig = put_deep_grey;
+    if (bits_ == 16 && is_grey() && reader.isContig) reader.put.contig = put_deep_grey;
     stream_.has_warning = false;
     std::vector<uint32_t> pixels(size_t(height_) * width_);
     const int done = TIFFRGBAImageGet(&reader, pixels.data(), width_, height_);
@@ -159,6 +170,10 @@ class Tiff {
   }
 
  private:
+  bool is_grey() const {
+    return photometric_ == PHOTOMETRIC_MINISWHITE || photometric_ == PHOTOMETRIC_MINISBLACK;
+  }
+
   [[noreturn]] void refuse_damaged() const {
     source_.refuse("damaged TIFF: {}", stream_.error.empty() ? "its data make no sense" : stream_.error);
   }
@@ -183,6 +198,8 @@ class Tiff {
       source_.refuse("a TIFF of signed or floating-point samples; only whole numbers from 0 are read");
     if (!is_usual_compression(compression_))
       source_.refuse("a TIFF with compression {}; save it with LZW, deflate or none", compression_);
+    if (!is_usual_colour_space(photometric_))
+      source_.refuse("a TIFF of colour space {}; save it as RGB or grey", photometric_);
     if (const uint16_t turn = number(TIFFTAG_ORIENTATION, 1); turn >= 1 && turn <= 8) orientation_ = turn;
     uint16_t extra = 0;
     uint16_t* kinds = nullptr;

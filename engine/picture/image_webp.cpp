@@ -4,6 +4,7 @@
 #include <webp/decode.h>
 
 #include "engine/picture/image_formats.h"
+#include "engine/picture/image_webp_tables.h"
 #include "engine/picture/orientation.h"
 
 namespace gan::formats {
@@ -26,29 +27,31 @@ std::string words_for(VP8StatusCode status) {
 struct Webp {
   int height = 0, width = 0, orientation = 1;
   bool alpha = false, lossless = false;
+  size_t tables = 0;  // bytes
 
   // Memory at the peak, the result in colour included: samples in front of the result and what the decoder keeps
-  // of the whole picture, which is four bytes a pixel of a lossless one, and its alpha of another.
+  // of the whole picture, which is up to five bytes a pixel of a lossless one, or of the alpha of another.
   size_t decoding_bytes() const {
     const size_t pixels = size_t(height) * size_t(width);
-    return pixels * 3 + pixels * (alpha ? 4 : 3) + pixels * (lossless ? 4 : (alpha ? 5 : 0));
+    return pixels * 3 + pixels * (alpha ? 4 : 3) + pixels * (lossless || alpha ? 5 : 0) + tables;
   }
 };
 
-// The value of the EXIF chunk, which stands behind the picture. 1 where there is none.
-int orientation_of(const Source& source, size_t end) {
-  constexpr uint32_t kHasExif = 0x08;
-  if (!source.starts_with(12, "VP8X") || !(source.u8(20) & kHasExif)) return 1;
-  for (size_t at = 12; at + 8 <= end;) {
+// Calls look(name, body) for each chunk from byte 12 on.
+template <class Look>
+void each_chunk(const Source& source, Look look) {
+  const size_t end = size_t(source.le32(4)) + 8;
+  for (size_t at = 12; at + 8 <= end && at + 8 <= source.size();) {
     const size_t length = source.le32(at + 4);
-    if (source.starts_with(at, "EXIF")) {
-      const Bytes exif = source.part(at + 8, length);
-      const bool marked = source.starts_with(at + 8, kExifMark);
-      return exif_orientation(exif.subspan(marked ? kExifMark.size() : 0));
-    }
+    const Bytes name = source.part(at, 4);
+    look(std::string_view(reinterpret_cast<const char*>(name.data()), 4), at + 8, length);
     at += 8 + length + length % 2;
   }
-  return 1;
+}
+
+// As many bytes of a part of a chunk as there are; none at all is an error.
+Bytes body_of(const Source& source, size_t at, size_t length) {
+  return source.part(at, std::min(length, source.size() - at));
 }
 
 Webp read_header(const Source& source) {
@@ -59,11 +62,18 @@ Webp read_header(const Source& source) {
   if (features.has_animation) source.refuse("an animated WebP; only still pictures are read");
   Webp webp{features.height, features.width, 1, features.has_alpha != 0, features.format == 2};
   const bool extended = source.starts_with(12, "VP8X");
-  if (extended) {  // what stands behind the picture counts, so all of it must be there
-    const size_t end = size_t(source.le32(4)) + 8;
-    source.part(0, end);
-    webp.orientation = orientation_of(source, end);
-  }
+  if (extended) source.part(0, size_t(source.le32(4)) + 8);  // EXIF data stand behind the picture
+  each_chunk(source, [&](std::string_view name, size_t at, size_t length) {
+    constexpr size_t kHeader = 5;  // of a lossless picture: mark, width, height
+    if (name == "EXIF") webp.orientation = exif_orientation(body_of(source, at, length));
+    if (name == "VP8L" && length > kHeader)
+      webp.tables = bytes_of_webp_tables(source, body_of(source, at + kHeader, length - kHeader), webp.width,
+                                         webp.height);
+    const bool lossless_alpha = name == "ALPH" && length > 1 && (source.u8(at) & 3) == 1;
+    if (lossless_alpha)
+      webp.tables =
+          bytes_of_webp_tables(source, body_of(source, at + 1, length - 1), webp.width, webp.height);
+  });
   return webp;
 }
 

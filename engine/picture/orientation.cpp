@@ -7,6 +7,8 @@ namespace gan::formats {
 
 namespace {
 
+constexpr std::string_view kExifMark("Exif\0\0", 6);
+
 // Numbers in the order of bytes that EXIF data name at their beginning.
 class ExifNumbers {
  public:
@@ -41,7 +43,12 @@ std::optional<size_t> bytes_of_integer(uint32_t type) {
 
 }  // namespace
 
+bool has_exif_mark(Bytes data) {
+  return data.size() >= kExifMark.size() && std::memcmp(data.data(), kExifMark.data(), kExifMark.size()) == 0;
+}
+
 int exif_orientation(Bytes exif) {
+  if (has_exif_mark(exif)) exif = exif.subspan(kExifMark.size());
   if (exif.size() < 8) return 1;
   const std::string_view order(reinterpret_cast<const char*>(exif.data()), 2);
   if (order != "II" && order != "MM") return 1;

@@ -1,17 +1,15 @@
 // EXIF orientation: how a stored picture has to be turned to stand upright, in the numbers 1 to 8 that EXIF and
 // TIFF share.
 #pragma once
-#include <string_view>
-
 #include "engine/picture/image_formats.h"
 
 namespace gan::formats {
 
-// How EXIF data begin inside a JPEG segment, before what exif_orientation() reads.
-constexpr std::string_view kExifMark("Exif\0\0", 6);
+// Whether data begin with the mark of EXIF data in a JPEG segment.
+bool has_exif_mark(Bytes data);
 
-// The tag 0x0112 of EXIF data, which begin with "II" or "MM": 1 (upright) if it is absent or the data are
-// damaged: they are a note beside the picture, no reason to refuse it.
+// The tag 0x0112 of EXIF data, which begin with "II" or "MM", the mark before them aside: 1 (upright) if it is
+// absent or the data are damaged: they are a note beside the picture, no reason to refuse it.
 int exif_orientation(Bytes exif);
 
 // Turns a stored picture upright. Orientations 5 to 8 exchange height and width.

@@ -236,6 +236,47 @@ TEST_CASE("hostile jpeg: other sampling, more data than pixels") {
   CHECK(accepted(file("\x11\x11\x11", equal) + "behind the end"));
 }
 
+TEST_CASE("jpeg: four components without Adobe's marker are inverted inks, as other programs take them") {
+  const std::string data = scan_header(4, 0, 63, 0, 0) + packed(times(4, kFlat));  // all samples 128
+  const std::string plain = frame(baseline, 8, 8, "\x11\x11\x11\x11") + data + kEnd;
+  const std::string adobe = segment(0xEE, "Adobe\0\x64\0\0\0\0\0"s);
+  const Image image = decoded(kStart + plain);
+  CHECK(image == Image(8, 8, 3, 64));
+  CHECK(decoded(kStart + adobe + plain) == image);
+}
+
+TEST_CASE("jpeg: EXIF orientation in any integer type turns the picture, other types do not") {
+  const auto exif = [](bool little, int type, const std::string& value) {
+    const auto number = [&](std::string text) {
+      return little ? std::string(text.rbegin(), text.rend()) : text;
+    };
+    const std::string head = little ? "II*\0"s : "MM\0*"s;
+    return segment(0xE1, "Exif\0\0"s + head + number("\0\0\0\x08"s) + number("\0\1"s) + number("\1\x12"s) +
+                             number(be16(type)) + number("\0\0\0\1"s) + value + "\0\0\0\0"s);
+  };
+  const std::string picture = frame(baseline, 16, 8) + kScan + packed(times(2, kFlat)) + kEnd;
+  struct Case {
+    bool little;
+    int type;
+    std::string value;
+    int width;
+  };
+  const Case cases[] = {
+      {true, 1, "\6\xAA\xAA\xAA"s, 8},  {true, 3, "\6\0\xAA\xAA"s, 8},  {true, 4, "\6\0\0\0"s, 8},
+      {true, 6, "\6\xAA\xAA\xAA"s, 8},  {true, 8, "\6\0\xAA\xAA"s, 8},  {true, 9, "\6\0\0\0"s, 8},
+      {false, 1, "\6\xAA\xAA\xAA"s, 8}, {false, 3, "\0\6\xAA\xAA"s, 8}, {false, 4, "\0\0\0\6"s, 8},
+      {true, 2, "\6\0\0\0"s, 16},       {true, 5, "\6\0\0\0"s, 16},     {true, 4, "\6\0\0\1"s, 16},
+      {true, 4, "\x09\0\0\0"s, 16},
+  };
+  for (const Case& one : cases) {
+    INFO("type ", one.type, one.little ? " little" : " big");
+    CHECK(decoded(kStart + exif(one.little, one.type, one.value) + picture).width == one.width);
+  }
+  // A segment that ends within its mark; what follows is not part of it.
+  const std::string behind = exif(true, 3, "\6\0\0\0"s).substr(4 + 5);
+  CHECK(decoded(kStart + segment(0xE1, "Exif\0"s) + behind + picture).width == 16);
+}
+
 TEST_CASE("hostile jpeg: restart markers must be where the interval says") {
   const std::string begin = kStart + frame(baseline, 16, 16);
   const std::string half = packed(kFirst + kFlat), other = packed("100000000000" + kFlat);

@@ -56,8 +56,8 @@ namespace {
   return image;
 }
 
-std::string le16(uint32_t value) { return {char(value), char(value >> 8)}; }
-std::string le32(uint32_t value) { return le16(value & 0xFFFF) + le16(value >> 16); }
+[[maybe_unused]] std::string le16(uint32_t value) { return {char(value), char(value >> 8)}; }
+[[maybe_unused]] std::string le32(uint32_t value) { return le16(value & 0xFFFF) + le16(value >> 16); }
 
 // Every cut of a file and many changes of one to three bytes: what is read has the size that was announced, what
 // is not is bad data, and none of it takes long.
@@ -155,10 +155,11 @@ TEST_CASE("webp: EXIF orientation stands behind the picture, in any integer type
   const auto exif = [](uint32_t type, const std::string& value) {
     return "II*\0"s + le32(8) + le16(1) + le16(0x0112) + le16(type) + le32(1) + value + le32(0);
   };
-  for (const auto& [type, value] : {std::pair(1, "\6\xAA\xAA\xAA"s), std::pair(3, "\6\0\xAA\xAA"s),
-                                    std::pair(4, "\6\0\0\0"s), std::pair(9, "\6\0\0\0"s)})
+  for (const auto& typed : {std::pair(1, "\6\xAA\xAA\xAA"s), std::pair(3, "\6\0\xAA\xAA"s),
+                            std::pair(4, "\6\0\0\0"s), std::pair(9, "\6\0\0\0"s)})
     for (const char* mark : {"", "Exif"}) {
-      CAPTURE(type);
+      const auto& [type, value] = typed;
+      CAPTURE(typed.first);
       const std::string begin = *mark ? "Exif\0\0"s : ""s;
       const std::string file =
           extended(simple, 6, 4, 8, webp_chunk("EXIF", begin + exif(uint32_t(type), value)));
@@ -173,6 +174,11 @@ TEST_CASE("webp: EXIF orientation stands behind the picture, in any integer type
     }
   CHECK(decoded(extended(simple, 6, 4, 8, webp_chunk("EXIF", exif(5, "\6\0\0\0"s)))) == image);  // no integer
   CHECK(decoded(extended(simple, 6, 4, 0, "")) == image);
+  // A chunk that ends within its mark; what follows is not part of it.
+  const std::string behind = "Exif\0\0"s + exif(3, "\6\0\0\0"s);
+  std::string torn = webp_chunk("EXIF", behind);
+  torn.replace(4, 4, le32(5));
+  CHECK(decoded(extended(simple, 6, 4, 8, torn)) == image);
   // Read from a file larger than its first look, too.
   const tests::TemporaryFolder folder;
   const std::string padded =
@@ -181,6 +187,117 @@ TEST_CASE("webp: EXIF orientation stands behind the picture, in any integer type
   write_file_atomically(folder / "a.webp", std::as_bytes(std::span(padded)));
   CHECK(probe_image(folder / "a.webp").width == 4);
   CHECK(read_image(folder / "a.webp").width == 4);
+}
+
+namespace {
+
+// Bits of a lossless WebP, from the lowest of each byte on.
+class LosslessWriter {
+ public:
+  void put(uint32_t value, int count) {
+    for (int i = 0; i < count; ++i, ++at_) {
+      if (at_ % 8 == 0) bytes_ += '\0';
+      bytes_.back() = char(bytes_.back() | (value >> i & 1) << at_ % 8);
+    }
+  }
+  // A code of the symbol 0 alone.
+  void put_one_symbol() { put(1, 4); }
+  // A code in which `used` symbols, a power of two above 8, have as many bits as that takes.
+  void put_equal_code(int used, int bits, int alphabet) {
+    put(0, 1);
+    constexpr int kOrder[] = {17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8};
+    put(std::size(kOrder) - 4, 4);
+    for (const int length : kOrder) put(length == bits || length == 18, 3);
+    put(0, 1);
+    for (int i = 0; i < used; ++i) put(0, 1);
+    for (int rest = alphabet - used; rest > 0; rest -= std::min(rest, 138)) {
+      put(1, 1);
+      put(uint32_t(std::min(rest, 138) - 11), 7);
+    }
+  }
+  std::string file() { return riff(webp_chunk("VP8L", bytes_ + std::string(16, '\0'))); }
+
+ private:
+  std::string bytes_;
+  size_t at_ = 0;
+};
+
+uint32_t turned(uint32_t value) {  // codes stand with their highest bit first
+  uint32_t result = 0;
+  for (int i = 0; i < 8; ++i) result |= (value >> i & 1) << (7 - i);
+  return result;
+}
+
+// A black picture of 1024 x 1024 in which every block of 4 x 4 pixels has one of `groups` (up to 65536) groups of
+// prefix codes, with a colour cache of so many bits.
+std::string with_groups(uint32_t groups, uint32_t cache_bits) {
+  LosslessWriter out;
+  out.put(0x2F, 8);
+  out.put(1023 | 1023 << 14, 28);
+  out.put(0, 5);  // opaque, version 0, no transform
+  out.put(cache_bits > 0, 1);
+  if (cache_bits > 0) out.put(cache_bits, 4);
+  out.put(1, 1);
+  out.put(0, 4);  // blocks of four; no colour cache in their picture
+  out.put_equal_code(256, 8, 280);
+  out.put_equal_code(256, 8, 256);
+  for (int i = 0; i < 3; ++i) out.put_one_symbol();
+  for (uint32_t i = 0; i < 65'536; ++i) {
+    out.put(turned(i % groups & 255), 8);
+    out.put(turned(i % groups >> 8), 8);
+  }
+  for (uint32_t i = 0; i < 5 * groups; ++i) out.put_one_symbol();
+  return out.file();
+}
+
+}  // namespace
+
+TEST_CASE("hostile webp: tables that unfold to much more than the file are counted before they are made") {
+  constexpr size_t kPixels = 1024 * 1024;
+  CHECK(decoded(with_groups(1, 0)) == Image(1024, 1024, 3, 0));
+  CHECK(decoded(with_groups(700, 11)) == Image(1024, 1024, 3, 0));
+  // Eleven bytes a pixel, and the tables.
+  CHECK(probed(with_groups(1, 0)).decoding_bytes == 11 * kPixels + 4 * 2328 + 640);
+  CHECK(probed(with_groups(700, 11)).decoding_bytes == 11 * kPixels + 700 * (4 * 10520 + 640));
+  const std::string bomb = with_groups(65'536, 0);
+  CHECK(bomb.size() < 300'000);
+  CHECK(refused(bomb, "would unfold to 633 MiB"));
+  CHECK(refused(with_groups(65'536, 11), "would unfold to"));
+  // A distance of a symbol that does not exist.
+  LosslessWriter odd;
+  odd.put(0x2F, 8);
+  odd.put(1023 | 1023 << 14, 28);
+  odd.put(0, 6);
+  odd.put(1, 1);
+  odd.put(0, 4);
+  odd.put(0, 5);                                             // a code of which four lengths are told:
+  for (const int length : {0, 1, 0, 1}) odd.put(length, 3);  // those of eleven zeros or more, and of one bit
+  odd.put(0, 1);
+  for (const int zeros : {138, 118}) odd.put(1, 1), odd.put(zeros - 11, 7);
+  odd.put(0, 2);  // symbols 256 and 257, lengths of one and two pixels
+  odd.put(1, 1), odd.put(22 - 11, 7);
+  for (int i = 0; i < 3; ++i) odd.put_one_symbol();
+  odd.put(1 | 0 << 1 | 1 << 2 | 200 << 3, 11);  // the distance's one symbol is 200
+  odd.put(0, 32);
+  CHECK(refused(odd.file(), "damaged WebP"));
+  // What real encoders write is known, too: every method, many kinds of pictures, with transforms.
+  for (const int height : {1, 7, 130}) {
+    for (int kind = 0; kind < 5; ++kind) {
+      CAPTURE(kind);
+      Image image = colourful(height, 150);
+      for (int y = 0; y < height; ++y)
+        for (int x = 0; x < 150 && kind > 0; ++x)
+          for (int c = 0; c < 3; ++c) {
+            const int ramp = x * (c + 1) + 2 * y, cells = x / 16 * 40 + y / 16 * 25 * c;
+            if (kind == 1) image.at(y, x, c) = uint8_t(ramp);
+            else if (kind == 2) image.at(y, x, c) = uint8_t(cells);
+            else if (kind == 3) image.at(y, x, c) = uint8_t((x / 5 + y / 3) % 2 * 255);  // a palette
+            else image.at(y, x, c) = uint8_t(x < 75 ? ramp : image.at(y, x, c));
+          }
+      CHECK(decoded(lossless(image)) == image);
+      CHECK(probed(lossless(image)).decoding_bytes < 11 * size_t(height) * 150 + 2'000'000);
+    }
+  }
 }
 
 TEST_CASE("hostile webp: cuts, changed bytes, other kinds, sizes that nothing justifies") {
@@ -366,6 +483,7 @@ TEST_CASE("hostile tiff: cuts, changed bytes, kinds that are not read, sizes tha
   CHECK(refused(with({256, kLong, 1, 0}), "damaged TIFF"));
   CHECK(refused(with({258, kShort, 1, 12}), "not supported"));
   CHECK(refused(with({259, kShort, 1, 34925}), "a TIFF with compression 34925"));
+  CHECK(refused(with({262, kShort, 1, 8}), "a TIFF of colour space 8"));
   CHECK(refused(with({273, kLong, 1, 5000}), "damaged TIFF"));
   auto floating = baseline(5, 3, 8, 1, 1, 15);
   floating.push_back({339, kShort, 1, 3});

@@ -9,6 +9,7 @@
 
 #include "engine/data/check.h"
 #include "engine/data/folders.h"
+#include "engine/data/normal_form.h"
 #include "engine/data/picture_set.h"
 #include "engine/settings/config.h"
 #include "tests/support/folder.h"
@@ -74,8 +75,12 @@ TEST_CASE("search: endings of any case, hidden files, and a count of the others 
   CHECK(PassedOver{}.words() == "");
   CHECK(kind_of_file("a/b.JPG  ") == "jpg");
   CHECK(looks_like_image("a.jfif"));
-  CHECK_FALSE(has_pictures(folder / "__MACOSX/.."
-                                    "/sub"));
+  CHECK_FALSE(has_pictures(folder / "sub"));
+  REQUIRE(::mkfifo((folder / "pipe.png").c_str(), 0600) == 0);
+  PassedOver special;
+  list_pictures(folder.path(), special);
+  CHECK(special.kinds.at("special files") == 1);
+  fs::remove(folder / "pipe.png");
 
   fs::remove(folder / "1.png"), fs::remove(folder / "2.JFIF"), fs::remove(folder / "3.jpg ");
   fs::remove(folder / "4.PNG\t");
@@ -191,6 +196,13 @@ TEST_CASE("parts: in any case, for every model, and pictures outside of them are
   CHECK(files_of(rest, folder.path()) ==
         "train f.png other/g.png;val VALID/c.png validation/d.png;test test/e.png;");
   CHECK(rest.passed_over.unused_pictures.empty());
+  // An empty part is no reason to refuse the set, unless it is that for training.
+  fs::remove(folder / "test/e.png");
+  CHECK(has(listing_of(wanting(Examples::pictures, folder.path())).passed_over.words(),
+            (folder / "test").string() + ": no pictures"));
+  fs::create_directory(folder / "train");
+  CHECK_THROWS_WITH_AS(listing_of(wanting(Examples::pictures, folder.path())),
+                       doctest::Contains("train: no pictures here"), Error);
   TemporaryFolder plain;
   put_picture(plain / "a.png");
   CHECK(listing_of(wanting(Examples::pictures, plain.path())).part("", "x").name == "all");
@@ -273,6 +285,25 @@ TEST_CASE("pairs: what the check says of a missing partner has its name") {
   CHECK(checked.reports[2].file == folder / "B/3.png");
   CHECK(checked.reports[2].partner == folder / "A/3.*");
   CHECK(has(checked.reports[2].problem, "no partner 3.* in " + (folder / "A").string()));
+}
+
+TEST_CASE("names in two Unicode forms: they look alike, are two files, and that is said") {
+  // é, Å, ệ, ガ, 한: one character each, and taken apart.
+  CHECK(taken_apart("\u00E9 \u00C5 \u1EC7 \u30AC \uD55C") ==
+        "e\u0301 A\u030A e\u0323\u0302 \u30AB\u3099 \u1112\u1161\u11AB");
+  for (const std::string same : {"plain", "e\u0301", "\U0001F600", "\xFF\xC3", "\xC3", "\x80", ""})
+    CHECK(taken_apart(same) == same);
+  CHECK(taken_apart("\xC3\u00E9") ==
+        "\xC3"
+        "e\u0301");
+  TemporaryFolder folder;
+  for (const char* name : {"A/caf\u00E9.png", "B/cafe\u0301.png", "A/1.png", "B/1.png"})
+    put_picture(folder / name);
+  const Reports checked = check_examples(folder.path(), Examples::pairs, 1);
+  REQUIRE(checked.reports.size() == 3);
+  CHECK(has(checked.reports[1].problem, "another Unicode form"));
+  CHECK(has(checked.reports[1].problem, (folder / "A/caf\u00E9.png").string() + " looks alike"));
+  CHECK(has(checked.reports[2].problem, (folder / "B/cafe\u0301.png").string() + " looks alike"));
 }
 
 }  // namespace gan::tests

@@ -110,4 +110,14 @@ inline void check_refused(const Result& result, int code, const std::string& par
   CHECK(contains(result.err, part));
 }
 
+// A failure after other words on stderr.
+inline void check_refused_at_end(const Result& result, int code, const std::string& part) {
+  CAPTURE(result.err);
+  CHECK(result.code == code);
+  CHECK(result.out == "");
+  const size_t at = result.err.rfind("gan: error: ");
+  CHECK(at != result.err.npos);
+  CHECK(result.err.find(part, at == result.err.npos ? 0 : at) != result.err.npos);
+}
+
 }  // namespace gan::tests

@@ -167,6 +167,7 @@ TEST_CASE("cli: a GPU that is not there exits with 4 and a remedy") {
   CHECK(facts["onednn"].is_string());
   CHECK(facts["cores"].get<int>() >= 1);
   CHECK(facts["problems"].is_array());
+  CHECK(facts["pictures"].get<std::string>().starts_with(".jpg .jpeg"));
 }
 
 TEST_CASE("cli: kernels lists every variant of every device, one JSON object per line") {

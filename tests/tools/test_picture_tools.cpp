@@ -104,7 +104,11 @@ TEST_CASE("gan compare: what cannot be compared is named") {
   write_png(shell.folder / "b/three.png", Image(4, 5, 3, 1));
   check_refused(shell.gan({"compare", "a", "b"}), 3, "2 of 3 pairs are bad, more than --max-bad 0.01 allows");
   CHECK(shell.gan({"compare", "a", "b", "--max-bad", "0.7"}).code == 0);
-  fs::remove(shell.folder / "b/three.png");
+  fs::rename(shell.folder / "b/two.png", shell.folder / "b/e\u0301.png");
+  fs::rename(shell.folder / "b/three.png", shell.folder / "a/\u00E9.png");
+  check_refused(shell.gan({"compare", "a", "b"}), 3, "a/\u00E9.png: b/e\u0301.png looks alike");
+  fs::rename(shell.folder / "b/e\u0301.png", shell.folder / "b/two.png");
+  fs::remove(shell.folder / "a/\u00E9.png");
   check_refused(shell.gan({"compare", "a", "c"}), 3, "c: no such folder");
   check_refused(shell.gan({"compare", "a", "b/one.png"}), 2, "two folders or two files");
   check_refused(shell.gan({"compare", "a", "b", "--metrics", "pnsr"}), 2, "did you mean psnr?");

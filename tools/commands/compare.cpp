@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 
+#include "engine/data/normal_form.h"
 #include "engine/data/search.h"
 #include "engine/data/workers.h"
 #include "engine/metrics/metrics.h"
@@ -65,9 +66,16 @@ Matched match_folders(const fs::path& a, const fs::path& b) {
   match(first, second, without_extension, without_extension, matched.pairs);
   std::sort(matched.pairs.begin(), matched.pairs.end(),
             [](const Pair& one, const Pair& other) { return one.a < other.a; });
-  for (const auto& [name, file] : first)
+  std::map<std::string, std::string> looks;  // of names of the second folder that are left
+  for (const auto& [name, file] : second) looks.emplace(taken_apart(without_extension(name)), file.string());
+  for (const auto& [name, file] : first) {
+    const auto alike = looks.find(taken_apart(without_extension(name)));
     matched.lonely.push_back(
-        fmt::format("{}: no partner of the same name (not in {})", file.string(), b.string()));
+        alike == looks.end()
+            ? fmt::format("{}: no partner of the same name (not in {})", file.string(), b.string())
+            : fmt::format("{}: {} looks alike, but its name is in another Unicode form; rename one of them",
+                          file.string(), alike->second));
+  }
   for (const auto& [name, file] : second)
     matched.lonely.push_back(
         fmt::format("{}: no partner of the same name (not in {})", file.string(), a.string()));

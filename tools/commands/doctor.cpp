@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "engine/picture/image.h"
 #include "engine/run/version.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
@@ -118,6 +119,7 @@ Report examine() {
   facts["memory_free_bytes"] = int64_t(page * double(sysconf(_SC_AVPHYS_PAGES)));
   facts["onednn"] = cpu::onednn_version();
   facts["instruction_set"] = cpu::onednn_isa();
+  facts["pictures"] = picture_extensions();
   look_at_gpus(report);
 
   if (omp_get_max_threads() < int(std::thread::hardware_concurrency()))

@@ -13,12 +13,12 @@ struct InputAndTarget {
   Image input, target;
 };
 
-// "facades: scoring the part test, 106 pairs; 1 other file passed over: txt 1".
+// "facades: scoring the part test, pairs: 106; 1 other file passed over: txt 1".
 std::string words_of(const std::string& data, const Listing::Part& part, const char* counted,
                      const Listing& listing) {
   const std::string which = part.name == "all" ? "all of it, for it has no parts" : "the part " + part.name;
   const std::string others = listing.passed_over.words();
-  return fmt::format("{}: scoring {}: {} {}{}{}", data, which, part.examples.size(), counted,
+  return fmt::format("{}: scoring {}, {}: {}{}{}", data, which, counted, part.examples.size(),
                      others.empty() ? "" : "; ", others);
 }
 
@@ -45,6 +45,7 @@ int run(const Arguments& arguments) {
   for (const char* name : {"direction", "make-input"})
     if (arguments.has(name) && !(std::string(name) == "direction" && has_control(model, name)))
       set_setting(config, name, arguments.text(name, ""), std::string("--") + name);
+  config.max_bad = settings.call.max_bad;
   DataOptions options = data_options(config);
   if (limit > 0) options.builtin_test = int(limit);
   const DataLayout& layout = find_layout(options);

@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "engine/data/search.h"
 #include "engine/files/atomic_file.h"
 #include "engine/files/talk.h"
 #include "engine/run/runlog.h"
@@ -26,6 +27,7 @@ void prepare_folder(const fs::path& folder, bool force) {
   }
   fs::create_directories(folder, error);
   if (error) fail(Exit::io, "folder {} cannot be made: {}", folder.string(), error.message());
+  mark_output_folder(folder);
 }
 
 void write_grid(const std::string& out, const Image& grid, const PictureFormat& format) {

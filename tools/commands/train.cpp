@@ -196,7 +196,7 @@ Command describe_train() {
       {"MODEL", "one of " + models + "; with --resume it may be left out", Word::Kind::model, false, {}},
       {"DATA",
        "folder of pictures (sub-folders welcome), of pairs for pix2pix (train/ with A and B side by side, or "
-       "A/ and B/), or builtin:comics, drawn faces that need no files",
+       "folders A and B, trainA and trainB, train/A and train/B), or builtin:comics, drawn faces that need no files",
        Word::Kind::file,
        false,
        {}}};

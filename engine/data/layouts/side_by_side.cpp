@@ -24,11 +24,10 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
   const auto& file = example.sources[0].file;
   const Image both = read_file(file, options);
   if (!looks_like_pair(both.width, both.height))
-    fail(
-        Exit::bad_data,
-        "{}: {} x {} pixels: a single picture, no A and B side by side, which are about twice as wide as high; "
-        "--make-input makes pairs of single pictures",
-        file.string(), both.width, both.height);
+    fail(Exit::bad_data,
+         "{}: {} x {} pixels: a single picture, no pair side by side, which is about twice as wide as high "
+         "(--make-input makes pairs of single pictures)",
+         file.string(), both.width, both.height);
   if (both.width % 2 != 0)
     fail(Exit::bad_data, "{}: {} x {} pixels: a picture with A and B side by side has an even width",
          file.string(), both.width, both.height);

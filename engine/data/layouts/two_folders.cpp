@@ -3,6 +3,7 @@
 #include <map>
 
 #include "engine/data/folders.h"
+#include "engine/data/normal_form.h"
 
 namespace gan {
 
@@ -26,6 +27,18 @@ void note_missing(ListedExample& alone, const fs::path& folder) {
   alone.missing = (folder / (alone.name + ".*")).string();
   alone.problem =
       fmt::format("{}: no partner {}.* in {}", alone.sources[0].file.string(), alone.name, folder.string());
+}
+
+// Pictures without a partner whose names differ from another's in their Unicode form only.
+void note_look_alikes(std::map<std::string, ListedExample>& pairs) {
+  std::map<std::string, std::vector<ListedExample*>> by_look;
+  for (auto& [name, pair] : pairs)
+    if (pair.sources.size() == 1) by_look[taken_apart(name)].push_back(&pair);
+  for (const auto& [look, alike] : by_look)
+    for (size_t i = 0; alike.size() == 2 && i < 2; ++i)
+      alike[i]->problem =
+          fmt::format("{}: {} looks alike, but its name is in another Unicode form; rename one of them",
+                      alike[i]->sources[0].file.string(), alike[1 - i]->sources[0].file.string());
 }
 
 // What is in one folder alone, or twice under one name, is listed with its problem.
@@ -52,6 +65,7 @@ std::vector<ListedExample> pairs_in(const TwoFolders& folders, PassedOver& passe
       pair.problem = same_name(pair.sources.back().file, file);
     }
   }
+  note_look_alikes(pairs);
   std::vector<ListedExample> examples;
   for (auto& [name, pair] : pairs) {
     if (pair.sources.size() == 1 && pair.problem.empty()) note_missing(pair, folders.b);
