@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/cpu/kept.h"
 #include "kernels/kernels.h"
 
 namespace gan {
@@ -74,8 +75,12 @@ class DeviceContext {
   void run(const Op<Args>& op, const Args& args) {
     ++operations_;
     if (!planning()) op(args, stream_);
+    else if constexpr (requires { planned_.note(args); })
+      if (device() == Device::cpu) planned_.note(args);
   }
   int64_t operations() const { return operations_; }
+  // Of a plan: what kernels would keep besides the pool.
+  size_t planned_kept_bytes() const { return planned_.bytes(); }
 
   // The arithmetic that operations report through count_flop (convolutions and matrix products).
   void count_flop(double flop) { flop_ += flop; }
@@ -89,6 +94,7 @@ class DeviceContext {
   std::unique_ptr<Tape> tape_;
   int64_t operations_ = 0;
   double flop_ = 0;
+  cpu::KeptByConvolutions planned_;
 };
 
 // A device block that goes back to its pool when nobody holds it.
