@@ -17,6 +17,7 @@
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
 #include "kernels/forced.h"
+#include "kernels/kernels.h"
 #include "tools/cli/commands.h"
 
 namespace gan::tools {

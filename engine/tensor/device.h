@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/tensor/recording.h"
+#include "kernels/cpu/kept.h"
 #include "kernels/kernels.h"
 
 namespace gan {
@@ -87,7 +88,11 @@ class DeviceContext {
   template <class Args, class LookUp>
   void run(const Op<Args>& op, const Args& args, const LookUp& look_up) {
     ++operations_;
-    if (planning()) return;
+    if (planning()) {
+      if constexpr (requires { planned_.note(args); })
+        if (device() == Device::cpu) planned_.note(args);
+      return;
+    }
     const Variant<Args>* variant = &op.pick(args, stream_.strict);
     variant->run(args, stream_);
     if (recording_)
@@ -97,6 +102,8 @@ class DeviceContext {
       });
   }
   int64_t operations() const { return operations_; }
+  // Of a plan: what kernels would keep besides the pool.
+  size_t planned_kept_bytes() const { return planned_.bytes(); }
   // Fills device memory with zero bytes.
   void zero(void* address, size_t bytes);
   // Does now what the host counts beside the launches, and again whenever this moment of a recording is run.
@@ -129,6 +136,7 @@ class DeviceContext {
   std::unique_ptr<StepValues> step_values_;
   int64_t operations_ = 0;
   double flop_ = 0;
+  cpu::KeptByConvolutions planned_;
 };
 
 // A device block that goes back to its pool when nobody holds it.

@@ -526,4 +526,10 @@ void winograd_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
   });
 }
 
+WinogradMemory winograd_memory(const Conv2d& size) {
+  const Plan p(size);
+  return {size_t(p.points * (p.input_stride() + p.output_stride())) * sizeof(float),
+          size_t(transformed_floats(p)) * sizeof(float), p.T};
+}
+
 }  // namespace gan::cpu

@@ -14,4 +14,11 @@ void winograd_fwd(const ConvFwd& args, Stream& stream);
 void winograd_bwd_data(const ConvBwdData& args, Stream& stream);
 void winograd_bwd_weight(const ConvBwdWeight& args, Stream& stream);
 
+// What a convolution of this size takes: room for a chunk of tiles, and the weights transformed for tiles of one side.
+struct WinogradMemory {
+  size_t scratch, weights;  // bytes
+  int tile;
+};
+WinogradMemory winograd_memory(const Conv2d& size);
+
 }  // namespace gan::cpu

@@ -4,6 +4,9 @@
 
 #if defined(GAN_SIMT_RACE) || defined(GAN_SIMT_WATCH)
 #include <elf.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,6 +23,30 @@ uint32_t place_of(const void* return_address) {
   return static_cast<uint32_t>(static_cast<const char*>(return_address) - __ehdr_start);
 }
 
+namespace {
+
+// Starts a program without a shell, so that its words may hold anything, and gives what it prints. Null when it cannot
+// be started.
+FILE* output_of(std::vector<std::string>& command, pid_t& child) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return nullptr;
+  std::vector<char*> words;
+  for (auto& word : command) words.push_back(word.data());
+  words.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
+  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  const int failed = posix_spawnp(&child, words[0], &actions, nullptr, words.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  close(ends[1]);
+  if (failed == 0) return fdopen(ends[0], "r");
+  close(ends[0]);
+  return nullptr;
+}
+
+}  // namespace
+
 std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& places) {
   std::vector<std::vector<std::string>> lines(places.size());
   char program[1024] = {};
@@ -28,11 +55,12 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
   const uint64_t start = moves ? 0 : reinterpret_cast<uintptr_t>(__ehdr_start);
   constexpr size_t at_once = 1000;  // a command line has its limits
   for (size_t first = 0; first < places.size(); first += at_once) {
-    std::string command = fmt::format("addr2line -a -i -e '{}'", program);
+    std::vector<std::string> command = {"addr2line", "-a", "-i", "-e", program};
     const size_t end = std::min(places.size(), first + at_once);
     for (size_t i = first; i < end; ++i)  // a return address: step back into the call
-      command += fmt::format(" {:#x}", start + places[i] - 1);
-    FILE* const pipe = popen((command + " 2>/dev/null").c_str(), "r");
+      command.push_back(fmt::format("{:#x}", start + places[i] - 1));
+    pid_t child = -1;
+    FILE* const pipe = output_of(command, child);
     if (!pipe) return lines;
     char text[1024];
     size_t current = first - 1;  // each address is repeated before its lines
@@ -43,7 +71,8 @@ std::vector<std::vector<std::string>> source_lines(const std::vector<uint32_t>& 
                frame.find("kernels/simt/simt.h:") == std::string::npos)
         lines[current].push_back(frame);
     }
-    pclose(pipe);
+    std::fclose(pipe);
+    waitpid(child, nullptr, 0);
   }
   return lines;
 }

@@ -104,7 +104,7 @@ class Run {
     }
     const ChosenDevice chosen = choose_device(config_.device);
     open_start();
-    StepPlan plan = plan_step(config_, chosen.device);
+    StepPlan plan = planned(chosen.device);
     throw_if_stopped();
     if (!replay_) {
       open_pictures(config_.size);
@@ -177,11 +177,25 @@ class Run {
            config_.batch, pictures_->train_count(), config_.data, pictures_->train_count());
   }
 
+  // Each setting is within its range, and together they may still be more than a network can be.
+  StepPlan planned(Device device) const {
+    try {
+      return plan_step(config_, device);
+    } catch (const Error& error) {
+      if (error.code() != Exit::failure) throw;
+      std::string sizes;
+      for (const char* name : {"size", "batch", "ngf", "ndf", "nz"})
+        if (config_.find(name))
+          sizes += fmt::format("{}--{} {}", sizes.empty() ? "" : " ", name, get_setting(config_, name));
+      fail(Exit::usage, "{} together are too much, make one of them smaller: {}", sizes, error.what());
+    }
+  }
+
   void say_plan(const ChosenDevice& chosen, const StepPlan& plan) {
     std::string counts;
     for (const auto& [network, count] : plan.parameters)
       counts += fmt::format("{}{}", counts.empty() ? "" : " + ", count);
-    progress_.say(fmt::format("{} on {}{}: {} parameters, {:.1f} GFLOP a step, about {:.0f} MB",
+    progress_.say(fmt::format("{} on {}{}: {} parameters, {:.1f} GFLOP a step, about {:.0f} MiB",
                               config_.model, name_of(chosen.device),
                               chosen.why.empty() ? "" : " (" + chosen.why + ")", counts, plan.flop / 1e9,
                               double(plan.memory_bytes()) / (1 << 20)));

@@ -70,10 +70,9 @@ std::vector<Image> all_samples(Model& model, DeviceContext& context, const Sampl
 
 void for_each_sample(Model& model, DeviceContext& context, const Sampling& sampling,
                      const std::function<void(int, Image&&)>& take) {
-  constexpr int most = 64;  // of a batch
   const int nz = noise_values(model);
-  for (int first = 0; first < sampling.count; first += most) {
-    const int n = std::min(most, sampling.count - first);
+  for (int first = 0; first < sampling.count; first += kSamplesAtOnce) {
+    const int n = std::min(kSamplesAtOnce, sampling.count - first);
     std::vector<float> noise;
     for (int i = first; i < first + n; ++i) {
       const std::vector<float> one = noise_of_picture(i, sampling, nz);

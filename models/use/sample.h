@@ -8,6 +8,8 @@
 
 namespace gan {
 
+inline constexpr int kSamplesAtOnce = 64;  // as a batch of the generator
+
 // Pictures of noise, one by one: any number of them in the memory of a batch.
 struct Sampling {
   int count = 1;

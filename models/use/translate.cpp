@@ -149,7 +149,8 @@ size_t translation_bytes(const Config& config, Device device, int height, int wi
   size_t weights = 0;
   for (const auto& network : model->networks)
     if (network->used) weights += size_t(network->parameters.learnt_count()) * size_of(context.real());
-  const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes;
+  constexpr size_t compiled = size_t(40) << 20;  // oneDNN's code for the sizes of a tile
+  const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes + compiled;
   const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
   return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
          tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);

@@ -584,7 +584,7 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
   refused("gemm=fast", "there are naive, tiled");
   refused("gemm=naive --shape m=0", "m must be a whole number from 1");
   refused("gemm=naive --shape rows=3", "gemm has no \"rows\"; it has m=64,n=64,k=64");
-  refused("gemm=naive --shape 64,64,64", "key=value");
+  refused("gemm=naive --shape 64,64", "key=value");
   refused("gemm=naive --shape m=1,m=2", "m is given twice");
   refused("gemm=naive --shape act=elu", "act must be one of none, relu");
   refused("gemm=naive --shape m=100000,k=1000", "more than 64 MB");
@@ -593,6 +593,19 @@ TEST_CASE("watch: what cannot be watched is refused with a reason") {
   refused("gemm=naive --device cuda", "--watch is for device simt");
   refused("norm_fwd=split --shape rows=8", "fewer than 1024 rows");
   refused("conv2d_fwd=naive --shape h=2,w=2,pad=0", "the kernel is larger than the picture");
+}
+
+TEST_CASE("watch: a folder's name is no shell text") {
+  const tests::TemporaryFolder folder;
+  const auto odd = folder.path() / "it's; touch owned; $(touch owned)";
+  std::filesystem::create_directory(odd);
+  for (const char* name : {"gan", "gan-watch"})
+    std::filesystem::copy_file(std::filesystem::path(tests::gan_binary).parent_path() / name, odd / name);
+  std::filesystem::create_symlink(odd / "gan", folder / "link");  // for the shell of this test alone
+  const auto result = run("cd " + folder.path().string() + " && ./link kernels --watch gemm=naive --shape 4,4,4");
+  CHECK(result.code == 0);
+  CHECK(result.text.find("gemm/1_naive.cu") != std::string::npos);
+  CHECK_FALSE(std::filesystem::exists(folder / "owned"));
 }
 
 TEST_CASE("watch: without its program beside it, gan says what is missing") {

@@ -297,4 +297,42 @@ TEST_CASE("outputs: the benchmarks end with 2 on usage mistakes, and when nothin
   CHECK(run("bench_step", {"--model", "mlpgan", "--ngf", "4"}).code == 2);
 }
 
+TEST_CASE("outputs: the memory that a training takes is predicted") {
+#ifdef __SANITIZE_ADDRESS__
+  return record_skip("a sanitizer's own memory is larger");
+#endif
+  Shell shell;
+  make_pictures(shell.folder / "data", 40, 64);
+  const struct {
+    const char* name;
+    Words words;
+  } runs[] = {{"dcgan", {"dcgan", "data", "--batch", "16"}},
+              {"narrow", {"dcgan", "data", "--size", "32", "--ngf", "16", "--ndf", "16", "--batch", "32"}},
+              {"mlpgan", {"mlpgan", "data", "--size", "32", "--batch", "32"}},
+              {"pix2pix",
+               {"pix2pix", "data", "--make-input", "grey", "--size", "128", "--ngf", "32", "--ndf", "32",
+                "--batch", "2"}},
+              {"colorize",
+               {"colorize", "data", "--size", "64", "--netG", "resnet_6", "--ngf", "16", "--batch", "2"}}};
+  for (const auto& [name, words] : runs) {
+    const Words all = with(with({"train"}, words), {"--steps", "3", "--eval-every", "0", "--device", "cpu",
+                                                    "--lr-policy", "constant", "--out", name});
+    const auto plan = shell.gan(with(all, {"--dry-run", "--json"}));
+    REQUIRE_MESSAGE(plan.code == 0, plan.err);
+    const double predicted = nlohmann::json::parse(plan.out)["memory_bytes"].get<double>() / (1 << 20);
+    const auto run = shell.gan(all);
+    REQUIRE_MESSAGE(run.code == 0, run.err);
+    CHECK(contains(run.err, " MiB"));
+    // In a build without sanitizers; other processors may have other kernels.
+    CHECK_MESSAGE(predicted > 0.95 * double(run.peak_mib),
+                  name << ": " << predicted << " for " << run.peak_mib);
+    CHECK_MESSAGE(predicted < 1.1 * double(run.peak_mib) + 8,
+                  name << ": " << predicted << " for " << run.peak_mib);
+  }
+  const auto too_much =
+      shell.gan({"train", "dcgan", "data", "--size", "256", "--ngf", "512", "--batch", "1", "--dry-run"});
+  CHECK(too_much.code == 2);
+  CHECK(contains(too_much.err, "--ngf 512"));
+}
+
 }  // namespace gan::tests

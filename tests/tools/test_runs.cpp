@@ -367,4 +367,20 @@ TEST_CASE("runs: control characters of names and strangers' files do not reach t
   }
 }
 
+TEST_CASE("runs: a validation that is only as good as the best one is not a new best") {
+  Shell shell;
+  make_pictures(shell.folder / "data", 12);
+  for (const char* seed : {"1", "2", "3", "4"}) {  // nothing is learnt, so every validation says the same
+    const auto trained = shell.gan(
+        {"train",   "pix2pix",        "data", "--make-input", "blur", "--size",   "32",  "--netG",
+         "unet_32", "--ngf",          "2",    "--ndf",        "2",    "--batch",  "1",   "--steps",
+         "3",       "--lr",           "0",    "--norm",       "none", "--seed",   seed,  "--eval-every",
+         "1",       "--sample-every", "0",    "--keep",       "0",    "--device", "cpu", "--out",
+         seed});
+    CAPTURE(trained.err);
+    REQUIRE(trained.code == 0);
+    CHECK(text_of(shell.folder / seed / "checkpoints/best") == "step-00000001.safetensors\n");
+  }
+}
+
 }  // namespace gan::tests

@@ -213,7 +213,8 @@ Command describe_train() {
                       "gan train pix2pix facades/ --direction BtoA",
                       "gan train pix2pix drawings/ --make-input sketch --size 128",
                       "gan train colorize photos/ --size 128 --batch 4",
-                      "gan train --resume runs/faces --epochs 50"};
+                      "gan train --resume runs/faces --epochs 50",
+                      "gan train --resume runs/faces/checkpoints/best --steps 9000"};
   command.notes =
       "`gan help train MODEL` shows one model's options with its own defaults. "
       "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment variable "
