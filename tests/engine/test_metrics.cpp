@@ -49,6 +49,26 @@ double ssim_by_definition(const Image& a, const Image& b) {
 
 }  // namespace
 
+TEST_CASE("metrics: sharpness is the part of the reference's detail") {
+  Image stripes(4, 6, 1), faint(4, 6, 1), flat(4, 6, 1);
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 6; ++x) {
+      stripes.at(y, x, 0) = x % 2 ? 100 : 20, faint.at(y, x, 0) = x % 2 ? 70 : 50, flat.at(y, x, 0) = 9;
+    }
+  CHECK(sharpness(stripes, stripes) == 1);
+  CHECK(sharpness(faint, stripes) == 0.25);  // 20 of 80 at every edge
+  CHECK(sharpness(stripes, faint) == 4);
+  CHECK(sharpness(flat, stripes) == 0);
+  CHECK(std::isnan(sharpness(stripes, flat)));
+  Image turned(6, 4, 1);
+  for (int y = 0; y < 6; ++y)
+    for (int x = 0; x < 4; ++x) turned.at(y, x, 0) = faint.at(x, y, 0);
+  Image as_turned(6, 4, 1);
+  for (int y = 0; y < 6; ++y)
+    for (int x = 0; x < 4; ++x) as_turned.at(y, x, 0) = stripes.at(x, y, 0);
+  CHECK(sharpness(turned, as_turned) == 0.25);  // along the other side
+}
+
 TEST_CASE("metrics: closed forms") {
   const Image dark(12, 15, 3, 100), light(12, 15, 3, 103), far(12, 15, 3, 150);
   CHECK(psnr(dark, light) == doctest::Approx(10 * std::log10(65025.0 / 9)).epsilon(1e-12));

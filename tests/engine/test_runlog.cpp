@@ -321,9 +321,9 @@ TEST_CASE("runlog: the progress line") {
                           size_t(300) << 20,
                           {{"loss_D", 1.25}, {"loss_G", 0.5}, {"D_real", 0.75}, {"D_fake", 0.25}}};
   CHECK(Progress::format(update, 200) ==
-        "step 120/1000  251 images/s  loss D 1.250  loss G 0.500  D(x) 0.750  D(G) 0.250  3m05s left  peak "
+        "step 120/1000  251 images/s  3m05s left  loss D 1.250  loss G 0.500  D(x) 0.750  D(G) 0.250  peak "
         "300 MiB");
-  CHECK(Progress::format(update, 40) == "step 120/1000  251 images/s");
+  CHECK(Progress::format(update, 45) == "step 120/1000  251 images/s  3m05s left");
   CHECK(Progress::format(update, 5) == "step ");
   update.steps = 0, update.seconds_left = -1, update.peak_bytes = size_t(3) << 29,
   update.images_per_second = 7.25;

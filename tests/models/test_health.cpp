@@ -38,6 +38,15 @@ TEST_CASE("health: collapsed outputs are of one colour, or alike for all inputs"
     }
     varied.push_back(picture), alike.push_back(same), flat.push_back(Image(8, 8, 3, uint8_t(50 * i)));
   }
+  {  // a fresh network's outputs are alike: an alarm after 300 steps of learning, not before
+    Health fresh([&](const std::string& text) { said.push_back(text); });
+    fresh.look(1, alike);
+    fresh.look(299, flat);
+    CHECK(said.empty());
+    fresh.look(300, flat);
+    CHECK(said.size() == 1);
+    said.clear();
+  }
   health.look(1, varied);
   CHECK(said.empty());
   health.look(2, alike);
