@@ -725,4 +725,28 @@ std::vector<uint8_t> draw_comics_face(uint64_t index, ComicsStyle style, int siz
   return comics::Artist(index, style, size).draw();
 }
 
+Image draw_face(uint64_t index, ComicsStyle style, int size, int channels) {
+  Image face(size, size, 3);
+  face.pixels = draw_comics_face(index, style, size);
+  if (channels == 3) return face;
+  Image grey(size, size, 1);
+  for (size_t i = 0; i < grey.pixels.size(); ++i) {
+    const uint8_t* p = &face.pixels[3 * i];
+    grey.pixels[i] = luma(p[0], p[1], p[2]);
+  }
+  return grey;
+}
+
+ComicsTraits comics_traits(uint64_t index) {
+  const comics::Face face(index);
+  return {int(face.hair_style), int(face.hat), int(face.glasses)};
+}
+
+const std::vector<std::string>& comics_hair_styles() {
+  static const std::vector<std::string> names = {"bald",  "buzz",   "parted",   "swept", "curtain",
+                                                 "spiky", "mohawk", "bob",      "bangs", "straight",
+                                                 "wavy",  "bun",    "pigtails", "afro"};
+  return names;
+}
+
 }  // namespace gan

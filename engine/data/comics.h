@@ -6,7 +6,10 @@
 // DCGAN can learn either style and pix2pix or cyclegan the way from one to the other.
 #pragma once
 #include <cstdint>
+#include <string>
 #include <vector>
+
+#include "engine/picture/image.h"
 
 namespace gan {
 
@@ -17,5 +20,16 @@ enum class ComicsStyle { photo, comic };
 // Returns size * size * 3 bytes, RGB, row-major (NHWC with N = 1).
 // All arithmetic is in integers: the bytes are the same on every machine, compiler and optimisation level.
 std::vector<uint8_t> draw_comics_face(uint64_t index, ComicsStyle style, int size);
+
+// The same as a picture of 3 channels, or of 1 (luma).
+Image draw_face(uint64_t index, ComicsStyle style, int size, int channels);
+
+// What face number `index` has, as numbers from 0: a hair style (of comics_hair_styles()), a hat (0 none, 1 to 3),
+// glasses (0 none, 1 to 3).
+struct ComicsTraits {
+  int hair_style, hat, glasses;
+};
+ComicsTraits comics_traits(uint64_t index);
+const std::vector<std::string>& comics_hair_styles();
 
 }  // namespace gan

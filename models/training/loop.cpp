@@ -9,6 +9,7 @@
 #include "engine/files/stop.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
+#include "models/training/coverage.h"
 #include "models/training/evaluation.h"
 #include "models/training/feeder.h"
 #include "models/training/health.h"
@@ -30,6 +31,7 @@ double now() {
 
 constexpr int kGridPictures = 64;
 constexpr int kBelowEasiest = 4;
+constexpr int64_t kFirstCoverage = 100;            // steps: before, there are no faces
 constexpr int64_t kClock = 1000;                   // parts of the time that a schedule by the clock knows
 constexpr double kFirstGrid = 40, kMeasured = 10;  // seconds
 
@@ -346,9 +348,9 @@ class Run {
         line.insert(line.end(), shown.begin(), shown.end());
         health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
       }
-      const bool evaluate = evaluation_ && !evaluation_->empty() && config_.eval_every > 0 &&
-                            (done || step % config_.eval_every == 0);
-      const bool best = evaluate && this->evaluate(line);
+      const bool evaluate = config_.eval_every > 0 && (done || step % config_.eval_every == 0);
+      const bool best = evaluate && evaluation_ && !evaluation_->empty() && this->evaluate(line);
+      if (evaluate && step >= kFirstCoverage && !line.empty()) look_at_faces(line);
       if (!line.empty()) metrics.write(step, state_.images, seconds_, line);
       const bool grid = config_.sample_every > 0 && (done || step % config_.sample_every == 0);
       if (grid || grid_is_due(now() - start)) {
@@ -447,6 +449,16 @@ class Run {
     return best;
   }
 
+  // Models of noise on the built-in faces: which traits they make.
+  void look_at_faces(Metrics& line) {
+    if (replay_ || !model_->use().pictures.empty() || config_.data != "builtin:comics") return;
+    if (!coverage_) coverage_ = std::make_unique<FaceCoverage>(config_.channels);
+    const auto found = coverage_->look(
+        sample_pictures(*model_, *context_, FaceCoverage::kPictures, uint64_t(config_.seed) + 1));
+    line.insert(line.end(), found.measures.begin(), found.measures.end());
+    progress_.say(fmt::format("step {}: faces: {}", state_.step, found.words));
+  }
+
   double seconds_left(double elapsed, int64_t steps_taken) const {
     double left = -1;
     if (length_.last_step != INT64_MAX && steps_taken > 0)
@@ -503,6 +515,7 @@ class Run {
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
   std::unique_ptr<Evaluation> evaluation_;
+  std::unique_ptr<FaceCoverage> coverage_;
   std::optional<RunFolder> folder_;
   Health health_{[this](const std::string& text) { progress_.say(text); }};
   TrainState state_;

@@ -71,24 +71,13 @@ ComicsStyle style_of(const std::string& picture, bool b_to_a) {
   return (picture == "A") == b_to_a ? ComicsStyle::comic : ComicsStyle::photo;
 }
 
-Image draw(int64_t number, ComicsStyle style, int side, int channels) {
-  Image face(side, side, 3);
-  face.pixels = draw_comics_face(uint64_t(number), style, side);
-  if (channels == 3) return face;
-  Image grey(side, side, 1);
-  for (size_t i = 0; i < grey.pixels.size(); ++i) {
-    const uint8_t* p = &face.pixels[3 * i];
-    grey.pixels[i] = luma(p[0], p[1], p[2]);
-  }
-  return grey;
-}
-
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
   if (reading.side == 0) fail(Exit::usage, "builtin:comics has no size of its own: leave out --full-size");
   Example face;
   for (const auto& source : example.sources)
-    face.pictures.emplace_back(source.picture, draw(example.drawn, style_of(source.picture, options.b_to_a),
-                                                    reading.side, options.channels));
+    face.pictures.emplace_back(source.picture,
+                               draw_face(uint64_t(example.drawn), style_of(source.picture, options.b_to_a),
+                                         reading.side, options.channels));
   return face;
 }
 
