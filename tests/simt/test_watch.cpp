@@ -602,7 +602,8 @@ TEST_CASE("watch: a folder's name is no shell text") {
   for (const char* name : {"gan", "gan-watch"})
     std::filesystem::copy_file(std::filesystem::path(tests::gan_binary).parent_path() / name, odd / name);
   std::filesystem::create_symlink(odd / "gan", folder / "link");  // for the shell of this test alone
-  const auto result = run("cd " + folder.path().string() + " && ./link kernels --watch gemm=naive --shape 4,4,4");
+  const auto result =
+      run("cd " + folder.path().string() + " && ./link kernels --watch gemm=naive --shape 4,4,4");
   CHECK(result.code == 0);
   CHECK(result.text.find("gemm/1_naive.cu") != std::string::npos);
   CHECK_FALSE(std::filesystem::exists(folder / "owned"));
