@@ -53,7 +53,7 @@ struct LengthSettings : Group<LengthSettings> {
   Setting<double> save_minutes{*this, "save-minutes", 3, "a checkpoint also when this much time has passed without one; 0: never; never with --deterministic", "0..", kTrain | kPace};
   Setting<int64_t> eval_every{*this, "eval-every", 500, "steps between validations of models that learn from pairs; 0: never", "0..", kTrain};
   Setting<int> keep{*this, "keep", 2, "checkpoints kept besides the latest; 0: all", "0..", kTrain};
-  Setting<std::string> resume{*this, "resume", "", "go on with the run in this folder", "", kTrain | kOneCall};
+  Setting<std::string> resume{*this, "resume", "", "go on with a run, or from one of its checkpoints (RUN, RUN/best, RUN/checkpoints/FILE)", "", kTrain | kOneCall};
   Setting<std::string> init{*this, "init", "", "start from the weights of this checkpoint", "", kTrain};
   Setting<std::string> replay{*this, "replay", "", "take weights, noise and pictures from this replay file", "", kTrain};
 };

@@ -172,11 +172,12 @@ class Run {
            "{}; if the pictures have moved, give their new place: gan train {} FOLDER --resume {}",
            error.what(), config_.model, config_.resume);
     }
-    if (pictures_size_ == 0) progress_.say(pictures_->words());
+    const bool first = pictures_size_ == 0;
     pictures_size_ = size;
     if (config_.batch > pictures_->train_count())
       fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
            config_.batch, pictures_->train_count(), config_.data, pictures_->train_count());
+    if (first) progress_.say(pictures_->words());
   }
 
   // Each setting is within its range, and together they may still be more than a network can be.

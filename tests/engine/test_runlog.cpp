@@ -77,7 +77,7 @@ TEST_CASE("runlog: metrics begin with a header and keep every digit") {
   REQUIRE(lines.size() == 3);
   const auto header = nlohmann::json::parse(lines[0]);
   CHECK(header["schema"] == "gan-metrics/1");
-  CHECK(header.begin().key() == "config");  // sorted by this parser; the text begins with the schema
+  CHECK(header.begin().key() == "commit");  // sorted by this parser; the text begins with the schema
   CHECK(lines[0].starts_with("{\"schema\":\"gan-metrics/1\""));
   CHECK(header["model"] == "dcgan");
   CHECK(header["config"]["batch"] == 64);

@@ -86,6 +86,8 @@ fs::path small_run(Shell& shell) {
                                   "0",
                                   "--out",
                                   "run",
+                                  "--ema",
+                                  "0",
                                   "--quiet"});
   REQUIRE_MESSAGE(trained.code == 0, trained.err);
   return shell.folder / "run/checkpoints/step-00000002.safetensors";

@@ -72,7 +72,7 @@ TEST_CASE("cli: help of a model shows its settings alone, with its own defaults"
   CHECK(contains(dcgan.out, "--config"));
   CHECK(contains(pix2pix.out, "--netG"));
   CHECK_FALSE(contains(pix2pix.out, "--nz"));
-  CHECK(contains(pix2pix.out, "[256]"));  // its --size
+  CHECK(contains(pix2pix.out, "[128]"));  // its --size
   const auto all = shell.gan({"help", "train"});
   for (const char* option : {"--nz", "--netG", "--lambda-l1"}) CHECK(contains(all.out, option));
   check_refused(shell.gan({"help", "train", "dcgn"}), 2, "did you mean dcgan?");

@@ -176,11 +176,11 @@ TEST_CASE("defaults: where the run is, what it costs and what comes next is said
       shell.gan({"train", "dcgan", "builtin:comics", "--device", "auto", "--size", "32", "--ngf", "2",
                  "--ndf", "2", "--batch", "4", "--steps", "4", "--log-every", "2", "--json"});
   REQUIRE_MESSAGE(result.code == 0, result.err);
-  CHECK(contains(result.err, "run runs/00001-dcgan-comics: 4 steps of 4 pictures"));
-  CHECK(contains(result.err, "done: runs/00001-dcgan-comics; next: gan sample runs/00001-dcgan-comics"));
+  CHECK(contains(result.err, "run runs/00000-dcgan-comics: 4 steps of 4 pictures"));
+  CHECK(contains(result.err, "done: runs/00000-dcgan-comics; next: gan sample runs/00000-dcgan-comics"));
   CHECK_FALSE(contains(result.err, "collapsed"));
   const auto printed = lines_of(result.out);
-  const auto kept = lines_of(text_of(shell.folder / "runs/00001-dcgan-comics/metrics.jsonl"));
+  const auto kept = lines_of(text_of(shell.folder / "runs/00000-dcgan-comics/metrics.jsonl"));
   REQUIRE(kept.size() == 3);
   REQUIRE(printed.size() == 2);
   CHECK(printed[0] == kept[1]);

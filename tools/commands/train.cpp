@@ -84,6 +84,9 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   const bool load_size_given = origins.count("load-size") && origins["load-size"] != "preset";
   if (preset.load_size > 0 && !load_size_given)
     config.load_size = int(std::lround(double(preset.load_size) * config.size / preset.size));
+  // And one that lets the two players learn at different rates keeps theirs when one rate is given.
+  const bool rates_given = origins.count("lr-d") && origins["lr-d"] != "preset";
+  if (preset.lr_d > 0 && !rates_given) config.lr_d = preset.lr_d * config.lr / preset.lr;
   if (config.data == "builtin:comics" && !load_size_given && config.load_size > 256 && config.size <= 256)
     config.load_size = 256;  // faces are drawn no larger
   if (config.data->empty())
