@@ -63,6 +63,24 @@ struct List {
 
 }  // namespace
 
+namespace {
+// The first few of "PATH: REASON", each reason once.
+std::string few_of(const std::vector<std::string>& problems) {
+  constexpr size_t kFew = 5;
+  std::vector<std::string> told;
+  std::set<std::string> reasons;
+  size_t again = 0;
+  for (const std::string& problem : problems) {
+    const size_t colon = problem.find(": ");
+    if (!reasons.insert(colon == problem.npos ? problem : problem.substr(colon)).second) ++again;
+    else if (told.size() < kFew) told.push_back(problem);
+  }
+  const std::string more =
+      again > 0 ? fmt::format("; {} more for the same reason{}", again, told.size() > 1 ? "s" : "") : "";
+  return fmt::format("{}{}", fmt::join(told, "; "), more);
+}
+}  // namespace
+
 struct PictureSet::Impl {
   DataOptions options;
   const DataLayout* layout = nullptr;
@@ -72,7 +90,7 @@ struct PictureSet::Impl {
   std::vector<ListedExample> validation;
   bool own_validation = false;  // a part of the source's own
   int64_t bad = 0, nearly_grey = 0;
-  int64_t listed = 0;  // examples of all lists, the bad ones too
+  int64_t listed = 0;       // examples of all lists, the bad ones too
   int64_t for_testing = 0;  // examples of a part that no training looks at
   PassedOver passed_over;
   bool equal_names_match = true;
@@ -158,8 +176,7 @@ struct PictureSet::Impl {
     if (none_left && !none_readable)
       fail(Exit::bad_data, "{}: all of the {} for training are grey or nearly so: no colour to learn",
            options.source, emptied);
-    const std::string first_few =
-        fmt::format("{}", fmt::join(problems.begin(), problems.begin() + std::min<int64_t>(bad, 5), "; "));
+    const std::string first_few = few_of(problems);
     if (none_left)
       fail(Exit::bad_data, "{}: none of the {} can be read: {}", options.source, emptied, first_few);
     if (bad > bad_allowed(options.max_bad, count))

@@ -258,6 +258,13 @@ TEST_CASE("pairs: a single picture is never cut in half") {
   const DataOptions o = wanting(Examples::pairs, folder.path());
   CHECK_THROWS_WITH_AS(PictureSet{o}, doctest::Contains("40 x 30 pixels: a single picture"), Error);
   CHECK_THROWS_WITH_AS(PictureSet{o}, doctest::Contains("--make-input makes pairs"), Error);
+  try {  // the same reason is told once
+    PictureSet all{o};
+  } catch (const Error& error) {
+    const std::string text = error.what();
+    CHECK(text.find("make-input") == text.rfind("make-input"));
+    CHECK(text.find(" more for the same reason") != std::string::npos);
+  }
   const Reports checked = check_examples(folder.path(), Examples::pairs, 1);
   REQUIRE(checked.reports.size() == 4);
   CHECK(has(checked.reports[0].problem, "40 x 30 pixels: a single picture"));

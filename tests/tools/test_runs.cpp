@@ -10,6 +10,7 @@
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "engine/files/safetensors.h"
@@ -39,6 +40,14 @@ std::string checkpoint_of(const std::string& run, int step) {
 void wait_for(const std::function<bool()>& what) {  // at most a minute
   for (int i = 0; i < 6000 && !what(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   REQUIRE(what());
+}
+
+// The process has a handler for the signal: its bit in SigCgt of /proc.
+bool listens_to(pid_t process, int signal) {
+  std::istringstream status(text_of(fmt::format("/proc/{}/status", process)));
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("SigCgt:")) return std::stoull(line.substr(7), nullptr, 16) >> (signal - 1) & 1;
+  return false;
 }
 
 // Everything in a folder: names, sizes, times of change.
@@ -127,9 +136,10 @@ TEST_CASE("runs: a signal at any time ends with a message, its exit code, and no
   const struct { int number, code; } signals[] = {{SIGHUP, 129}, {SIGINT, 130}, {SIGTERM, 143}};
   int before_loop = 0;
   for (const auto& [number, code] : signals)
-    for (const int milliseconds : {60, 250, 2000}) {
+    for (const int milliseconds : {0, 250, 2000}) {  // after the program has begun to listen
       const pid_t child =
           shell.start(gan_binary, training("builtin:comics", {"--steps", "1000000", "--out", "run"}));
+      wait_for([&, signal = number] { return listens_to(child, signal); });
       std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
       kill(child, number);
       const auto result = shell.wait(child);
