@@ -222,7 +222,7 @@ Command describe_train() {
       "`gan help train MODEL` shows one model's options with its own defaults. "
       "Every option is also a key of the --config file (lr_policy for --lr-policy) and an environment variable "
       "(GAN_LR_POLICY). A flag wins over the environment, that over --config, that over the model's preset, which "
-      "holds the paper's values; the brackets show what is left. --dry-run prints all values and where each came "
+      "holds tuned values, or with --preset paper the paper's; the brackets show the tuned ones. --dry-run prints all values and where each came "
       "from. A switch can be turned off again with =false.";
   command.run = run;
   return command;
