@@ -28,13 +28,13 @@ while (($#)); do
 done
 
 # The jobs: these are the commands to change, or to type by hand.
-train=(build/release/bin/gan train dcgan builtin:comics
+train=(build/release/bin/gan train dcgan builtin:comics --preset paper
        --size 32 --ngf 32 --ndf 32 --batch 64 --sample-every 500
        --lr 4e-4 --lr-d 2e-4 --label-smooth 0.1 --ema 0.995
        --minutes "$minutes" --out "$out" --force ${more[@]+"${more[@]}"})
 
 comic=$out-comic
-translate=(build/release/bin/gan train pix2pix builtin:comics
+translate=(build/release/bin/gan train pix2pix builtin:comics --preset paper
            --size 64 --load-size 64 --ngf 24 --ndf 24 --n-layers-d 2 --batch 2 --sample-every 500 --eval-every 500
            --lr 5e-4 --lr-policy constant --lambda-l1 50 --ema 0.99
            --minutes "$comic_minutes" --out "$comic" --force ${more[@]+"${more[@]}"})
