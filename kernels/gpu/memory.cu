@@ -24,9 +24,8 @@ void check(cudaError_t status, const char* call, size_t bytes = 0) {
     case cudaErrorMemoryAllocation: {
       size_t available = 0, total = 0;
       if (cudaMemGetInfo(&available, &total) != cudaSuccess) cudaGetLastError();
-      fail(Exit::out_of_memory,
-           "{} of {} bytes: {} ({} MB of {} MB are free)", call, bytes,
-           reason, available >> 20, total >> 20);
+      fail(Exit::out_of_memory, "{} of {} bytes: {} ({} MB of {} MB are free)", call, bytes, reason,
+           available >> 20, total >> 20);
     }
     case cudaErrorNoDevice:
     case cudaErrorInsufficientDriver:
