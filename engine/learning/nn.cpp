@@ -79,8 +79,7 @@ std::vector<float> normal_numbers(int64_t count, uint64_t seed, uint32_t stream)
   if (count == 0) return numbers;
   Stream host;
   const Op<RandomNormal>& draw = find_backend(Device::cpu)->rng.normal;
-  draw({.count = count, .seed = seed, .stream = stream, .step = 0, .step_at = {}, .y = {numbers.data()}},
-       host);
+  draw({.count = count, .seed = seed, .stream = stream, .step = 0, .y = {numbers.data()}}, host);
   return numbers;
 }
 }  // namespace

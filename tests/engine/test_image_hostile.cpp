@@ -23,36 +23,21 @@
 #include "engine/picture/image.h"
 #include "engine/picture/memory_budget.h"
 #include "kernels/contract/check.h"
+#include "tests/support/decoding.h"
 #include "tests/support/folder.h"
 
 using namespace gan;
+using gan::tests::decoded, gan::tests::refusal, gan::tests::refused;
 using namespace std::string_literals;
 
 namespace {
 
-// The reason for which a file is refused, "" if it is read.
-std::string refusal(const std::string& file) {
-  try {
-    decode_image(std::as_bytes(std::span(file)), "the file");
-    return "";
-  } catch (const Error& error) {
-    CHECK(error.code() == Exit::bad_data);
-    return error.what();
-  }
-}
-bool refused(const std::string& file, std::string_view reason) {
-  const std::string message = refusal(file);
-  INFO("refused with: ", message);
-  CHECK(message.find(reason) != std::string::npos);
-  return message.find(reason) != std::string::npos;
-}
 bool accepted(const std::string& file) {
   const std::string message = refusal(file);
   INFO("refused with: ", message);
   CHECK(message.empty());
   return message.empty();
 }
-Image decoded(const std::string& file) { return decode_image(std::as_bytes(std::span(file)), "the file"); }
 
 // ---- JPEG files, piece by piece ----
 

@@ -11,6 +11,7 @@
 #include "engine/files/atomic_file.h"
 #include "engine/picture/image.h"
 #include "kernels/contract/check.h"
+#include "tests/support/decoding.h"
 #include "tests/support/folder.h"
 #include "tests/support/skip.h"
 
@@ -22,28 +23,11 @@
 #endif
 
 using namespace gan;
+using gan::tests::decoded, gan::tests::refusal, gan::tests::refused;
 using namespace std::string_literals;
 
 namespace {
 
-[[maybe_unused]] std::string refusal(const std::string& file) {
-  try {
-    decode_image(std::as_bytes(std::span(file)), "the file");
-    return "";
-  } catch (const Error& error) {
-    CHECK(error.code() == Exit::bad_data);
-    return error.what();
-  }
-}
-[[maybe_unused]] bool refused(const std::string& file, std::string_view reason) {
-  const std::string message = refusal(file);
-  INFO("refused with: ", message);
-  CHECK(message.find(reason) != std::string::npos);
-  return message.find(reason) != std::string::npos;
-}
-[[maybe_unused]] Image decoded(const std::string& file, const DecodeOptions& options = {}) {
-  return decode_image(std::as_bytes(std::span(file)), "the file", options);
-}
 [[maybe_unused]] ImageInfo probed(const std::string& file) {
   return probe_image(std::as_bytes(std::span(file)), "the file");
 }

@@ -10,20 +10,11 @@
 #include "engine/run/runlog.h"
 #include "kernels/contract/check.h"
 #include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace gan::tests {
 namespace {
 
-namespace fs = std::filesystem;
-
-void write(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 // The message of what `f` throws, with its exit code before it; empty when it throws nothing.
 template <class F>
 std::string refusal(F&& f) {
@@ -32,7 +23,6 @@ std::string refusal(F&& f) {
   } catch (const Error& error) { return fmt::format("{} {}", int(error.code()), error.what()); }
   return "";
 }
-bool contains(const std::string& text, const std::string& part) { return text.find(part) != text.npos; }
 
 RunFolder new_run(const fs::path& path) {
   RunFolder run = RunFolder::create(path, "dcgan", "d", false);
@@ -81,10 +71,10 @@ TEST_CASE("run folder: a dead owner's lock is taken over, whatever it says") {
   for (const std::string& words : {fmt::format("A gan trains here: process {} on host box\n", dead_process()),
                                    fmt::format("A gan trains here: process {} on host box\n", getppid()),
                                    std::string("junk"), std::string()}) {
-    write(path / RunLock::kName, words);
+    write_text(path / RunLock::kName, words);
     CHECK(refusal([&] { RunFolder::resume(path); }) == "");  // nobody has locked the file
   }
-  write(path / RunLock::kName, "A gan trains here: process 77 on host elsewhere\n");
+  write_text(path / RunLock::kName, "A gan trains here: process 77 on host elsewhere\n");
   const int other = ::open((path / RunLock::kName).c_str(), O_RDWR | O_CLOEXEC);
   REQUIRE(flock(other, LOCK_EX) == 0);
   CHECK(contains(refusal([&] { RunFolder::resume(path); }), "process 77 on host elsewhere"));
@@ -102,7 +92,7 @@ TEST_CASE("run folder: temporary files of a killed writer go at the next start, 
   for (const char* folder : {"", "samples", "checkpoints"})
     for (const char* name :
          {".gan-12-0.tmp", ".gan-12-345.tmp", ".gan-x-1.tmp", ".gan-.tmp", ".gan-1-2-3.tmp", "a.tmp"})
-      write(path / folder / name, "x");
+      write_text(path / folder / name, "x");
   RunFolder::open(path);
   CHECK(fs::exists(path / ".gan-12-0.tmp"));
   RunFolder::resume(path);
@@ -129,9 +119,9 @@ TEST_CASE("run folder: --force that is killed at any point can be repeated; so c
     fs::remove_all(path);
     new_run(path).write_config(Config{});
     for (const char* piece : pieces)
-      if (std::string(piece) != "config.toml") write(path / piece, "{\"schema\": \"gan-metrics/1\"}\n");
-    write(path / "notes.txt", "mine");
-    write(path / RunLock::kName, lock);
+      if (std::string(piece) != "config.toml") write_text(path / piece, "{\"schema\": \"gan-metrics/1\"}\n");
+    write_text(path / "notes.txt", "mine");
+    write_text(path / RunLock::kName, lock);
     for (size_t i = 0; i < killed_after; ++i) fs::remove(path / pieces[i]);
     CHECK(refusal([&] { RunFolder::create(path, "dcgan", "d", false); }).starts_with("2 "));
     CHECK_MESSAGE(refusal([&] { RunFolder::create(path, "dcgan", "d", true); }) == "", killed_after);
@@ -141,10 +131,10 @@ TEST_CASE("run folder: --force that is killed at any point can be repeated; so c
   fs::remove_all(path);
   fs::create_directories(path / "samples");
   fs::create_directories(path / "checkpoints");
-  write(path / RunLock::kName, lock);
-  write(path / ".gan-1-1.tmp", "x");
+  write_text(path / RunLock::kName, lock);
+  write_text(path / ".gan-1-1.tmp", "x");
   CHECK(refusal([&] { RunFolder::create(path, "dcgan", "d", false); }) == "");
-  write(path / "samples/mine.png", "x");
+  write_text(path / "samples/mine.png", "x");
   CHECK(refusal([&] { RunFolder::create(path, "dcgan", "d", false); }).starts_with("2 "));
 }
 
@@ -152,7 +142,7 @@ TEST_CASE("run folder: a start that comes to nothing takes back what it made, an
   TemporaryFolder own;
   RunFolder run = RunFolder::create((own / "a/b/run").string(), "dcgan", "d", false);
   run.write_config(Config{});
-  write(own / "a/b/run/metrics.jsonl", "x");
+  write_text(own / "a/b/run/metrics.jsonl", "x");
   run.abandon();
   CHECK_FALSE(fs::exists(own / "a"));
 
@@ -163,7 +153,7 @@ TEST_CASE("run folder: a start that comes to nothing takes back what it made, an
   CHECK(fs::is_empty(own / "mine/run"));
 
   run = RunFolder::create((own / "c/run").string(), "dcgan", "d", false);
-  write(own / "c/run/samples/mine.png", "x");
+  write_text(own / "c/run/samples/mine.png", "x");
   run.abandon();
   CHECK(text_of(own / "c/run/samples/mine.png") == "x");
 }
@@ -174,14 +164,14 @@ TEST_CASE("run folder: a checkpoint is named by its run, by latest and best, or 
   const RunFolder run = new_run(path);
   const auto name = [](int64_t step) { return RunFolder::checkpoint_name(step); };
   CHECK(contains(refusal([&] { open_checkpoint(path); }), "no checkpoint yet"));
-  for (const int step : {10, 20, 30}) write(checkpoints / name(step), "x");
+  for (const int step : {10, 20, 30}) write_text(checkpoints / name(step), "x");
   // Nothing names one: what is there is offered, the newest first.
   const std::string missing = refusal([&] { open_checkpoint(path); });
   CHECK(contains(missing, "latest is missing"));
   CHECK(contains(missing, (checkpoints / name(30)).string() + " (or one of 2 older)"));
   run.set_latest(40);
   CHECK(contains(refusal([&] { open_checkpoint(path); }), (checkpoints / name(30)).string()));
-  write(checkpoints / "latest", "");
+  write_text(checkpoints / "latest", "");
   CHECK(contains(refusal([&] { open_checkpoint(path); }), (checkpoints / name(30)).string()));
   run.set_latest(30);
   run.set_best(20);

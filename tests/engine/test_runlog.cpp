@@ -15,11 +15,10 @@
 #include "engine/run/runlog.h"
 #include "kernels/contract/check.h"
 #include "tests/support/folder.h"
+#include "tests/support/text.h"
 
 namespace gan::tests {
 namespace {
-
-namespace fs = std::filesystem;
 
 // A folder of the test's own, gone at its end; the working folder is put back.
 struct Scratch {
@@ -28,14 +27,6 @@ struct Scratch {
   ~Scratch() { fs::current_path(before); }
 };
 
-void write(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
-std::string text_of(const fs::path& file) {
-  std::ifstream stream(file);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 std::vector<std::string> lines_of(const fs::path& file) {
   std::vector<std::string> lines;
   std::ifstream stream(file);
@@ -115,7 +106,7 @@ TEST_CASE("runlog: a resumed run drops later lines and a torn one, a new run sta
   CHECK(nlohmann::json::parse(after[4])["images"] == 40);
   { MetricsFile metrics(Folder(scratch.path), some_config(), 0); }
   CHECK(lines_of(file).size() == 1);
-  write(file, "no metrics at all\n");  // nothing to keep: a header is written
+  write_text(file, "no metrics at all\n");  // nothing to keep: a header is written
   { MetricsFile metrics(Folder(scratch.path), some_config(), 3); }
   CHECK(nlohmann::json::parse(lines_of(file).at(0))["schema"] == "gan-metrics/1");
 }
@@ -146,24 +137,24 @@ TEST_CASE("runlog: lines of a stranger's metrics file are believed only as far a
   for (const char* line : {"{\"step\": 1, \"seconds\": \"long\"}", "{\"step\": 1, \"seconds\": -5}",
                            "{\"step\": 1, \"seconds\": 1e300}", "{\"step\": -7, \"seconds\": 9}",
                            "{\"step\": \"1\", \"seconds\": 9}", "[[[[", "7"}) {
-    write(scratch.path / "metrics.jsonl", header + line + "\n");
+    write_text(scratch.path / "metrics.jsonl", header + line + "\n");
     const MetricsFile metrics(Folder(scratch.path), some_config(), 3);
     CHECK_MESSAGE(metrics.seconds() == 0, line);
   }
-  write(scratch.path / "metrics.jsonl", header + "{\"step\": 1, \"seconds\": 9}\n");
+  write_text(scratch.path / "metrics.jsonl", header + "{\"step\": 1, \"seconds\": 9}\n");
   CHECK(MetricsFile(Folder(scratch.path), some_config(), 3).seconds() == 9);
 }
 
 TEST_CASE("runlog: a link inside a run is refused, whatever it is; the path to the run may have some") {
   Scratch scratch;
   const fs::path outside = scratch.path / "outside";
-  write(outside / "precious", "{\"schema\": \"gan-metrics/1\"}\n");
-  write(outside / "step-00000001.png", "x");
+  write_text(outside / "precious", "{\"schema\": \"gan-metrics/1\"}\n");
+  write_text(outside / "step-00000001.png", "x");
   const fs::path real = scratch.path / "real", link = scratch.path / "link";
   {
     const auto run = RunFolder::create(real, "dcgan", "d", false);
     run.write_config(some_named_config());
-    write(real / "checkpoints/step-00000001.safetensors", "x");
+    write_text(real / "checkpoints/step-00000001.safetensors", "x");
     run.set_latest(1);
   }
   fs::create_directory_symlink(real, link);
@@ -200,8 +191,8 @@ TEST_CASE("runlog: links in checkpoints/ are refused too") {
   const auto run = RunFolder::create(scratch.path / "run", "dcgan", "d", false);
   run.write_config(some_named_config());
   const fs::path checkpoints = run.path() / "checkpoints";
-  write(scratch.path / "elsewhere", "step-00000001.safetensors\n");
-  write(checkpoints / "step-00000001.safetensors", "x");
+  write_text(scratch.path / "elsewhere", "step-00000001.safetensors\n");
+  write_text(checkpoints / "step-00000001.safetensors", "x");
   fs::create_symlink(scratch.path / "elsewhere", checkpoints / "latest");
   CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
   CHECK(code_of([&] { run.set_latest(1); }) == int(Exit::bad_data));
@@ -215,7 +206,7 @@ TEST_CASE("runlog: links in checkpoints/ are refused too") {
 
 TEST_CASE("runlog: opening a run changes nothing in it") {
   Scratch scratch;
-  write(scratch.path / "run/config.toml", std::string(kConfigFileMark) + "\n");
+  write_text(scratch.path / "run/config.toml", std::string(kConfigFileMark) + "\n");
   CHECK(code_of([&] { open_checkpoint((scratch.path / "run").string()); }) == int(Exit::bad_data));
   CHECK(fs::is_empty(scratch.path / "run") == false);
   CHECK_FALSE(fs::exists(scratch.path / "run/checkpoints"));
@@ -235,8 +226,8 @@ TEST_CASE("runlog: a folder that is not empty is refused, --force clears a run a
   fs::remove_all(out);
 
   // Somebody's project with a config.toml and samples of its own.
-  write(out / "config.toml", "title = \"my site\"\n");
-  write(out / "samples/mine.png", "x");
+  write_text(out / "config.toml", "title = \"my site\"\n");
+  write_text(out / "samples/mine.png", "x");
   CHECK(create(false) == int(Exit::usage));
   CHECK(create(true) == int(Exit::usage));
   CHECK(text_of(out / "config.toml") == "title = \"my site\"\n");
@@ -244,12 +235,12 @@ TEST_CASE("runlog: a folder that is not empty is refused, --force clears a run a
   fs::remove_all(out);
 
   RunFolder::create(out, "dcgan", "d", false).write_config(Config{});
-  write(out / "metrics.jsonl", "{\"schema\": \"gan-metrics/1\"}\n");
-  write(out / "samples/step-00000001.png", "x");
-  write(out / "samples/favourite.png", "x");
-  write(out / "checkpoints/step-00000001.safetensors", "x");
-  write(out / "checkpoints/latest", "step-00000001.safetensors\n");
-  write(out / "notes.txt", "x");
+  write_text(out / "metrics.jsonl", "{\"schema\": \"gan-metrics/1\"}\n");
+  write_text(out / "samples/step-00000001.png", "x");
+  write_text(out / "samples/favourite.png", "x");
+  write_text(out / "checkpoints/step-00000001.safetensors", "x");
+  write_text(out / "checkpoints/latest", "step-00000001.safetensors\n");
+  write_text(out / "notes.txt", "x");
   CHECK(create(false) == int(Exit::usage));
   CHECK(fs::exists(out / "metrics.jsonl"));
   CHECK(create(true) == 0);
@@ -258,7 +249,7 @@ TEST_CASE("runlog: a folder that is not empty is refused, --force clears a run a
     CHECK_FALSE(fs::exists(out / gone));
   for (const char* kept : {"notes.txt", "samples/favourite.png"}) CHECK(fs::exists(out / kept));
 
-  write(scratch.path / "file", "x");
+  write_text(scratch.path / "file", "x");
   CHECK(code_of([&] { RunFolder::create(scratch.path / "file", "dcgan", "d", true); }) == int(Exit::usage));
   CHECK(code_of([&] { RunFolder::create("/proc/nowhere", "dcgan", "d", true); }) == int(Exit::io));
 }
@@ -287,15 +278,15 @@ TEST_CASE("runlog: latest, best and pruning") {
   const auto file = [&](int64_t step) { return checkpoints / RunFolder::checkpoint_name(step); };
   CHECK(file(500).filename() == "step-00000500.safetensors");
   CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
-  for (int step : {100, 200, 300, 400, 500}) write(file(step), "x");
+  for (int step : {100, 200, 300, 400, 500}) write_text(file(step), "x");
   run.set_latest(300);
   CHECK(text_of(checkpoints / "latest") == "step-00000300.safetensors\n");
   CHECK(run.open_checkpoint().path() == file(300));
-  write(checkpoints / "best", "step-00000100.safetensors");
+  write_text(checkpoints / "best", "step-00000100.safetensors");
   CHECK(run.open_checkpoint("best").path() == file(100));
   run.prune_checkpoints(0);
   CHECK(fs::exists(file(200)));
-  write(file(50), "x");
+  write_text(file(50), "x");
   run.prune_checkpoints(1);
   CHECK_FALSE(fs::exists(file(50)));
   // Best, the newest other, latest; and those of a future that was given up by going back to 300.
@@ -308,7 +299,7 @@ TEST_CASE("runlog: latest, best and pruning") {
   CHECK(open_checkpoint((checkpoints / "best").string()).path() == file(100));
   CHECK(code_of([&] { open_checkpoint((scratch.path / "nothing").string()); }) == int(Exit::bad_data));
   for (const char* bad : {"", "../../etc/passwd", "step-9.safetensors"}) {
-    write(checkpoints / "latest", bad);
+    write_text(checkpoints / "latest", bad);
     CHECK(code_of([&] { run.open_checkpoint(); }) == int(Exit::bad_data));
   }
 }

@@ -31,8 +31,7 @@ std::vector<float> normal_values(int64_t count, uint64_t seed) {
   std::vector<float> values(static_cast<size_t>(count));
   Stream host;
   find_backend(Device::cpu)
-      ->rng.normal(
-          {.count = count, .seed = seed, .stream = 0, .step = 0, .step_at = {}, .y = {values.data()}}, host);
+      ->rng.normal({.count = count, .seed = seed, .stream = 0, .step = 0, .y = {values.data()}}, host);
   return values;
 }
 

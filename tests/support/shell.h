@@ -18,12 +18,11 @@
 
 #include "tests/support/folder.h"
 #include "tests/support/places.h"
+#include "tests/support/text.h"
 
 extern char** environ;
 
 namespace gan::tests {
-
-namespace fs = std::filesystem;
 
 struct Result {
   int code = -1;  // 128 + n when a signal ended it
@@ -33,13 +32,6 @@ struct Result {
   int64_t peak_mib = 0;
 };
 
-inline std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
-inline bool contains(const std::string& text, const std::string& part) {
-  return text.find(part) != text.npos;
-}
 inline int lines_in(const std::string& text) { return int(std::count(text.begin(), text.end(), '\n')); }
 
 // A folder of the test's own with a shell's view of the program.
