@@ -154,18 +154,29 @@ bool is_plain_loops(const std::string& variant) { return variant == "reference";
 template <class Args>
 using Copies = std::vector<Problem<Args>>;
 
-template <class Args>
+// One way to compute a problem. It knows no operation: one text serves for all of them.
+using Results = std::vector<std::vector<float>>;  // what a problem's outputs hold
 struct Contender {
   std::string name;
   Precision precision;
   bool rival = false;
   bool picked = false;  // what a training step would use
-  Copies<Args>* problems = nullptr;
-  std::function<void(const Args&, Stream&)> run;
-  double error = 0;  // relative, against the reference
+  size_t copies = 1;    // of the problem
+  std::function<void(size_t copy)> run = {};
+  std::function<Results()> first_results = {};  // of the first copy, restored and run
+  double error = 0;                             // relative, against the reference
   std::string failure = {};
   std::vector<double> seconds = {};  // by round
   bool is_graph = false;
+};
+
+// A problem that is measured, in words and counts.
+struct Measured {
+  const char* op;
+  std::string layer;
+  int batch;
+  DType type;
+  double flop, bytes;
 };
 
 // NVIDIA's libraries at their best for each precision.
@@ -183,11 +194,11 @@ void run_rival(const Gemm& a, Stream& s, Precision p) { cuda::cublas_gemm(a, s, 
 
 const char* rival_missing(bool gemm) { return gemm ? cuda::cublas_missing() : cuda::cudnn_missing(); }
 #else
+template <class Args>
+void run_rival(const Args&, Stream&, Precision) {}  // nobody calls it
 const char* rival_missing(bool) { return "this build has no cuda device"; }
 #endif
 // Of the other operations the libraries have none.
-template <class Args>
-void run_rival(const Args&, Stream&, Precision) {}
 template <class Args>
 constexpr bool has_rival = std::is_same_v<Args, Gemm> || std::is_same_v<Args, ConvFwd> ||
                            std::is_same_v<Args, ConvBwdData> || std::is_same_v<Args, ConvBwdWeight>;
@@ -203,8 +214,8 @@ std::vector<float> ends_of(const Tensor& t, int64_t most = 1 << 19) {
 
 // What a problem computed: its outputs one after another, of each the ends.
 template <class Args>
-std::vector<std::vector<float>> results_of(const Problem<Args>& problem) {
-  std::vector<std::vector<float>> results;
+Results results_of(const Problem<Args>& problem) {
+  Results results;
   for (const auto& buffer : problem.buffers)
     if (buffer.port.is_written) results.push_back(ends_of(buffer.tensor));
   return results;
@@ -230,27 +241,25 @@ class Report {
     if (!json_) fail(Exit::io, "{}: cannot be written", options.json_file);
   }
 
-  template <class Args>
-  void add(const std::string& layer, int batch, DType type, double flop, double bytes, int copies,
-           const std::vector<Contender<Args>>& contenders) {
-    const auto rival_of = [&](const Contender<Args>& c) -> const Contender<Args>* {
+  void add(const Measured& m, const std::vector<Contender>& contenders) {
+    const auto rival_of = [&](const Contender& c) -> const Contender* {
       for (const auto& other : contenders)
         if (other.rival && other.precision == c.precision && other.failure.empty()) return &other;
       return nullptr;
     };
     double best_ratio = 0, picked_ratio = 0;
     for (const auto& c : contenders) {
-      Json row = {{"op", Args::op},
-                  {"layer", layer},
-                  {"batch", batch},
-                  {"type", gan::name_of(type)},
+      Json row = {{"op", m.op},
+                  {"layer", m.layer},
+                  {"batch", m.batch},
+                  {"type", gan::name_of(m.type)},
                   {"variant", c.name},
                   {"precision", name_of(c.precision)},
                   {"rival", c.rival},
                   {"picked", c.picked},
                   {"device", gan::name_of(device_)}};
-      std::string text = fmt::format("{:20}{:20}{:>6} {:5}{:14}", Args::op, layer, batch, gan::name_of(type),
-                                     c.name + (c.picked ? "*" : ""));
+      std::string text = fmt::format("{:20}{:20}{:>6} {:5}{:14}", m.op, m.layer, m.batch,
+                                     gan::name_of(m.type), c.name + (c.picked ? "*" : ""));
       if (!c.failure.empty()) {
         row["failure"] = c.failure;
         text += " " + c.failure;
@@ -260,14 +269,14 @@ class Report {
         row["median_us"] = middle * 1e6;
         row["low_us"] = *std::min_element(c.seconds.begin(), c.seconds.end()) * 1e6;
         row["high_us"] = *std::max_element(c.seconds.begin(), c.seconds.end()) * 1e6;
-        row["tflops"] = flop / middle / 1e12;
-        row["gb_per_s"] = bytes / middle / 1e9;
+        row["tflops"] = m.flop / middle / 1e12;
+        row["gb_per_s"] = m.bytes / middle / 1e9;
         row["rounds"] = c.seconds.size();
-        row["copies"] = copies;
+        row["copies"] = c.copies;
         row["graph"] = c.is_graph;
         row["error"] = c.error;
-        text += fmt::format("{:>12.2f}{:>10.1f}{:>10.1f}{:>10.1e}", middle * 1e6, flop / middle / 1e9,
-                            bytes / middle / 1e9, c.error);
+        text += fmt::format("{:>12.2f}{:>10.1f}{:>10.1f}{:>10.1e}", middle * 1e6, m.flop / middle / 1e9,
+                            m.bytes / middle / 1e9, c.error);
         const double limit =
             is_plain_loops(c.name) ? 100 * error_limit(c.precision) : error_limit(c.precision);
         if (!(c.error <= limit)) {
@@ -294,8 +303,8 @@ class Report {
     }
     std::fflush(stdout);
     ++problems_;
-    const std::string key = fmt::format("{} {}", Args::op, gan::name_of(type));
-    const std::string place = fmt::format("{} {} b{} {}", Args::op, layer, batch, gan::name_of(type));
+    const std::string key = fmt::format("{} {}", m.op, gan::name_of(m.type));
+    const std::string place = fmt::format("{} {} b{} {}", m.op, m.layer, m.batch, gan::name_of(m.type));
     if (best_ratio > 0) best_[key].push_back({best_ratio, place});
     if (picked_ratio > 0) picked_[key].push_back({picked_ratio, place});
   }
@@ -360,17 +369,44 @@ Copies<Args> make_copies(DeviceContext& context, const Args& args, DType type, D
   return copies;
 }
 
-// Runs it once, which chooses, compiles and allocates; compares; false when it cannot run.
-template <class Args>
-void try_once(DeviceContext& context, Contender<Args>& c, const std::vector<std::vector<float>>& want) {
+// Runs it once, which chooses, compiles and allocates; compares.
+void try_once(Contender& c, const Results& want) {
   try {
-    Problem<Args>& problem = (*c.problems)[0];
-    restore(problem, context);  // the one before may have changed it
-    c.run(problem.args, context.stream());
-    context.kernels().memory.synchronize(context.stream());
-    const auto got = results_of(problem);
+    const Results got = c.first_results();
     for (size_t i = 0; i < want.size(); ++i) c.error = std::max(c.error, relative_error(got[i], want[i]));
   } catch (const Error& error) { c.failure = error.what(); }
+}
+
+// How fast each of them is: turns, round after round.
+void take_turns(DeviceContext& context, std::vector<Contender>& contenders, int rounds) {
+  // Scratch memory has its final size now, so graphs may hold its address.
+  std::vector<std::unique_ptr<Repeated>> turns;
+  for (auto& c : contenders) {
+    turns.emplace_back();
+    if (!c.failure.empty()) continue;
+    const auto run = [&c](int i) { c.run(size_t(i) % c.copies); };
+    Repeated one(context, run, 1);
+    one.seconds_per_run();  // the first launch of a graph uploads it
+    const double once = one.seconds_per_run();
+    // Rungs that are there to be read are slow: one run is a turn, of the slowest the only one.
+    const bool slow = once > 5e-3, on_gpu = context.device() == Device::cuda;
+    if (once > 5e-2) {
+      c.seconds = {once};
+      continue;
+    }
+    const int least = on_gpu && !slow ? int(c.copies) : 1;
+    const int runs = std::max(int(std::clamp(5e-4 / once, 1.0, 256.0)), least);
+    turns.back() = std::make_unique<Repeated>(context, run, runs);
+    c.is_graph = turns.back()->is_graph();
+    turns.back()->seconds_per_run();
+  }
+  for (int round = 0; round < rounds; ++round)
+    for (size_t i = 0; i < contenders.size(); ++i) {
+      Contender& c = contenders[i];
+      // Three turns of a slow one are enough.
+      if (!turns[i] || (round >= 3 && c.seconds[0] > 5e-3)) continue;
+      c.seconds.push_back(turns[i]->seconds_per_run());
+    }
 }
 
 // Rounds float32 numbers to what `type` holds.
@@ -398,73 +434,52 @@ void measure(DeviceContext& context, const Op<Args>& op, const std::string& laye
   // by one.
   const size_t first = rows.size() > 1 && is_plain_loops(rows[0]->name) ? 1 : 0;
   rows[first]->run(reference.args, context.stream());
-  const std::vector<std::vector<float>> want = results_of(reference);
+  const Results want = results_of(reference);
   reference = {};
 
+  std::vector<Contender> contenders;
+  const auto add = [&](Contender c, Copies<Args>& problems, std::function<void(const Args&, Stream&)> run) {
+    c.copies = problems.size();
+    c.run = [&context, &problems, run](size_t copy) { run(problems[copy].args, context.stream()); };
+    c.first_results = [&context, &problems, run] {
+      restore(problems[0], context);  // the one before may have changed it
+      run(problems[0].args, context.stream());
+      context.kernels().memory.synchronize(context.stream());
+      return results_of(problems[0]);
+    };
+    contenders.push_back(std::move(c));
+  };
   Copies<Args> problems = make_copies<Args>(context, args, type, DType::f32);
   const std::string picked = op.pick(problems[0].args).name;
-  std::vector<Contender<Args>> contenders;
   for (const Variant<Args>* row : rows) {
     const Variant<Args>& variant = *row;
     const std::string name = variant.name;
     if (name == "cudnn" || name == "cublas" || variant.fits(problems[0].args)) continue;
-    contenders.push_back({.name = name,
-                          .precision = precision_of(name, type),
-                          .picked = name == picked,
-                          .problems = &problems,
-                          .run = [&variant](const Args& a, Stream& stream) { variant.run(a, stream); }});
+    add({.name = name, .precision = precision_of(name, type), .picked = name == picked}, problems,
+        [&variant](const Args& a, Stream& stream) { variant.run(a, stream); });
   }
   // cuDNN stores the gradient of bfloat16 weights in bfloat16.
   Copies<Args> rival_problems;
-  constexpr bool is_gemm = std::is_same_v<Args, Gemm>;
-  if (has_rival<Args> && context.device() == Device::cuda && !rival_missing(is_gemm)) {
-    const bool own = std::is_same_v<Args, ConvBwdWeight> && type == DType::bf16;
-    if (own) rival_problems = make_copies<Args>(context, args, type, DType::bf16);
-    for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
-      if ((precision == Precision::bf16) != (type == DType::bf16)) continue;
-      const std::string name = is_gemm ? "cublas" : "cudnn";
-      contenders.push_back(
-          {.name = precision == Precision::tf32 ? name + "_tf32" : name,
-           .precision = precision,
-           .rival = true,
-           .picked = name == picked && precision != Precision::tf32,
-           .problems = own ? &rival_problems : &problems,
-           .run = [precision](const Args& args, Stream& stream) { run_rival(args, stream, precision); }});
+  if constexpr (has_rival<Args>) {
+    constexpr bool is_gemm = std::is_same_v<Args, Gemm>;
+    if (context.device() == Device::cuda && !rival_missing(is_gemm)) {
+      const bool own = std::is_same_v<Args, ConvBwdWeight> && type == DType::bf16;
+      if (own) rival_problems = make_copies<Args>(context, args, type, DType::bf16);
+      for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
+        if ((precision == Precision::bf16) != (type == DType::bf16)) continue;
+        const std::string name = is_gemm ? "cublas" : "cudnn";
+        add({.name = precision == Precision::tf32 ? name + "_tf32" : name,
+             .precision = precision,
+             .rival = true,
+             .picked = name == picked && precision != Precision::tf32},
+            own ? rival_problems : problems,
+            [precision](const Args& own_args, Stream& stream) { run_rival(own_args, stream, precision); });
+      }
     }
   }
-  for (auto& c : contenders) try_once(context, c, want);
-
-  // Scratch memory has its final size now, so graphs may hold its address.
-  std::vector<std::unique_ptr<Repeated>> turns;
-  for (auto& c : contenders) {
-    turns.emplace_back();
-    if (!c.failure.empty()) continue;
-    const auto run = [&c, &context](int i) {
-      c.run((*c.problems)[size_t(i) % c.problems->size()].args, context.stream());
-    };
-    Repeated one(context, run, 1);
-    one.seconds_per_run();  // the first launch of a graph uploads it
-    const double once = one.seconds_per_run();
-    // Rungs that are there to be read are slow: one run is a turn, of the slowest the only one.
-    const bool slow = once > 5e-3, on_gpu = context.device() == Device::cuda;
-    if (once > 5e-2) {
-      c.seconds = {once};
-      continue;
-    }
-    const int least = on_gpu && !slow ? int(c.problems->size()) : 1;
-    const int runs = std::max(int(std::clamp(5e-4 / once, 1.0, 256.0)), least);
-    turns.back() = std::make_unique<Repeated>(context, run, runs);
-    c.is_graph = turns.back()->is_graph();
-    turns.back()->seconds_per_run();
-  }
-  for (int round = 0; round < options.rounds; ++round)
-    for (size_t i = 0; i < contenders.size(); ++i) {
-      Contender<Args>& c = contenders[i];
-      // Three turns of a slow one are enough.
-      if (!turns[i] || (round >= 3 && c.seconds[0] > 5e-3)) continue;
-      c.seconds.push_back(turns[i]->seconds_per_run());
-    }
-  report.add(layer, batch, type, problems[0].flop, problems[0].bytes(), int(problems.size()), contenders);
+  for (auto& c : contenders) try_once(c, want);
+  take_turns(context, contenders, options.rounds);
+  report.add({Args::op, layer, batch, type, problems[0].flop, problems[0].bytes()}, contenders);
 }
 
 // ------------------------------------------------------------------------------------------------- the list

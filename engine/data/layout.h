@@ -3,8 +3,8 @@
 //
 // A layout is one file in layouts/ and one row in layout.cpp. It recognises a source, lists the examples that
 // are there by their parts, and reads one example into pictures with names. These are "picture" for single
-// pictures; "A" (a generator's input, --direction applied) and "B" (its target) for everything else. What
-// caches, shuffles, streams and augments (picture_set.h) goes by these names and knows no layout.
+// pictures; "A" (a generator's input, --direction applied) and "B" (its target, or a picture of the style) for
+// everything else. What caches, shuffles, streams and augments (picture_set.h) goes by these names and knows no layout.
 #pragma once
 #include <filesystem>
 #include <optional>
@@ -75,6 +75,8 @@ struct Listing {
   std::vector<ListedExample> validation, test;
   bool validates_on_test = false;  // there is no part for validation, and that for testing serves
   AtEachDraw at_each_draw = nullptr;
+  // So many of the lists in `train` give examples for validation where no part for it is there.
+  size_t held_out_lists = 2;
   // Of two lists: whether examples of equal names that are held out for validation belong together.
   bool equal_names_match = true;
   bool has_parts = false;  // else all there is stands in `train`

@@ -16,6 +16,7 @@ enum class Examples {
   pairs,     // input and target: aligned in the folder, or made (DataOptions::make_input)
   colour,    // single pictures that have colour; nearly grey ones are left out and counted
   unpaired,  // pictures of two kinds that do not belong together
+  styled,    // photos, and pictures of a style from a source of their own (DataOptions::style)
 };
 
 // clang-format off
@@ -24,10 +25,15 @@ struct PairSettings : Group<PairSettings> {
   Setting<std::string> direction{*this, "direction", "AtoB", "which of the two kinds of pictures becomes which; of a trained cyclegan, which way to go", "AtoB|BtoA", kTrain | kTranslate | kEval};
   Setting<std::string> make_input{*this, "make-input", "", "make pairs from single pictures: sketch, grey, noise, blur, lowres or mask is the input; empty: aligned pairs", "", kTrain | kEval};
 };
+struct StyleSetSettings : Group<StyleSetSettings> {
+  StyleSetSettings() : Group("style set") {}
+  Setting<std::string> style{*this, "style", "", "pictures of the style to learn: a folder, builtin:comics or builtin:abstract", "", kTrain};
+};
 // clang-format on
 
 struct DataOptions {
   std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:comics"
+  std::string style;   // of Examples::styled: where the pictures of the style are, of the same forms
   Examples examples = Examples::pictures;
   InputKind make_input = InputKind::none;  // of pairs: none: the source has aligned pairs
   bool b_to_a = false;                     // B of the source is "A", the input, and A is "B", the target

@@ -94,6 +94,7 @@ struct PictureSet::Impl {
   int64_t for_testing = 0;  // examples of a part that no training looks at
   PassedOver passed_over;
   bool equal_names_match = true;
+  size_t held_out_lists = 2;  // of `lists`
   bool streams = false;
   std::mutex late_mutex;
   std::set<std::pair<size_t, int32_t>> late;  // (list, example): became unreadable during training
@@ -130,6 +131,7 @@ struct PictureSet::Impl {
     at_each_draw = listing.at_each_draw;
     passed_over = std::move(listing.passed_over);
     equal_names_match = listing.equal_names_match;
+    held_out_lists = listing.held_out_lists;
     if (!listing.validates_on_test) for_testing = int64_t(listing.test.size());
     validation = std::move(listing.validates_on_test ? listing.test : listing.validation);
     own_validation = !validation.empty();
@@ -255,6 +257,7 @@ struct PictureSet::Impl {
       const bool one_in_twenty =
           !own_validation && options.split.empty() && options.examples != Examples::pictures && count > 1;
       if (one_in_twenty) training = count - std::clamp<int64_t>(count / 20, 1, 32);
+      if (for_validation.size() >= held_out_lists) training = count;
       std::vector<int32_t> order = in_order(count);
       if (training < count) order = permutation(count, options.seed, list.streams.order, kSplitStep);
       // What is held out of one list is held out of the next, too, where they have it under the same name.

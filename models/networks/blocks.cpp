@@ -8,7 +8,7 @@ ConvBlock ConvBlock::make(Parameters& p, const std::string& name, int in, int ou
   const bool shuffles = o.kind == Kind::shuffle;
   if (shuffles || o.kind == Kind::resize) block.options.conv = {.kernel = 3, .stride = 1, .pad = 1};
   block.conv = ConvLayer::make(p, name, in, shuffles ? 4 * out : out, block.options.conv,
-                               o.kind == Kind::transposed, o.bias, 0.02, shuffles ? 4 : 1);
+                               o.kind == Kind::transposed, o.bias, o.deviation, shuffles ? 4 : 1);
   if (o.norm != NormKind::none) block.norm = NormLayer::make(p, o.norm_name, o.norm, out);
   return block;
 }

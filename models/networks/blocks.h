@@ -60,6 +60,7 @@ struct ConvBlock {
     Activation act;
     double dropout = 0;          // probability
     uint32_t dropout_layer = 0;  // a number of its own among the network's layers
+    double deviation = 0.02;     // of the weights' normal initialisation
   };
 
   std::string name;

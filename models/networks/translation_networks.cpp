@@ -5,6 +5,7 @@
 
 #include "models/networks/resnet.h"
 #include "models/networks/unet.h"
+#include "models/networks/whitebox.h"
 
 namespace gan {
 
@@ -38,6 +39,8 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
                                                  .norm = norm,
                                                  .up = up,
                                                  .dropout = nets.dropout});
+  if (nets.netG == "whitebox")
+    return std::make_unique<Whitebox>(p, WhiteboxOptions{.in = in, .out = out, .width = conv.ngf});
   return std::make_unique<Resnet>(p, ResnetOptions{.in = in,
                                                    .out = out,
                                                    .width = conv.ngf,
@@ -62,11 +65,11 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
 void check_translation_networks(const Config& c) {
   const auto& nets = c.get<TranslationSettings>();
   const int size = c.size;
-  const bool resnet = nets.netG->starts_with("resnet");
+  const bool unet = nets.netG->starts_with("unet");
   const int downs = unet_downs(nets.netG, size);
-  const int multiple = resnet ? 4 : 1 << std::max(downs, kFewestDowns);
+  const int multiple = unet ? 1 << std::max(downs, kFewestDowns) : 4;
   if (size % multiple != 0 || size < 8) {
-    const int nearest = std::max(resnet ? 8 : multiple, (size + multiple / 2) / multiple * multiple);
+    const int nearest = std::max(unet ? multiple : 8, (size + multiple / 2) / multiple * multiple);
     fail(Exit::usage,
          "{} with --netG {} takes pictures whose side is a multiple of {}, not {}; the nearest is --size {}",
          c.model, nets.netG, multiple, size, nearest);

@@ -109,6 +109,7 @@ DataOptions data_options(const Config& c) {
     o.make_input = parse_input_kind(c.get<PairSettings>().make_input);
     o.b_to_a = c.get<PairSettings>().direction == "BtoA";
   }
+  if (c.has<StyleSetSettings>()) o.style = c.get<StyleSetSettings>().style;
   if (o.make_input == InputKind::grey && c.channels == 1)
     fail(Exit::usage, "--make-input grey with --channels 1: the input would be the target itself");
   o.size = c.size;

@@ -54,6 +54,12 @@ std::set<std::string> pictures_of(const DataOptions& o, bool with_seed = true) {
   return names;
 }
 
+DataOptions styled(const std::string& photos, const std::string& style) {
+  DataOptions options = wanting(Examples::styled, photos);
+  options.style = style;
+  return options;
+}
+
 }  // namespace
 
 TEST_CASE("layouts: what a source is taken for depends on what lies there and on what is wanted") {
@@ -85,6 +91,8 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
       {wanting(Examples::pairs, faces), "builtin", {"A", "B"}},
       {wanting(Examples::pairs, faces, InputKind::mask), "made inputs", {"A", "B"}},
       {wanting(Examples::unpaired, faces), "builtin", {"A", "B"}},
+      {styled(p, n), "photos and styles", {"A", "B", "drawn", "soft"}},
+      {styled(faces, p), "photos and styles", {"A", "B", "drawn", "soft"}},
   };
   std::set<std::string> seen, all;
   for (const Row& row : rows) {

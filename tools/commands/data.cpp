@@ -1,9 +1,14 @@
-// `gan data`: looks at a folder of pictures before training does.
+// `gan data`: looks at a folder of pictures before training does, and cuts pages into squares for it.
 #include <algorithm>
+#include <atomic>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 
 #include "engine/data/check.h"
+#include "engine/data/tiles.h"
+#include "engine/data/workers.h"
+#include "engine/files/stop.h"
 #include "engine/files/talk.h"
 #include "kernels/contract/check.h"
 #include "tools/cli/commands.h"
@@ -104,11 +109,78 @@ int stats(const Reports& checked, bool json) {
   return int(Exit::ok);
 }
 
+// Squares out of the pages of a folder, into another. A page's squares are named after it and where they lie.
+int tiles(const Arguments& arguments, int workers, bool json) {
+  namespace fs = std::filesystem;
+  const fs::path folder = arguments.words[1], out = arguments.text("out", "");
+  const int size = int(arguments.number("size", 256, 16, 4096));
+  const int step = int(arguments.number("step", std::max(1, size * 3 / 4), 1, size));
+  if (out.empty()) fail(Exit::usage, "gan data tiles: name the folder for the squares with --out");
+  std::error_code error;
+  if (fs::exists(out, error) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
+    fail(Exit::usage, "--out {}: not an empty folder; choose another", out.string());
+  PassedOver passed_over;
+  const std::vector<fs::path> pages = list_pictures(folder, passed_over);
+  const bool one_file = !is_folder(folder);
+  std::array<std::atomic<int64_t>, std::size(kTileFaultNames)> counts{};
+  std::atomic<int64_t> small = 0, bad = 0;
+  fs::create_directories(out, error);
+  if (error) fail(Exit::io, "folder {} cannot be made: {}", out.string(), error.message());
+  parallel_for(int64_t(pages.size()), workers, [&](int64_t i) {
+    const fs::path& file = pages[size_t(i)];
+    const fs::path name = one_file ? file.filename() : file.lexically_relative(folder);
+    try {
+      throw_if_stopped();
+      const ReadingTurn turn(std::span(&file, 1));
+      const Image page = read_image(file);
+      const std::vector<Tile> found = tiles_of(page, size, step);
+      if (found.empty()) ++small;
+      for (const Tile& tile : found) {
+        ++counts[size_t(tile.fault)];
+        if (tile.fault != TileFault::none) continue;
+        const fs::path square =
+            out / fs::path(name).replace_extension(fmt::format("{}-{}.png", tile.top, tile.left));
+        fs::create_directories(square.parent_path());
+        write_picture(square, crop(page, tile.top, tile.left, size, size), PictureFormat{});
+      }
+    } catch (const Error& problem) {
+      if (problem.code() != Exit::bad_data) throw;
+      ++bad;
+      talk(fmt::format("left out: {}", problem.what()));
+    }
+  });
+  Json left_out = Json::object();
+  std::string words;
+  for (size_t fault = 1; fault < counts.size(); ++fault) {
+    left_out[kTileFaultNames[fault]] = counts[fault].load();
+    if (counts[fault] > 0)
+      words +=
+          fmt::format("{}{} {}", words.empty() ? "" : ", ", kTileFaultNames[fault], counts[fault].load());
+  }
+  if (json) {
+    Json result = {{"out", out.string()},  {"pages", pages.size()},           {"tiles", counts[0].load()},
+                   {"left_out", left_out}, {"pages_too_small", small.load()}, {"bad", bad.load()}};
+    add_passed_over(result, passed_over);
+    print_json(result);
+  } else {
+    fmt::print("{}: {} squares of {} pixels from {} pages{}{}{}\n", printable(out.string()), counts[0].load(),
+               size, pages.size(), words.empty() ? "" : "; left out: " + words,
+               small > 0 ? fmt::format("; {} pages are smaller than a square", small.load()) : "",
+               bad > 0 ? fmt::format("; {} could not be read", bad.load()) : "");
+    if (const std::string passed = passed_over.words(); !passed.empty()) fmt::print("{}\n", passed);
+  }
+  return int(bad > 0 ? Exit::bad_data : Exit::ok);
+}
+
 int run(const Arguments& arguments) {
   const std::string& folder = arguments.words[1];
   const int workers = int(arguments.number("workers", 0, 0, 256));
   const bool json = arguments.is_on("json");
   const bool pairs = arguments.is_on("pairs"), unpaired = arguments.is_on("unpaired");
+  const bool cuts = arguments.words[0] == "tiles";
+  for (const char* option : {"out", "size", "step"})
+    if (arguments.has(option) && !cuts) fail(Exit::usage, "--{} belongs to `gan data tiles`", option);
+  if (cuts && !pairs && !unpaired) return tiles(arguments, workers, json);
   if (pairs && unpaired) fail(Exit::usage, "--pairs and --unpaired exclude each other");
   if (arguments.words[0] == "check") {
     if (pairs) return check(check_examples(folder, Examples::pairs, workers), "pairs", json);
@@ -124,23 +196,28 @@ int run(const Arguments& arguments) {
 Command describe_data() {
   Command command;
   command.name = "data";
-  command.summary = "check a folder of pictures, or count what is in it";
+  command.summary = "check a folder of pictures, count what is in it, or cut pages into squares";
   command.words = {
-      {"check|stats",
+      {"check|stats|tiles",
        "check names every unreadable file with its reason, and exits with 3 when there is one; stats "
-       "counts sizes, channels and formats",
+       "counts sizes, channels and formats; tiles cuts comic pages into squares to learn a style from, and leaves "
+       "out gutters, margins, speech bubbles and even grounds",
        Word::Kind::choice,
        true,
-       {"check", "stats"}},
+       {"check", "stats", "tiles"}},
       {"DIR", "the folder", Word::Kind::file, true, {}}};
   command.options = {
       {"pairs", "data", "check the pairs that pix2pix would find: partners, sizes, halves", "", "", true},
       {"unpaired", "data", "check the pictures of two kinds: trainA and trainB, or A and B", "", "", true},
+      {"out", "tiles", "the folder for the squares, a new or empty one", "", "", false},
+      {"size", "tiles", "side of the squares in pixels", "16..4096", "256", false},
+      {"step", "tiles", "how far apart they are at most, in pixels; default: three quarters of --size", "1..",
+       "", false},
       {"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
       {"json", "other", "one JSON object, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);
   command.examples = {"gan data check photos/", "gan data check facades/ --pairs", "gan data stats photos/",
-                      "gan data check photos/ --json"};
+                      "gan data check photos/ --json", "gan data tiles pages/ --out squares/ --size 256"};
   command.run = run;
   return command;
 }

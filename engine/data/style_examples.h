@@ -1,0 +1,20 @@
+// What a model of styles learns from besides the pictures themselves, made by the program: what a photo should
+// keep when it becomes a drawing, and what a drawing is not.
+#pragma once
+#include "engine/picture/image.h"
+
+namespace gan {
+
+// A teacher: the photo drawn by rules. Even parts are smoothed without crossing edges, light falls into a few steps,
+// colours are stronger, and edges have ink lines (Winnemoeller, Olsen & Gooch 2006). A network that learns a style
+// from pictures that do not belong to its photos keeps its lines where this picture has them. Same size, 3 channels;
+// a grey photo stays grey. `side`: the size at which lines and smoothing have their usual width, about 1.5 pixels at 256;
+// 0: the photo's shorter side.
+Image drawn_by_rules(const Image& photo, int side = 0);
+
+// A picture of the style with its edges blurred, all else as it was (Chen, Liu & Chen 2019, section 3.1): edges
+// by Canny's method, made wider to 5 pixels, and there a Gaussian of 5 x 5. A discriminator that rejects it asks for
+// clear lines.
+Image with_soft_edges(const Image& picture);
+
+}  // namespace gan

@@ -1,0 +1,205 @@
+// What models of styles learn from: squares out of comic pages, teachers drawn by rules, drawings with soft edges,
+// and the set that deals them out.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/data/picture_set.h"
+#include "engine/data/style_examples.h"
+#include "engine/data/tiles.h"
+#include "tests/support/shell.h"
+#include "tests/support/skip.h"
+
+namespace gan::tests {
+namespace {
+
+// Two panels of coloured stripes beside each other, white paper around and between them.
+//   columns 0..9 paper, 10..119 panel, 120..129 gutter, 130..239 panel, 240..249 paper; rows likewise 0..9, 10..239
+Image page() {
+  Image image(250, 250, 3, 255);
+  for (int y = 10; y < 240; ++y)
+    for (int x = 10; x < 240; ++x)
+      if (x < 120 || x >= 130)
+        for (int c = 0; c < 3; ++c)
+          image.at(y, x, c) = uint8_t(40 + (y / 7 * 53 + x / 5 * 31 + c * 67) % 160);
+  return image;
+}
+
+int light(const Image& image, int y, int x) {
+  return luma(image.at(y, x, 0), image.at(y, x, 1), image.at(y, x, 2));
+}
+
+// Dark left of column `edge`, bright from there on.
+Image step_edge(int side, int edge, uint8_t dark, uint8_t bright) {
+  Image image(side, side, 3, dark);
+  for (int y = 0; y < side; ++y)
+    for (int x = edge; x < side; ++x)
+      for (int c = 0; c < 3; ++c) image.at(y, x, c) = bright;
+  return image;
+}
+
+DataOptions styled(const fs::path& photos, const fs::path& style, int size) {
+  DataOptions o;
+  o.source = photos, o.style = style, o.examples = Examples::styled;
+  o.size = o.load_size = size;
+  o.augment = o.shuffle = false;
+  return o;
+}
+
+std::vector<uint8_t> bytes_of(const Tensor& batch) {
+  std::vector<uint8_t> bytes;
+  for (const double value : batch.host()) bytes.push_back(byte_of(float(value)));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("tiles: what is wrong with a square is named") {
+  const Image p = page();
+  CHECK(fault_of(p, 20, 15, 96) == TileFault::none);
+  CHECK(fault_of(p, 20, 80, 96) == TileFault::gutter);  // columns 120..129 cross it
+  CHECK(fault_of(p, 20, 5, 96) == TileFault::gutter);   // five columns of the page's margin
+  CHECK(fault_of(p, 20, 8, 96) == TileFault::none);     // two columns are too thin for a gutter
+  CHECK(fault_of(Image(64, 64, 3, 255), 0, 0, 64) == TileFault::paper);
+  CHECK(fault_of(Image(64, 64, 3, 5), 0, 0, 64) == TileFault::dark);
+  CHECK(fault_of(Image(64, 64, 3, 128), 0, 0, 64) == TileFault::even);
+  Image grey(64, 64, 1, 90);
+  for (int y = 0; y < 64; ++y)
+    for (int x = 0; x < 64; ++x) grey.at(y, x, 0) = uint8_t(60 + 2 * y);
+  CHECK(fault_of(grey, 0, 0, 64) == TileFault::none);
+}
+
+TEST_CASE("tiles: squares cover a page from edge to edge and step aside from gutters") {
+  const Image p = page();
+  const std::vector<Tile> tiles = tiles_of(p, 96, 77);
+  REQUIRE(tiles.size() == 9);  // 250 - 96 = 154: three places down and across
+  // The middle column lies on the gutter (77..172) and finds no place within half a step; the outer ones move in from
+  // the margin.
+  int good = 0;
+  for (const Tile& tile : tiles) {
+    CHECK(fault_of(p, tile.top, tile.left, 96) == tile.fault);
+    good += tile.fault == TileFault::none;
+    if (tile.fault == TileFault::none) CHECK((tile.left + 96 <= 122 || tile.left >= 128));
+  }
+  CHECK(good >= 6);
+  CHECK(tiles_of(p, 251, 10).empty());
+  CHECK(tiles_of(p, 250, 1).size() == 1);
+  CHECK(tiles_of(Image(100, 300, 3), 100, 100).size() == 3);
+}
+
+TEST_CASE("teachers: even parts stay even, an edge gets a dark line, grey stays grey") {
+  const Image edge = step_edge(128, 64, 90, 190), drawn = drawn_by_rules(edge);
+  REQUIRE(drawn.height == 128);
+  REQUIRE(drawn.channels == 3);
+  int darkest = 255;
+  for (int x = 56; x < 72; ++x) darkest = std::min(darkest, light(drawn, 64, x));
+  CHECK(darkest < light(drawn, 64, 32) - 10);
+  for (int y = 16; y < 112; ++y) CHECK(std::abs(light(drawn, y, 24) - light(drawn, 64, 32)) <= 1);
+  for (size_t i = 0; i < drawn.pixels.size(); i += 3) {
+    CHECK(std::abs(drawn.pixels[i] - drawn.pixels[i + 1]) <= 1);
+    CHECK(std::abs(drawn.pixels[i] - drawn.pixels[i + 2]) <= 1);
+  }
+  // Noise in an even part goes, a colour becomes stronger.
+  Image noisy(96, 96, 3);
+  for (size_t i = 0; i < noisy.pixels.size(); ++i)
+    noisy.pixels[i] = uint8_t(std::array{150, 110, 100}[i % 3] + int(i * 7919 % 9) - 4);
+  const Image flat = drawn_by_rules(noisy);
+  double before = 0, after = 0;
+  for (int y = 16; y < 80; ++y)
+    for (int x = 16; x < 79; ++x) {
+      before += std::abs(light(noisy, y, x + 1) - light(noisy, y, x));
+      after += std::abs(light(flat, y, x + 1) - light(flat, y, x));
+    }
+  CHECK(after < before / 4);
+  CHECK(flat.at(48, 48, 0) - flat.at(48, 48, 2) > 55);
+  Image grey(32, 32, 1, 77);
+  CHECK(drawn_by_rules(grey).channels == 3);
+}
+
+TEST_CASE("soft edges: an edge is blurred over five pixels, all else keeps its bytes") {
+  const Image edge = step_edge(64, 32, 20, 220), soft = with_soft_edges(edge);
+  for (int y = 0; y < 64; ++y) {
+    for (int x = 0; x < 64; ++x)
+      if (x < 28 || x > 35) CHECK(light(soft, y, x) == light(edge, y, x));
+    CHECK(light(soft, y, 31) > 40);
+    CHECK(light(soft, y, 32) < 200);
+  }
+  const Image weak = step_edge(64, 32, 100, 120);  // no edge: 4 x 20 is below the threshold
+  CHECK(with_soft_edges(weak) == weak);
+}
+
+TEST_CASE("a set of photos and styles deals out what is made of the pictures that it deals out") {
+  Shell shell;
+  for (int i = 0; i < 6; ++i) {
+    fs::create_directories(shell.folder / "photos");
+    fs::create_directories(shell.folder / "pages");
+    write_png(shell.folder / fmt::format("photos/{}.png", i),
+              step_edge(48, 10 + 4 * i, 60, uint8_t(150 + 10 * i)));
+    if (i < 3) write_png(shell.folder / fmt::format("pages/{}.png", i), step_edge(48, 12 + 8 * i, 10, 240));
+  }
+  DataOptions options = styled(shell.folder / "photos", shell.folder / "pages", 48);
+  options.split = {0.5, 0.5};
+  PictureSet set(options);
+  CHECK(set.train_count() == 3);       // half of the photos, and every picture of the style
+  CHECK(set.validation_count() == 3);  // photos alone
+  for (int i = 0; i < 3; ++i) {
+    CHECK(set.example(i, true).has("A"));
+    CHECK_FALSE(set.example(i, true).has("B"));
+  }
+  DeviceContext context(Device::cpu);
+  const Batch batch = set.batch(context, 0, 2);
+  for (const auto& [from, made] : {std::pair{"A", "drawn"}, {"B", "soft"}}) {
+    const std::vector<uint8_t> originals = bytes_of(batch.at(from)), derived = bytes_of(batch.at(made));
+    REQUIRE(originals.size() == 2 * 48 * 48 * 3);
+    for (size_t k = 0; k < 2; ++k) {
+      Image original(48, 48, 3);
+      std::copy_n(originals.begin() + long(k * original.pixels.size()), original.pixels.size(),
+                  original.pixels.begin());
+      const Image want = *from == 'A' ? drawn_by_rules(original) : with_soft_edges(original);
+      CHECK(
+          std::equal(want.pixels.begin(), want.pixels.end(), derived.begin() + long(k * want.pixels.size())));
+    }
+  }
+  // The built-in faces serve on both sides: as photos, and as comics.
+  DataOptions faces = styled("builtin:comics", "builtin:comics", 32);
+  faces.builtin_count = 8;
+  PictureSet drawn(faces);
+  const Batch both = drawn.batch(context, 0, 4);
+  CHECK(bytes_of(both.at("A")) != bytes_of(both.at("B")));
+  options.style.clear();
+  CHECK_THROWS_WITH_AS(PictureSet{options}, doctest::Contains("--style"), Error);
+  options.style = shell.folder / "nothing";
+  CHECK_THROWS_WITH_AS(PictureSet{options}, doctest::Contains("nothing"), Error);
+}
+
+TEST_CASE("gan data tiles cuts pages, counts what it leaves out, and overwrites nothing") {
+  Shell shell;
+  fs::create_directories(shell.folder / "pages/one");
+  write_png(shell.folder / "pages/one/a.png", page());
+  write_png(shell.folder / "pages/small.png", Image(50, 50, 3, 90));
+  const Result cut =
+      shell.gan({"data", "tiles", "pages", "--out", "squares", "--size", "96", "--step", "77"});
+  CHECK(cut.code == 0);
+  CHECK(cut.out.find("from 2 pages; left out: gutter") != cut.out.npos);
+  CHECK(cut.out.find("1 pages are smaller than a square") != cut.out.npos);
+  size_t written = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(shell.folder / "squares")) {
+    if (!entry.is_regular_file()) continue;
+    ++written;
+    const Image square = read_image(entry.path());
+    CHECK(square.height == 96);
+    CHECK(square.width == 96);
+    CHECK(fault_of(square, 0, 0, 96) == TileFault::none);
+  }
+  CHECK(written >= 6);
+  CHECK(cut.out.starts_with(fmt::format("squares: {} squares of 96 pixels", written)));
+  CHECK(shell.gan({"data", "tiles", "pages", "--out", "squares"}).code == 2);
+  CHECK(shell.gan({"data", "tiles", "pages"}).code == 2);
+  CHECK(shell.gan({"data", "stats", "pages", "--out", "x"}).code == 2);
+  const Result none = shell.gan({"data", "tiles", "nowhere", "--out", "y"});
+  CHECK(none.code == 3);
+  CHECK_FALSE(fs::exists(shell.folder / "y"));
+}
+
+}  // namespace gan::tests
