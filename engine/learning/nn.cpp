@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 namespace gan {
 
@@ -141,6 +142,10 @@ void Parameters::initialise(uint64_t seed, uint32_t stream) {
       for (int64_t i = 0; i < row; ++i)
         values[first + i] = mean == 0 ? deviation * from[i] : std::fma(deviation, from[i], mean);
     }
+    if (info.unit) {
+      const double square = std::inner_product(values, values + n, values, 0.0);
+      std::for_each_n(values, n, [&](float& value) { value = float(value / std::sqrt(square)); });
+    }
     drawn += n;
   }
   weights_.upload(std::span<const float>(flat));
@@ -205,25 +210,82 @@ void Parameters::import_values(int index, std::span<const float> values, const T
 
 // --------------------------------------------------------------------------------------------------- layers
 
+SpectralNorm SpectralNorm::make(Parameters& p, const std::string& weight, const Shape& shape,
+                                bool outputs_last) {
+  SpectralNorm norm{.outputs_last = outputs_last};
+  const int64_t outputs = shape[outputs_last ? 3 : 0], others = shape.count() / outputs;
+  const auto declare = [&](const char* end, int64_t count) -> ParameterInfo {
+    return {
+        .name = weight + end, .shape = {count}, .picture = {}, .deviation = 1, .unit = true, .buffer = true};
+  };
+  norm.u = p.declare(declare("_u", outputs));
+  ParameterInfo v = declare("_v", others);
+  if (!outputs_last) {  // (kh,kw,in) here, (in,kh,kw) there; a transposed weight has (in,kh,kw) here as well
+    v.layout = Layout::rows_picture;
+    v.picture = {shape[1], shape[2], shape[3]};
+  }
+  norm.v = p.declare(std::move(v));
+  return norm;
+}
+
+namespace {
+// x / max(|x|, eps)
+Tensor to_unit_length(const Tensor& x) {
+  constexpr double eps = 1e-12;
+  const Tensor length = power(sum(multiply(x, x)), 0.5);
+  const Tensor above = activation(affine(length, 1, -eps), {Act::relu});
+  return multiply_by(x, power(above, -1, eps));
+}
+
+void copy(const Tensor& from, const Tensor& to) {
+  DeviceContext& c = from.context();
+  c.run(c.kernels().pointwise.affine, {.count = from.count(), .x = from.in(), .y = to.out()});
+}
+}  // namespace
+
+// u and v are copies, which a later forward pass does not move: the backward pass of this one needs them as they are.
+Tensor SpectralNorm::operator()(const Parameters& p, const Tensor& weight, Statistics statistics) const {
+  const Tensor kept_u = p.value(u), kept_v = p.value(v);
+  const int64_t outputs = kept_u.count(), others = kept_v.count();
+  const Tensor w = reshape(weight, outputs_last ? Shape{others, outputs} : Shape{outputs, others});
+  Tensor left(w.context(), {outputs, 1}), right(w.context(), {others, 1});
+  copy(kept_u, left);
+  copy(kept_v, right);
+  if (statistics == Statistics::batch && p.statistics_move()) {
+    NoGradient quiet(w.context());
+    right = to_unit_length(matmul(w, left, !outputs_last));
+    left = to_unit_length(matmul(w, right, outputs_last));
+    copy(left, kept_u);
+    copy(right, kept_v);
+  }
+  const Tensor sigma = sum(multiply(left, matmul(w, right, outputs_last)));
+  return multiply_by(weight, power(sigma, -1));
+}
+
 ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
-                          bool transposed, bool with_bias, double deviation, int repeat) {
+                          bool transposed, bool with_bias, double deviation, int repeat, bool with_spectral) {
   ConvLayer layer{.options = options, .transposed = transposed};
   const int64_t k = options.kernel;
   const Shape shape =
       transposed ? Shape{in, k, k, out / options.groups} : Shape{out, k, k, in / options.groups};
-  layer.weight = p.declare({.name = name + ".weight",
+  const std::string weight = name + ".weight";
+  layer.weight = p.declare({.name = with_spectral ? weight + "_orig" : weight,
                             .shape = shape,
                             .layout = Layout::conv,
                             .picture = {},
                             .deviation = deviation,
                             .repeat = repeat});
   if (with_bias) layer.bias = p.declare({.name = name + ".bias", .shape = {out}, .picture = {}});
+  if (with_spectral) layer.spectral = SpectralNorm::make(p, weight, shape, transposed);
   return layer;
 }
 
-Tensor ConvLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {
+Tensor ConvLayer::operator()(const Parameters& p, const Tensor& x, Activation act,
+                             Statistics statistics) const {
   const Tensor b = bias < 0 ? Tensor() : p[bias];
-  return transposed ? conv_transpose2d(x, p[weight], b, options, act) : conv2d(x, p[weight], b, options, act);
+  Tensor w = p[weight];
+  if (spectral.u >= 0) w = spectral(p, w, statistics);
+  return transposed ? conv_transpose2d(x, w, b, options, act) : conv2d(x, w, b, options, act);
 }
 
 NormLayer NormLayer::make(Parameters& p, const std::string& name, NormKind kind, int channels) {

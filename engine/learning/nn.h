@@ -29,6 +29,7 @@ struct ParameterInfo {
   Shape picture;                   // (H,W,C) for the picture layouts
   double mean = 0, deviation = 0;  // of the normal initialisation; deviation 0: the constant `mean`
   int repeat = 1;                  // so many neighbours along the first dimension start equal
+  bool unit = false;               // what was drawn is scaled to length 1
   bool buffer = false;             // running statistics: not learnt
   int64_t offset = 0;              // elements from the start of its flat buffer; set by build()
 
@@ -115,15 +116,30 @@ enum class Statistics {
   running
 };  // what batch normalisation uses: the batch at hand, or what was learnt
 
+// Spectral normalisation (Miyato et al. 2018) as torch.nn.utils.spectral_norm has it: a weight is divided by an estimate
+// of its largest singular value, u^T W v, where W is the weight as a matrix with a row for each output channel. A
+// forward pass by batch statistics moves the unit vectors u and v one step of power iteration on, unless running
+// statistics stand still; gradients take them for constants. They start random and are kept as running statistics are.
+struct SpectralNorm {
+  int u = -1, v = -1;         // "<weight>_u" (outputs), "<weight>_v" (the other sizes' product); -1: none
+  bool outputs_last = false;  // as in a transposed convolution's weight (in,kh,kw,out)
+  static SpectralNorm make(Parameters& p, const std::string& weight, const Shape& shape, bool outputs_last);
+  // The weight to compute with, given the one that is learnt.
+  Tensor operator()(const Parameters& p, const Tensor& weight, Statistics statistics) const;
+};
+
 struct ConvLayer {
   ConvOptions options;
   bool transposed = false;
   int weight = -1, bias = -1;
+  SpectralNorm spectral = {};
   // name "main.0" declares "main.0.weight" and, with_bias, "main.0.bias". repeat: of the weights of `repeat`
-  // neighbouring outputs that start equal (ICNR, before a pixel shuffle).
+  // neighbouring outputs that start equal (ICNR, before a pixel shuffle). with_spectral: the weight is
+  // "main.0.weight_orig", with the vectors of its SpectralNorm.
   static ConvLayer make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,
-                        bool transposed, bool with_bias, double deviation = 0.02, int repeat = 1);
-  Tensor operator()(const Parameters& p, const Tensor& x, Activation act = {}) const;
+                        bool transposed, bool with_bias, double deviation = 0.02, int repeat = 1,
+                        bool with_spectral = false);
+  Tensor operator()(const Parameters& p, const Tensor& x, Activation act, Statistics statistics) const;
 };
 
 struct NormLayer {

@@ -13,6 +13,8 @@ Tensor subtract(const Tensor& a, const Tensor& b);
 Tensor multiply(const Tensor& a, const Tensor& b);
 Tensor multiply_by(const Tensor& x, const Tensor& factor);       // factor (1), a scalar on the device
 Tensor affine(const Tensor& x, double scale, double shift = 0);  // scale * x + shift
+// (x + shift)^exponent, where x + shift is above 0, or the exponent whole
+Tensor power(const Tensor& x, double exponent, double shift = 0);
 // act of a's channels followed by b's: (N,H,W,Ca), (N,H,W,Cb) -> (N,H,W,Ca+Cb)
 Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act = {});
 // Channels first ... first + count - 1 of x (N,H,W,C).
@@ -28,7 +30,8 @@ Tensor expand_rows(const Tensor& x, Shape shape);                  // (C) -> sha
 Tensor constant(DeviceContext& context, Shape shape, double value);
 
 // ---- products ----
-// op(a) op(b): (m,k) x (k,n) -> (m,n); a transposed is given as (k,m), b transposed as (n,k)
+// op(a) op(b): (m,k) x (k,n) -> (m,n); a transposed is given as (k,m), b transposed as (n,k). As many products as both have
+// matrices: (B,m,k) x (B,k,n) -> (B,m,n).
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 // act(x w^T + bias): x (N,in), w (out,in), bias (out) or empty -> (N,out)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activation act = {});
@@ -100,7 +103,7 @@ LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logit
                              double real_label = 1, double fake_label = 0, double scale = 1);
 // scale * loss; values (1)
 LossValue generator_loss(const Tensor& fake_logits, GanLoss kind, double scale = 1);
-// scale * mean |a-b| or scale * mean (a-b)^2; values (1)
+// scale * the mean of |a-b|, (a-b)^2 or Huber's function of a-b; values (1): without scale
 LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale = 1);
 
 // ---- dropout ----

@@ -75,9 +75,9 @@ struct GeneratorLoss {
   const char* wrong() const { return count >= 1 ? nullptr : "there must be logits"; }
 };
 
-enum class PixelLossKind : uint8_t { l1, l2 };
-// value = mean |a - b| or mean (a - b)^2 (unscaled); da, db = gradients of scale * value, which may be
-// unwanted.
+// With d = a - b: |d|, d^2, and huber, which is d^2/2 up to |d| = 1 and |d| - 1/2 beyond (smooth_l1_loss, beta 1).
+enum class PixelLossKind : uint8_t { l1, l2, huber };
+// value = the mean of one of these (unscaled); da, db = gradients of scale * value, which may be unwanted.
 struct PixelLoss {
   static constexpr const char* op = "pixel_loss";
   PixelLossKind kind = PixelLossKind::l1;
@@ -95,7 +95,7 @@ struct PixelLoss {
   }
   void sizes(Sizes& s) {
     s.size("count", count, 16384, 1 << 20);
-    s.choice("kind", kind, {"l1", "l2"});
+    s.choice("kind", kind, {"l1", "l2", "huber"});
   }
   const char* wrong() const { return count >= 1 ? nullptr : "there must be elements"; }
 };

@@ -84,6 +84,22 @@ struct Affine {
   const char* wrong() const { return count < 0 ? "the count is negative" : nullptr; }
 };
 
+// y = (x + shift)^exponent where x + shift is above 0: square root (0.5), reciprocal (-1), reciprocal root (-0.5). Other
+// numbers give what pow() gives: a whole exponent has powers of negative numbers, the others have none (NaN).
+struct Power {
+  static constexpr const char* op = "power";
+  int64_t count = 0;
+  double exponent = 0.5, shift = 0;
+  In x;
+  Out y;
+
+  static constexpr auto ports() {
+    return std::array{reads("x", &Power::x, elements).positive(), writes("y", &Power::y, elements)};
+  }
+  void sizes(Sizes& s) { s.size("count", count, 1024, 1 << 22); }
+  const char* wrong() const { return count < 0 ? "the count is negative" : nullptr; }
+};
+
 // y[i] = scale * x[0] for every i; without x: y[i] = scale. (The backward of a sum; also fills a buffer.)
 struct Broadcast {
   static constexpr const char* op = "broadcast";
@@ -212,6 +228,7 @@ struct PointwiseTable {
   Op<ActivationBwd> activation_bwd = {};
   Op<Binary> binary = {};
   Op<Affine> affine = {};
+  Op<Power> power = {};
   Op<Broadcast> broadcast = {};
   Op<Sum> sum = {};
   Op<SumRows> sum_rows = {};
@@ -225,6 +242,7 @@ struct PointwiseTable {
     f(table.activation_bwd);
     f(table.binary);
     f(table.affine);
+    f(table.power);
     f(table.broadcast);
     f(table.sum);
     f(table.sum_rows);

@@ -89,16 +89,29 @@ void run(const GeneratorLoss& a, Stream&) {
 
 // -------------------------------------------------------------------------------------------- pixel losses
 
-// The block's sum of |a - b| or (a - b)^2 in 16 float64 lanes; gradients where wanted: da = +g, db = -g.
-template <bool l1, bool add_a, bool add_b>
+// The loss of one difference and its slope. The subgradient at 0 is 0; a NaN stays one.
+template <PixelLossKind kind>
+GAN_INLINE double pixel_term(float d, float& slope) {
+  const float size = d < 0 ? -d : d;
+  slope = 2.0f * d;
+  if constexpr (kind == PixelLossKind::l2) return double(d) * double(d);
+  slope = d;
+  if (d > 0) slope = 1.0f;
+  if (d < 0) slope = -1.0f;
+  if constexpr (kind == PixelLossKind::l1) return double(size);
+  if (size > 1) return double(size) - 0.5;
+  slope = d;
+  return 0.5 * double(d) * double(d);
+}
+// The block's sum of losses in 16 float64 lanes; gradients where wanted: da = +g, db = -g.
+template <PixelLossKind kind, bool add_a, bool add_b>
 GAN_INLINE double pixel_loss_loop(const float* a, const float* b, int64_t count, float scale, float* da,
                                   float* db) {
   double lane[16] = {};
   const auto one = [&](int64_t i, int64_t j) GAN_LAMBDA_INLINE {
-    const float d = a[i] - b[i];
-    lane[j] += l1 ? double(d < 0 ? -d : d) : double(d) * double(d);
-    // The subgradient at 0 is 0; a NaN stays one.
-    const float g = scale * (l1 ? (d > 0 ? 1.0f : d < 0 ? -1.0f : d) : 2.0f * d);
+    float slope;
+    lane[j] += pixel_term<kind>(a[i] - b[i], slope);
+    const float g = scale * slope;
     if (da) store<add_a>(da[i], g);
     if (db) store<add_b>(db[i], -g);
   };
@@ -117,8 +130,12 @@ double pixel_loss_block(PixelLossKind kind, const float* a, const float* b, int6
   with_accumulate(acc_a, [&](auto add_a) GAN_LAMBDA_INLINE {
     with_accumulate(acc_b, [&](auto add_b) GAN_LAMBDA_INLINE {
       constexpr bool a_adds = decltype(add_a)::value, b_adds = decltype(add_b)::value;
-      total = kind == PixelLossKind::l1 ? pixel_loss_loop<true, a_adds, b_adds>(a, b, count, scale, da, db)
-                                        : pixel_loss_loop<false, a_adds, b_adds>(a, b, count, scale, da, db);
+      using enum PixelLossKind;
+      switch (kind) {
+        case l1: total = pixel_loss_loop<l1, a_adds, b_adds>(a, b, count, scale, da, db); break;
+        case l2: total = pixel_loss_loop<l2, a_adds, b_adds>(a, b, count, scale, da, db); break;
+        case huber: total = pixel_loss_loop<huber, a_adds, b_adds>(a, b, count, scale, da, db); break;
+      }
     });
   });
   return total;

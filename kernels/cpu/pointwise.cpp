@@ -1,5 +1,6 @@
 // Elementwise operations and plain sums on the cpu: each is one loop over a range and a launcher that splits
 // it.
+#include <cmath>
 #include <vector>
 
 #include "kernels/cpu/loops.h"
@@ -135,6 +136,27 @@ void run(const Affine& a, Stream&) {
 const char* affine_fits(const Affine& a) {
   auto fits = [](DType t) { return t == DType::f32 || t == DType::bf16; };
   return fits(a.x.dtype) && fits(a.y.dtype) ? nullptr : "converts between float32 and bfloat16 only";
+}
+
+// The exponents that statistics and quotients need vectorise; the others are a call for each element.
+GAN_TARGET_CLONES
+void power_range(float exponent, float shift, Acc acc, const float* x, float* y, int64_t begin, int64_t end) {
+  auto loop = [&](auto raise) GAN_LAMBDA_INLINE {
+    with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
+      for (int64_t i = begin; i < end; ++i) store<add.value>(y[i], raise(x[i] + shift));
+    });
+  };
+  if (exponent == 0.5f) loop([](float base) GAN_LAMBDA_INLINE { return std::sqrt(base); });
+  else if (exponent == -0.5f) loop([](float base) GAN_LAMBDA_INLINE { return 1.0f / std::sqrt(base); });
+  else if (exponent == -1.0f) loop([](float base) GAN_LAMBDA_INLINE { return 1.0f / base; });
+  else loop([exponent](float base) GAN_LAMBDA_INLINE { return std::pow(base, exponent); });
+}
+void run(const Power& a, Stream&) {
+  const float* x = a.x.as<float>();
+  float* y = a.y.as<float>();
+  parallel_elements(a.count, [&](int64_t begin, int64_t end) {
+    power_range(float(a.exponent), float(a.shift), a.y.acc, x, y, begin, end);
+  });
 }
 
 GAN_TARGET_CLONES
@@ -274,6 +296,7 @@ const Variant<ActivationBwd> activation_bwd_variants[] = {
     {"loops", "f32", "any size", f32_only<ActivationBwd>, run}};
 const Variant<Binary> binary_variants[] = {{"loops", "f32", "any size", f32_only<Binary>, run}};
 const Variant<Affine> affine_variants[] = {{"loops", "f32 bf16", "any size", affine_fits, run}};
+const Variant<Power> power_variants[] = {{"loops", "f32", "any size", f32_only<Power>, run}};
 const Variant<Broadcast> broadcast_variants[] = {{"loops", "f32", "any size", f32_only<Broadcast>, run}};
 const Variant<Sum> sum_variants[] = {{"loops", "f32", "any size", f32_only<Sum>, run}};
 const Variant<SumRows> sum_rows_variants[] = {{"loops", "f32", "any size", f32_only<SumRows>, run}};
@@ -284,8 +307,8 @@ const Variant<TakeChannels> take_channels_variants[] = {
 }  // namespace
 
 const PointwiseTable pointwise = {
-    {activation_fwd_variants}, {activation_bwd_variants}, {binary_variants},
-    {affine_variants},         {broadcast_variants},      {sum_variants},
-    {sum_rows_variants},       {put_channels_variants},   {take_channels_variants}};
+    {activation_fwd_variants}, {activation_bwd_variants}, {binary_variants}, {affine_variants},
+    {power_variants},          {broadcast_variants},      {sum_variants},    {sum_rows_variants},
+    {put_channels_variants},   {take_channels_variants}};
 
 }  // namespace gan::cpu

@@ -64,6 +64,9 @@ __device__ float belief(GanLoss kind, float x) {
 __device__ Term pixel_term(PixelLossKind kind, float a, float b) {
   const float difference = a - b;
   if (kind == PixelLossKind::l2) return {difference * difference, 2.0f * difference};
+  if (kind == PixelLossKind::huber && !(fabsf(difference) > 1.0f))  // NaN stays NaN
+    return {0.5f * difference * difference, difference};
+  if (kind == PixelLossKind::huber) return {fabsf(difference) - 0.5f, difference > 0 ? 1.0f : -1.0f};
   return {fabsf(difference), difference > 0 ? 1.0f : difference < 0 ? -1.0f : difference};  // 0 and NaN stay
 }
 

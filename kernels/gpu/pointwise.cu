@@ -41,6 +41,17 @@ struct ScaleAndShift {
   float scale, shift;
   __device__ float operator()(float x, float) const { return scale * x + shift; }
 };
+// The exponents that statistics and quotients need cost no pow.
+struct RaiseToPower {
+  float exponent, shift;
+  __device__ float operator()(float x, float) const {
+    const float base = x + shift;
+    if (exponent == 0.5f) return sqrtf(base);
+    if (exponent == -0.5f) return 1.0f / sqrtf(base);
+    if (exponent == -1.0f) return 1.0f / base;
+    return powf(base, exponent);
+  }
+};
 template <class X>
 struct Repeat {
   float scale;
@@ -240,6 +251,14 @@ void run_affine(const Affine& o, Stream& stream) {
 }
 
 template <bool vec4>
+void run_power(const Power& o, Stream& stream) {
+  with_type(o.x.dtype, [&]<class T>(T) {
+    map<vec4>(RaiseToPower{float(o.exponent), float(o.shift)}, o.count, o.x.as<T>(), absent, o.y.as<T>(),
+              o.y.acc, stream);
+  });
+}
+
+template <bool vec4>
 void run_broadcast(const Broadcast& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class X>(X) {
     with_type(o.y.dtype, [&]<class Y>(Y) {
@@ -335,6 +354,7 @@ const Variant<ActivationBwd> activation_bwd[] = {naive(run_activation_bwd<false>
                                                  vec4(run_activation_bwd<true>)};
 const Variant<Binary> binary[] = {naive(run_binary<false>), vec4(run_binary<true>)};
 const Variant<Affine> affine[] = {naive(run_affine<false>), vec4(run_affine<true>)};
+const Variant<Power> power[] = {naive(run_power<false>), vec4(run_power<true>)};
 const Variant<Broadcast> broadcast[] = {naive(run_broadcast<false>), vec4(run_broadcast<true>)};
 const Variant<Sum> sum[] = {
     naive(run_sum_naive),
@@ -364,8 +384,8 @@ const Variant<TakeChannels> take_channels[] = {
 
 }  // namespace
 
-const PointwiseTable pointwise = {{activation_fwd}, {activation_bwd}, {binary},
-                                  {affine},         {broadcast},      {sum},
-                                  {sum_rows},       {put_channels},   {take_channels}};
+const PointwiseTable pointwise = {{activation_fwd}, {activation_bwd}, {binary}, {affine},
+                                  {power},          {broadcast},      {sum},    {sum_rows},
+                                  {put_channels},   {take_channels}};
 
 }  // namespace gan::GAN_GPU

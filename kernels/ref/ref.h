@@ -107,6 +107,12 @@ void compute(const Affine& a) {
 }
 
 template <class T>
+void compute(const Power& a) {
+  const T* x = a.x.as<T>();
+  for (int64_t i = 0; i < a.count; ++i) store(a.y, i, std::pow(x[i] + T(a.shift), T(a.exponent)));
+}
+
+template <class T>
 void compute(const Broadcast& a) {
   const T value = T(a.scale) * read_or(a.x, 0, T(1));
   for (int64_t i = 0; i < a.count; ++i) store(a.y, i, value);
@@ -503,16 +509,27 @@ void compute(const GeneratorLoss& a) {
 
 // Where a == b the gradient of |a - b| is taken as 0.
 template <class T>
+LossAndSlope<T> pixel_loss(PixelLossKind kind, T difference) {
+  const T size = std::abs(difference), sign = T((difference > 0) - (difference < 0));
+  switch (kind) {
+    case PixelLossKind::l1: return {size, sign};
+    case PixelLossKind::l2: return {difference * difference, 2 * difference};
+    case PixelLossKind::huber:
+      if (size > 1) return {size - T(0.5), sign};
+      return {difference * difference / 2, difference};
+  }
+  return {};
+}
+
+template <class T>
 void compute(const PixelLoss& a) {
   const T *x = a.a.as<T>(), *y = a.b.as<T>();
   T loss = 0;
   for (int64_t i = 0; i < a.count; ++i) {
-    const T difference = x[i] - y[i];
-    const bool l1 = a.kind == PixelLossKind::l1;
-    loss += l1 ? std::abs(difference) : difference * difference;
-    const T slope = l1 ? T((difference > 0) - (difference < 0)) : 2 * difference;
-    store(a.da, i, T(a.scale) * slope / T(a.count));
-    store(a.db, i, T(-a.scale) * slope / T(a.count));
+    const auto one = pixel_loss(a.kind, x[i] - y[i]);
+    loss += one.loss;
+    store(a.da, i, T(a.scale) * one.slope / T(a.count));
+    store(a.db, i, T(-a.scale) * one.slope / T(a.count));
   }
   store(a.value, 0, loss / T(a.count));
 }

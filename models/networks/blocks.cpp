@@ -8,7 +8,7 @@ ConvBlock ConvBlock::make(Parameters& p, const std::string& name, int in, int ou
   const bool shuffles = o.kind == Kind::shuffle;
   if (shuffles || o.kind == Kind::resize) block.options.conv = {.kernel = 3, .stride = 1, .pad = 1};
   block.conv = ConvLayer::make(p, name, in, shuffles ? 4 * out : out, block.options.conv,
-                               o.kind == Kind::transposed, o.bias, o.deviation, shuffles ? 4 : 1);
+                               o.kind == Kind::transposed, o.bias, o.deviation, shuffles ? 4 : 1, o.spectral);
   if (o.norm != NormKind::none) block.norm = NormLayer::make(p, o.norm_name, o.norm, out);
   return block;
 }
@@ -23,8 +23,9 @@ LayerRecord record_of(const ConvBlock& b, const Parameters& p, const Shape& outp
   for (int index : {b.conv.weight, b.conv.bias, b.norm.gamma, b.norm.beta})
     if (index >= 0) count += p.infos()[size_t(index)].shape.count();
   return {b.name,
-          fmt::format("{} {}x{} stride {} pad {}{}{}{}{}{}", kinds[int(b.options.kind)], o.kernel, o.kernel,
+          fmt::format("{} {}x{} stride {} pad {}{}{}{}{}{}{}", kinds[int(b.options.kind)], o.kernel, o.kernel,
                       o.stride, o.pad, o.padding == Padding::reflect ? " reflect" : "",
+                      b.options.spectral ? " + spectral norm" : "",
                       b.options.kind == ConvBlock::Kind::shuffle ? " + pixel shuffle" : "",
                       norms[int(b.norm.kind)], acts[int(b.options.act.kind)],
                       b.options.dropout > 0 ? fmt::format(" + dropout {}", b.options.dropout) : ""),
@@ -38,7 +39,7 @@ Tensor ConvBlock::operator()(const Parameters& p, const Tensor& x, const Pass& p
   const double before = context.flop();
   const bool has_norm = norm.kind != NormKind::none;
   Tensor y = options.kind == Kind::resize ? resize_nearest(x, int(2 * x.dim(1)), int(2 * x.dim(2))) : x;
-  y = conv(p, y, has_norm ? kNoAct : options.act);
+  y = conv(p, y, has_norm ? kNoAct : options.act, pass.statistics);
   if (options.kind == Kind::shuffle) y = pixel_shuffle(y, 2);
   if (has_norm) y = norm(p, y, options.act, pass.statistics);
   if (pass.dropout && options.dropout > 0)

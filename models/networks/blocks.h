@@ -17,6 +17,13 @@ struct ConvSettings : Group<ConvSettings> {
   Setting<int> ndf{*this, "ndf", 64, "width of the discriminator: channels of its first layer", "1..4096", kTrain | kInspect | kNetwork};
   Setting<std::string> norm{*this, "norm", "batch", "normalisation between layers", "batch|instance|none", kTrain | kInspect | kNetwork};
 };
+struct SpectralSettings : Group<SpectralSettings> {
+  SpectralSettings() : Group("spectral norm") {}
+  Setting<std::string> sn{*this, "sn", "none", "spectral norm of the convolutions: of no network, the generators, the discriminators or all", "none|G|D|both", kTrain | kInspect | kNetwork};
+
+  bool of_generator() const { return sn == "G" || sn == "both"; }
+  bool of_discriminator() const { return sn == "D" || sn == "both"; }
+};
 // clang-format on
 
 // Told of every layer of a forward pass, for `gan inspect`.
@@ -55,6 +62,7 @@ struct ConvBlock {
     Kind kind = Kind::conv;
     ConvOptions conv;  // resize and shuffle: not used
     bool bias = false;
+    bool spectral = false;  // of the convolution's weight
     NormKind norm = NormKind::none;
     std::string norm_name;  // where there is a norm
     Activation act;
@@ -68,7 +76,7 @@ struct ConvBlock {
   ConvLayer conv;
   NormLayer norm;
 
-  // Declares "<name>.weight", perhaps "<name>.bias", and the norm's parameters.
+  // Declares "<name>.weight" ("<name>.weight_orig" with spectral norm), perhaps "<name>.bias", and the norm's parameters.
   static ConvBlock make(Parameters& p, const std::string& name, int in, int out, const Options& options);
   // (N,H,W,in) -> (N,OH,OW,out)
   Tensor operator()(const Parameters& p, const Tensor& x, const Pass& pass) const;

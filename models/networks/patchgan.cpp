@@ -24,6 +24,7 @@ std::vector<ConvBlock> patch_blocks(Parameters& p, const std::string& prefix, co
                                      {.kind = ConvBlock::Kind::conv,
                                       .conv = {.kernel = 4, .stride = stride, .pad = 1},
                                       .bias = bias,
+                                      .spectral = o.spectral,
                                       .norm = norm,
                                       .norm_name = module(index + 1),
                                       .act = act}));
@@ -67,13 +68,14 @@ int PatchGan::smallest_side(int layers, int scales) {
   return side;
 }
 
-PixelGan::PixelGan(Parameters& p, int in, int width, NormKind norm) {
+PixelGan::PixelGan(Parameters& p, int in, int width, NormKind norm, bool spectral) {
   const bool bias = norm == NormKind::instance;
   auto add = [&](int index, int from, int to, bool with_bias, NormKind kind, Activation act) {
     blocks_.push_back(ConvBlock::make(p, "net." + std::to_string(index), from, to,
                                       {.kind = ConvBlock::Kind::conv,
                                        .conv = {.kernel = 1, .stride = 1, .pad = 0},
                                        .bias = with_bias,
+                                       .spectral = spectral,
                                        .norm = kind,
                                        .norm_name = "net." + std::to_string(index + 1),
                                        .act = act}));

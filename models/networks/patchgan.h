@@ -10,7 +10,8 @@ struct PatchOptions {
   int width = 64;  // ndf
   int layers = 3;  // 3: each logit sees 70x70 pixels
   NormKind norm = NormKind::batch;
-  int scales = 1;  // how many such networks, each on a picture of half the side of the one before
+  int scales = 1;         // how many such networks, each on a picture of half the side of the one before
+  bool spectral = false;  // spectral norm in every convolution
 };
 
 // model.0, model.2, ...; with several scales scale0.model.0, ... (the whole picture), scale1.model.0, ...
@@ -28,7 +29,7 @@ class PatchGan : public Discriminator {
 // One logit for each pixel, from that pixel alone: net.0, net.2, net.5.
 class PixelGan : public Discriminator {
  public:
-  PixelGan(Parameters& p, int in, int width, NormKind norm);
+  PixelGan(Parameters& p, int in, int width, NormKind norm, bool spectral = false);
   std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass) const override;
 
  private:

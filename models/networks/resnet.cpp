@@ -27,6 +27,7 @@ Resnet::Resnet(Parameters& p, const ResnetOptions& o) {
                                  {.kind = kind,
                                   .conv = conv,
                                   .bias = bias,
+                                  .spectral = o.spectral,
                                   .norm = o.norm,
                                   .norm_name = module(index + 1),
                                   .act = kRelu}));
@@ -41,6 +42,7 @@ Resnet::Resnet(Parameters& p, const ResnetOptions& o) {
                                       {.kind = Kind::conv,
                                        .conv = kThree,
                                        .bias = bias,
+                                       .spectral = o.spectral,
                                        .norm = o.norm,
                                        .norm_name = block + std::to_string(index + 1),
                                        .act = act,
@@ -57,6 +59,7 @@ Resnet::Resnet(Parameters& p, const ResnetOptions& o) {
                                   {.kind = Kind::conv,
                                    .conv = kSeven,
                                    .bias = true,
+                                   .spectral = o.spectral,
                                    .norm = NormKind::none,
                                    .norm_name = {},
                                    .act = kTanh}));

@@ -12,6 +12,7 @@ struct ResnetOptions {
   NormKind norm = NormKind::instance;
   ConvBlock::Kind up = ConvBlock::Kind::transposed;
   bool dropout = false;
+  bool spectral = false;  // spectral norm in every convolution
 };
 
 class Resnet : public Generator {

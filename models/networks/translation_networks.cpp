@@ -31,6 +31,7 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
   const auto& nets = c.get<TranslationSettings>();
   const NormKind norm = norm_kind_of(conv.norm);
   const ConvBlock::Kind up = up_kind_of(nets.up);
+  const bool spectral = c.get<SpectralSettings>().of_generator();
   if (const int downs = unet_downs(nets.netG, c.size); downs > 0)
     return std::make_unique<Unet>(p, UnetOptions{.in = in,
                                                  .out = out,
@@ -38,28 +39,33 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
                                                  .downs = downs,
                                                  .norm = norm,
                                                  .up = up,
-                                                 .dropout = nets.dropout});
+                                                 .dropout = nets.dropout,
+                                                 .spectral = spectral});
   if (nets.netG == "whitebox")
-    return std::make_unique<Whitebox>(p, WhiteboxOptions{.in = in, .out = out, .width = conv.ngf});
+    return std::make_unique<Whitebox>(
+        p, WhiteboxOptions{.in = in, .out = out, .width = conv.ngf, .spectral = spectral});
   return std::make_unique<Resnet>(p, ResnetOptions{.in = in,
                                                    .out = out,
                                                    .width = conv.ngf,
                                                    .blocks = nets.netG == "resnet_6" ? 6 : 9,
                                                    .norm = norm,
                                                    .up = up,
-                                                   .dropout = nets.dropout});
+                                                   .dropout = nets.dropout,
+                                                   .spectral = spectral});
 }
 
 std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c, int channels) {
   const auto& conv = c.get<ConvSettings>();
   const auto& nets = c.get<TranslationSettings>();
   const NormKind norm = norm_kind_of(conv.norm);
-  if (nets.netD == "pixel") return std::make_unique<PixelGan>(p, channels, conv.ndf, norm);
+  const bool spectral = c.get<SpectralSettings>().of_discriminator();
+  if (nets.netD == "pixel") return std::make_unique<PixelGan>(p, channels, conv.ndf, norm, spectral);
   return std::make_unique<PatchGan>(p, PatchOptions{.in = channels,
                                                     .width = conv.ndf,
                                                     .layers = nets.n_layers_d,
                                                     .norm = norm,
-                                                    .scales = nets.discriminators});
+                                                    .scales = nets.discriminators,
+                                                    .spectral = spectral});
 }
 
 void check_translation_networks(const Config& c) {

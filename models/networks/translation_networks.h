@@ -21,7 +21,7 @@ struct TranslationSettings : Group<TranslationSettings> {
 };
 // clang-format on
 
-// By ConvSettings and TranslationSettings; `in`, `out`: channels of what it takes and makes.
+// By ConvSettings, TranslationSettings and SpectralSettings; `in`, `out`: channels of what it takes and makes.
 std::unique_ptr<Generator> make_generator(Parameters& p, const Config& config, int in, int out);
 std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& config, int channels);
 // Exit::usage, with the nearest that works, when --size does not fit these networks.

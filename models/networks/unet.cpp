@@ -35,6 +35,7 @@ Unet::Unet(Parameters& p, const UnetOptions& o) {
                                      {.kind = ConvBlock::Kind::conv,
                                       .conv = kHalve,
                                       .bias = bias,
+                                      .spectral = o.spectral,
                                       .norm = outer || inner ? NormKind::none : o.norm,
                                       .norm_name = module(2),
                                       .act = inner ? kRelu : kLeaky}));
@@ -44,6 +45,7 @@ Unet::Unet(Parameters& p, const UnetOptions& o) {
                                    {.kind = o.up,
                                     .conv = kHalve,
                                     .bias = bias || outer,
+                                    .spectral = o.spectral,
                                     .norm = outer ? NormKind::none : o.norm,
                                     .norm_name = module(inner ? 4 : 6),
                                     .act = outer ? kTanh : kNoAct,

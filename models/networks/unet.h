@@ -11,6 +11,7 @@ struct UnetOptions {
   NormKind norm = NormKind::batch;
   ConvBlock::Kind up = ConvBlock::Kind::transposed;
   bool dropout = false;
+  bool spectral = false;  // spectral norm in every convolution
 };
 
 class Unet : public Generator {

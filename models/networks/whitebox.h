@@ -7,9 +7,10 @@
 namespace gan {
 
 struct WhiteboxOptions {
-  int in = 3, out = 3;  // channels
-  int width = 32;       // ngf: channels at full size
-  int blocks = 4;       // residual ones, at a quarter of the side
+  int in = 3, out = 3;    // channels
+  int width = 32;         // ngf: channels at full size
+  int blocks = 4;         // residual ones, at a quarter of the side
+  bool spectral = false;  // spectral norm in every convolution
 };
 
 // down0, down1, ..., body0.0, body0.1, ..., up0, up1, ..., out.

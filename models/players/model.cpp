@@ -40,6 +40,7 @@ Network& Model::add_network(const std::string& name, const NetworkTraits& traits
   network->averaged = traits.averaged;
   network->used = traits.used;
   network->weights_from = traits.weights_from;
+  network->built_in = traits.built_in;
   networks.push_back(std::move(network));
   return *networks.back();
 }
@@ -107,7 +108,12 @@ void Model::build_for_use(DeviceContext& context, const Config& settings) {
 void Model::load_frozen() {
   for (auto& network : networks) {
     if (network->learns() || !network->parameters.built()) continue;
-    const std::string path = get_setting(config, network->weights_from);
+    const bool may_name = !network->weights_from.empty();
+    const std::string path = may_name ? get_setting(config, network->weights_from) : "";
+    if (path.empty() && network->built_in) {
+      network->built_in(network->parameters);
+      continue;
+    }
     if (path.empty())
       fail(Exit::usage, "{} needs --{} FILE: the weights of its network {}", config.model,
            network->weights_from, network->name);

@@ -96,7 +96,7 @@ class Model {
   void build(DeviceContext& context, const Config& config);
   // Only what making pictures needs: the weights of the networks that are used.
   void build_for_use(DeviceContext& context, const Config& config);
-  // Loads what comes from files that settings name. Exit::bad_data names the file and what is wrong in it:
+  // Gives frozen networks their weights: those that the program holds, or from files that settings name. Exit::bad_data names the file and what is wrong in it:
   // a tensor that is missing, of another shape, or not finite; tensors that no network asks for may be there.
   void load_frozen();
 
@@ -145,6 +145,7 @@ class Model {
   struct NetworkTraits {
     bool averaged = false, used = false;
     std::string weights_from;
+    std::function<void(const Parameters&)> built_in = {};
   };
   Network& add_network(const std::string& name, const NetworkTraits& traits);
   Network& add_network(const std::string& name) { return add_network(name, {}); }

@@ -1,5 +1,6 @@
 // Networks with their optimisers, and the players that they are together.
 #pragma once
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -14,14 +15,16 @@ struct Network {
   uint32_t stream = 0;
   bool averaged = false;  // keeps a moving average of its weights where --ema is on
   bool used = false;      // what the trained model makes pictures with
-  // Not empty: the weights come from the safetensors file that this setting names, and never learn. Tensors are
-  // named as the network's parameters.
+  // A network with either never learns. weights_from: the setting that names a safetensors file with the weights,
+  // whose tensors are named as the network's parameters. built_in puts weights that the program holds into the
+  // parameters, on a device; with both, it stands in for a file that the setting does not name.
   std::string weights_from;
+  std::function<void(const Parameters&)> built_in;
 
   Parameters parameters;
   AdamOptimiser adam;  // of a network that learns
 
-  bool learns() const { return weights_from.empty(); }
+  bool learns() const { return weights_from.empty() && !built_in; }
 };
 
 // Networks that take their turn together: CycleGAN's two generators are one player. Each has an Adam of its own,

@@ -29,9 +29,9 @@ Config config_of_replay(const std::string& model) {
 
 // Keys of the format that a model here may not have, and dropout: another framework's masks cannot be repeated.
 // A file may say that they are off.
-constexpr const char* kKeysOfOthers[] = {"dropout",        "netG", "netD", "norm",      "pool",
-                                         "n_critic",       "r1",   "gp",   "lambda_l1", "lambda_cycle",
-                                         "lambda_identity"};
+constexpr const char* kKeysOfOthers[] = {"dropout", "netG",      "netD",         "norm",
+                                         "sn",      "pool",      "n_critic",     "r1",
+                                         "gp",      "lambda_l1", "lambda_cycle", "lambda_identity"};
 
 // Passes over a key that switches off what this model has not; one that asks for it is refused.
 SkipKey switched_off(const std::string& file, const Config& config) {

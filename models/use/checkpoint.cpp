@@ -30,7 +30,8 @@ template <class F>
 void for_each_tensor(Model& model, bool optimiser, F f) {
   for (auto& network : model.networks) {
     const Parameters& p = network->parameters;
-    // A model that is only used has not all of its networks, and frozen ones have a file of their own.
+    // A model that is only used has not all of its networks, and frozen ones come from the program or a file of their
+    // own.
     if (!p.built() || !network->learns()) continue;
     for (int i = 0; i < int(p.infos().size()); ++i) {
       const auto& info = p.infos()[i];

@@ -87,22 +87,24 @@ const std::vector<Case<PixelLoss>>& cases() {
     std::vector<Case<PixelLoss>> t;
     const auto add = [&](PixelLossKind kind, int64_t count, bool da, bool db, Acc acc,
                          const Generator& values) {
-      Case<PixelLoss> c(fmt::format("{} {}{}{}{}", kind == PixelLossKind::l1 ? "l1" : "l2", count,
-                                    da ? " da" : "", db ? " db" : "", name_of(acc)),
-                        {.kind = kind, .count = count, .scale = 10});
+      const char* names[] = {"l1", "l2", "huber"};
+      Case<PixelLoss> c(
+          fmt::format("{} {}{}{}{}", names[int(kind)], count, da ? " da" : "", db ? " db" : "", name_of(acc)),
+          {.kind = kind, .count = count, .scale = 10});
       c.fill("a", values).fill("b", values);
       if (da) c.with("da");
       if (db) c.with("db");
       c.accumulate(acc);
       t.push_back(std::move(c));
     };
-    for (PixelLossKind kind : {PixelLossKind::l1, PixelLossKind::l2}) {
+    for (PixelLossKind kind : {PixelLossKind::l1, PixelLossKind::l2, PixelLossKind::huber}) {
       for (int64_t count : counts) add(kind, count, true, true, Acc::set, uniform(-1, 1));
       add(kind, 35, true, true, Acc::add, uniform(-1, 1));
       add(kind, 33, true, false, Acc::set, uniform(-1, 1));
       add(kind, 34, false, true, Acc::set, uniform(-1, 1));
       add(kind, 36, false, false, Acc::set, uniform(-1, 1));
       add(kind, 64, true, true, Acc::set, integers(-1, 2));  // with equal pairs: the gradient there is 0
+      add(kind, 65, true, true, Acc::set, uniform(-3, 3));   // on both sides of huber's corner
     }
     return t;
   }();

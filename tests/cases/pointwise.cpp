@@ -88,6 +88,41 @@ const std::vector<Case<Affine>>& cases() {
 }
 
 template <>
+const std::vector<Case<Power>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<Power>> t;
+    const auto add = [&](const char* what, int64_t count, double exponent, double shift, Acc acc = Acc::set) {
+      t.push_back(Case<Power>(fmt::format("{} {}{}", what, count, name_of(acc)),
+                              {.count = count, .exponent = exponent, .shift = shift})
+                      .accumulate(acc));
+    };
+    for (int64_t count : counts) {
+      add("root", count, 0.5, 0);
+      add("reciprocal", count, -1, 0.1);
+      add("reciprocal root", count, -0.5, 1e-5);
+      add("its gradient", count, -1.5, 1e-5);
+    }
+    add("root", 33, 0.5, 0.2, Acc::add);
+    add("reciprocal", 1025, -1, 0, Acc::add);
+    add("cube", 257, 3, -0.25, Acc::add);
+    t.push_back(part_of_buffers(t, "reciprocal root 257"));
+    // The root of 0 is 0, its reciprocal infinite; a whole exponent has powers of negative numbers.
+    t.push_back(
+        Case<Power>("root of 0", {.count = 4, .exponent = 0.5}).fill("x", constant({0, 1, 4, 1e-30})));
+    for (double exponent : {-0.5, -1.0})
+      t.push_back(Case<Power>(fmt::format("infinite {}", exponent), {.count = 4, .exponent = exponent})
+                      .fill("x", constant({0, 1, 4, 1e-12})));
+    for (double exponent : {-1.0, 2.0, -2.0})
+      t.push_back(Case<Power>(fmt::format("negative {}", exponent), {.count = 4, .exponent = exponent})
+                      .fill("x", constant({-3, -0.5, 2, -1})));
+    t.push_back(
+        Case<Power>("none of negative", {.count = 4, .exponent = 0.5}).fill("x", constant({-1, 1, -4, 9})));
+    return t;
+  }();
+  return table;
+}
+
+template <>
 const std::vector<Case<Broadcast>>& cases() {
   static const auto table = [] {
     std::vector<Case<Broadcast>> t;

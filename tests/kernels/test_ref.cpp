@@ -371,7 +371,7 @@ TEST_CASE("ref gradients: losses") {
     check_gradients(fmt::format("generator loss {}", int(kind)),
                     [&](const Inputs& p) { return generator(p, nullptr); }, {fake}, {d_fake});
   }
-  for (PixelLossKind kind : {PixelLossKind::l1, PixelLossKind::l2}) {
+  for (PixelLossKind kind : {PixelLossKind::l1, PixelLossKind::l2, PixelLossKind::huber}) {
     const Values a = random(11, 33), b = random(11, 34);
     const auto pixel = [&](const Inputs& p, Values* da, Values* db) {
       Values value(1);

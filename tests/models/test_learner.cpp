@@ -229,9 +229,11 @@ struct FeatureSettings : Group<FeatureSettings> {
 // G learns to make pictures whose features are those of others.
 class Perceptual : public SmallModel {
  public:
-  Perceptual()
+  explicit Perceptual(const NetworkTraits& traits = {.averaged = false,
+                                                     .used = false,
+                                                     .weights_from = "features"})
       : g_(add_network("G", {.averaged = false, .used = true, .weights_from = ""})),
-        features_(add_network("features", {.averaged = false, .used = false, .weights_from = "features"})),
+        features_(add_network("features", traits)),
         player_(add_player("G", {&g_})) {}
 
  protected:
@@ -257,6 +259,13 @@ class Perceptual : public SmallModel {
   Player& player_;
   ConvBlock make_;
   std::vector<ConvBlock> see_;
+};
+
+// The same with weights that the program holds; an empty `setting` names no file.
+class Frozen : public Perceptual {
+ public:
+  Frozen(const std::string& setting, const std::function<void(const Parameters&)>& fill)
+      : Perceptual({.averaged = false, .used = false, .weights_from = setting, .built_in = fill}) {}
 };
 
 struct FileTensor {
@@ -319,6 +328,42 @@ TEST_CASE("learner: a frozen network has the weights of its file, keeps them, an
   for (int64_t step = 0; step < 3; ++step) model.step(input_of(model, context, step));
   check_unmoved();
   CHECK(model.network("G").adam.steps > 3);
+}
+
+TEST_CASE("learner: a frozen network may have weights that the program holds, alone or in place of a file") {
+  TemporaryFolder folder;
+  const auto from_file = feature_tensors(0), held = feature_tensors(1);
+  int filled = 0;
+  const auto fill = [&](const Parameters& p) {
+    ++filled;
+    for (size_t i = 0; i < held.size(); ++i)
+      p.import_values(int(i), held[i].values, p.infos()[i].buffer ? Tensor() : p.weights());
+  };
+  const Config named = config_with(write_tensors(from_file, folder / "features.safetensors"));
+  const auto check = [&](const std::string& setting, const Config& config,
+                         const std::vector<FileTensor>& want) {
+    DeviceContext context(Device::cpu);
+    Frozen model(setting, fill);
+    model.build(context, config);
+    const Parameters& p = model.network("features").parameters;
+    CHECK_FALSE(model.network("features").learns());
+    for (int64_t step = 0; step < 2; ++step) model.step(input_of(model, context, step));
+    for (size_t i = 0; i < want.size(); ++i)
+      CHECK(p.export_values(int(i), p.infos()[i].buffer ? Tensor() : p.weights()) == want[i].values);
+    save_checkpoint(Folder(folder.path()), "c.safetensors", model, {.step = 2});
+    const auto file = SafetensorsFile::open(folder / "c.safetensors");
+    CHECK(file.find("G.conv.weight"));
+    for (const TensorEntry& entry : file.tensors()) CHECK(entry.name.find("features") == std::string::npos);
+  };
+  check("features", named, from_file);
+  CHECK(filled == 0);
+  check("features", config_with(""), held);
+  check("", small_config(), held);
+  CHECK(filled == 2);
+  DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+  Frozen model("", fill);
+  model.build(plan, small_config());
+  CHECK(filled == 2);
 }
 
 TEST_CASE("learner: a file that a frozen network cannot use is refused by name") {

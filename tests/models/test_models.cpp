@@ -166,7 +166,7 @@ constexpr const char* kReplays[] = {
     "dcgan32-instance", "dcgan32-kink",    "dcgan64-grey",  "mlpgan8",       "unet128-batch",
     "unet128-instance", "unet256-batch1",  "resnet6-pixel", "unet32-pixel",  "unet32-none",
     "unet32-resize",    "resnet9-shuffle", "colorize32",    "colorize128",   "cyclegan32-resnet6",
-    "cyclegan32-unet"};
+    "cyclegan32-unet",  "unet32-sn",       "resnet6-sn"};
 
 }  // namespace
 
@@ -255,7 +255,7 @@ TEST_CASE("replays on cuda follow PyTorch") {
 
 TEST_CASE("three steps of a replay on simt follow PyTorch") {
   for (const char* name :
-       {"dcgan32-vanilla", "dcgan32-lsgan", "unet32-pixel", "colorize32", "cyclegan32-unet"})
+       {"dcgan32-vanilla", "dcgan32-lsgan", "unet32-pixel", "colorize32", "cyclegan32-unet", "unet32-sn"})
     check_replay(name, Device::simt, 3);
 }
 

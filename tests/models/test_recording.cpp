@@ -31,6 +31,7 @@ Config smallest(const std::string& name) {
   if (c.has<NoiseSettings>()) put(c, "nz", 8), put(c, "n-critic", 2);
   // The pool is full after the first step; from then on a coin is thrown for each picture.
   if (c.has<TranslationSettings>()) put(c, "dropout", true), put(c, "pool", 2);
+  if (name == "pix2pix") put(c, "sn", "both");
   if (name != "pix2pix" && c.has<TranslationSettings>()) put(c, "netG", "resnet_6");
   return c;
 }

@@ -41,6 +41,9 @@ STORED = {
     "resnet9-shuffle": "--model pix2pix --size 24 --netG resnet_9 --up shuffle --n-layers-d 1 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 16",
     "colorize32": "--model colorize --size 32 --netG unet_32 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 17",
     "colorize128": "--model colorize --size 128 --netG unet_128 --ngf 2 --steps 3 --batch 1 --lr 1e-3 --init-std 0.1 --seed 18",
+    # Spectral norm in transposed convolutions, in 1x1 ones, and before a pixel shuffle.
+    "unet32-sn": "--model pix2pix --size 32 --netG unet_32 --sn both --n-layers-d 2 --gan-loss hinge --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --lambda-l1 10 --seed 22",
+    "resnet6-sn": "--model pix2pix --size 16 --netG resnet_6 --netD pixel --sn both --up shuffle --norm none --gan-loss lsgan --ngf 2 --ndf 3 --lr 1e-3 --init-std 0.1 --lambda-l1 10 --seed 23",
     # Small steps, and a seed whose float32 runs stay near each other: kinks of relu and L1 part those of most others.
     "cyclegan32-resnet6": "--model cyclegan --size 32 --netG resnet_6 --norm instance --gan-loss lsgan --lambda-identity 0.5 --ngf 2 --ndf 2 --steps 4 --init-std 0.1 --seed 21",
     # No identity, and batch norm: its running statistics tell the order in which the networks saw the pictures.
@@ -76,6 +79,7 @@ def parse(arguments):
     parser.add_argument("--norm", choices=("batch", "none", "instance"), default="batch")
     parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9")
     parser.add_argument("--netD", choices=("patch", "pixel"), default="patch")
+    parser.add_argument("--sn", choices=("none", "G", "D", "both"), default="none", help="spectral norm")
     parser.add_argument("--up", choices=("convt", "resize", "shuffle"), default="convt")
     parser.add_argument("--n-layers-d", type=int, default=3)
     parser.add_argument("--discriminators", type=int, default=1)
@@ -98,7 +102,7 @@ def make(options):
     keys += ["netG", "netD", "lambda_cycle" if cycle else "lambda_l1"] if paired else ["nz"]
     config = {key: getattr(options, key) for key in keys}
     if paired:  # what the common choice need not say
-        for key, usual in (("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0)):
+        for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0)):
             if getattr(options, key) != usual:
                 config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
@@ -145,6 +149,9 @@ def initial_weights(config, convolution_std, random):
                 array = random.uniform(0.5, 1.5, shape)
             elif name.endswith("running_mean"):
                 array = 0.1 * random.standard_normal(shape)
+            elif name.endswith(("weight_u", "weight_v")):  # of a spectral norm
+                array = random.standard_normal(shape)
+                array /= np.linalg.norm(array)
             elif len(shape) == 4:  # a convolution
                 array = convolution_std * random.standard_normal(shape)
             elif len(shape) == 2:  # a dense layer, (outputs, inputs)

@@ -287,8 +287,15 @@ def build_cyclegan_networks(config):
 def named_networks(config):
     """{name: network} of every model, under the names that our files use."""
     if config["model"] == "cyclegan":
-        return build_cyclegan_networks(config)
-    return dict(zip(("G", "D"), build_networks(config)))
+        networks = build_cyclegan_networks(config)
+    else:
+        networks = dict(zip(("G", "D"), build_networks(config)))
+    for name, network in networks.items():
+        if config.get("sn", "none") in ("both", name[0]):
+            for module in network.modules():
+                if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                    nn.utils.spectral_norm(module)
+    return networks
 
 
 def build_networks(config):

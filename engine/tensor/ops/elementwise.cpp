@@ -127,6 +127,21 @@ struct AffineRecord {
   }
 };
 
+struct PowerRecord {
+  Tensor x;
+  double exponent, shift;
+  const char* name() const { return "power"; }
+  Tensors inputs() const { return {&x}; }
+  Attributes attributes() const { return {{"exponent", exponent}, {"shift", shift}}; }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    to.give(x, affine(multiply(power(x, exponent - 1, shift), dy), exponent));
+  }
+  Exported exported() const {
+    const Exported shifted = shift == 0 ? Exported() : exported_as("Add", {}, {{"shift", shift}});
+    return shifted.then("Pow", {}, {{"exponent", exponent}});
+  }
+};
+
 // y = a (+,-,*) b; b has as many elements as a, or one.
 Tensor binary(BinaryKind kind, const Tensor& a, const Tensor& b) {
   DeviceContext& c = a.context();
@@ -176,6 +191,15 @@ Tensor affine(const Tensor& x, double scale, double shift) {
   c.run(c.kernels().pointwise.affine,
         {.count = x.count(), .scale = scale, .shift = shift, .x = x.in(), .y = y.out()});
   record(y, AffineRecord{x, scale, shift});
+  return y;
+}
+
+Tensor power(const Tensor& x, double exponent, double shift) {
+  DeviceContext& c = x.context();
+  Tensor y(c, x.shape(), x.dtype());
+  c.run(c.kernels().pointwise.power,
+        {.count = x.count(), .exponent = exponent, .shift = shift, .x = x.in(), .y = y.out()});
+  record(y, PowerRecord{x, exponent, shift});
   return y;
 }
 

@@ -6,6 +6,7 @@ namespace gan {
 
 namespace {
 
+constexpr const char* kPixelLossNames[] = {"l1", "l2", "huber"};
 constexpr const char* kLossNames[] = {"vanilla", "minimax", "lsgan", "hinge", "wasserstein"};
 
 Tensor like_if_wanted(const Tensor& t) {
@@ -29,6 +30,12 @@ Tensor logit_gradient(GanLoss kind, const Tensor& logits, double label, double s
     case GanLoss::wasserstein: break;
   }
   return saved;
+}
+
+// x where it lies between -1 and 1, else the nearer of the two.
+Tensor between_ones(const Tensor& x) {
+  const Activation relu{Act::relu};
+  return affine(subtract(activation(affine(x, 1, 1), relu), activation(affine(x, 1, -1), relu)), 1, -1);
 }
 
 Exported no_loss() { return not_exported("a loss belongs to training"); }
@@ -82,9 +89,7 @@ struct PixelLossRecord {
 
   const char* name() const { return "pixel_loss"; }
   Tensors inputs() const { return {&a, &b}; }
-  Attributes attributes() const {
-    return {{"kind", kind == PixelLossKind::l1 ? "l1" : "l2"}, {"scale", scale}};
-  }
+  Attributes attributes() const { return {{"kind", kPixelLossNames[int(kind)]}, {"scale", scale}}; }
   void backward(const Tensor& dy) const {
     give_saved(a, da, dy);
     give_saved(b, db, dy);
@@ -95,10 +100,12 @@ struct PixelLossRecord {
       if (to.wants(b)) to.give(b, multiply_by(db, dy));
       return;
     }
-    const double each = 2 * scale / double(a.count());
-    const Tensor difference = multiply_by(subtract(a, b), dy);
-    if (to.wants(a)) to.give(a, affine(difference, each));
-    if (to.wants(b)) to.give(b, affine(difference, -each));
+    Tensor slope = subtract(a, b);  // of l2 twice that
+    if (kind == PixelLossKind::huber) slope = between_ones(slope);
+    const double each = (kind == PixelLossKind::l2 ? 2 : 1) * scale / double(a.count());
+    slope = multiply_by(slope, dy);
+    if (to.wants(a)) to.give(a, affine(slope, each));
+    if (to.wants(b)) to.give(b, affine(slope, -each));
   }
   Exported exported() const { return no_loss(); }
 };

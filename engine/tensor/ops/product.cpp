@@ -10,7 +10,7 @@ void run_gemm(const Gemm& args, DeviceContext& c) {
   c.count_flop(2.0 * args.m * args.n * args.k);
 }
 
-// op(a) op(b), where op transposes or does not.
+// op(a) op(b), where op transposes or does not; of every pair, where a and b are several matrices.
 struct MatmulRecord {
   Tensor a, b;
   bool transpose_a, transpose_b;
@@ -26,7 +26,9 @@ struct MatmulRecord {
       to.give(b, transpose_b ? matmul(dy, a, true, transpose_a) : matmul(a, dy, !transpose_a, false));
   }
   Exported exported() const {
-    return exported_as("Gemm", {{"transA", transpose_a}, {"transB", transpose_b}});
+    if (a.shape().rank == 2) return exported_as("Gemm", {{"transA", transpose_a}, {"transB", transpose_b}});
+    if (transpose_a || transpose_b) return not_exported("ONNX transposes no factor of several products");
+    return exported_as("MatMul");
   }
 };
 
@@ -80,24 +82,27 @@ struct LinearRecord {
 }  // namespace
 
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
-  const bool matrices = a.shape().rank == 2 && b.shape().rank == 2;
-  GAN_CHECK(matrices && a.dim(transpose_a ? 0 : 1) == b.dim(transpose_b ? 1 : 0), "matmul of {}{} and {}{}",
-            to_string(a.shape()), transpose_a ? " transposed" : "", to_string(b.shape()),
-            transpose_b ? " transposed" : "");
-  const int64_t m = a.dim(transpose_a ? 1 : 0), k = a.dim(transpose_a ? 0 : 1),
-                n = b.dim(transpose_b ? 0 : 1);
-  Tensor y(a.context(), {m, n}, a.dtype());
-  run_gemm({.m = int(m),
-            .n = int(n),
-            .k = int(k),
-            .transpose_a = transpose_a,
-            .transpose_b = transpose_b,
-            .a = a.in(),
-            .b = b.in(),
-            .bias = {},
-            .act = {},
-            .c = y.out()},
-           a.context());
+  const int rank = a.shape().rank, rows = rank - 2, columns = rank - 1;
+  const bool matrices =
+      (rank == 2 || rank == 3) && b.shape().rank == rank && (rank == 2 || a.dim(0) == b.dim(0));
+  GAN_CHECK(matrices && a.dim(transpose_a ? rows : columns) == b.dim(transpose_b ? columns : rows),
+            "matmul of {}{} and {}{}", to_string(a.shape()), transpose_a ? " transposed" : "",
+            to_string(b.shape()), transpose_b ? " transposed" : "");
+  const int64_t m = a.dim(transpose_a ? columns : rows), k = a.dim(transpose_a ? rows : columns),
+                n = b.dim(transpose_b ? rows : columns), products = rank == 3 ? a.dim(0) : 1;
+  Tensor y(a.context(), rank == 3 ? Shape{products, m, n} : Shape{m, n}, a.dtype());
+  for (int64_t i = 0; i < products; ++i)
+    run_gemm({.m = int(m),
+              .n = int(n),
+              .k = int(k),
+              .transpose_a = transpose_a,
+              .transpose_b = transpose_b,
+              .a = a.view(i * m * k, {m, k}).in(),
+              .b = b.view(i * k * n, {k, n}).in(),
+              .bias = {},
+              .act = {},
+              .c = y.view(i * m * n, {m, n}).out()},
+             a.context());
   record(y, MatmulRecord{a, b, transpose_a, transpose_b});
   return y;
 }

@@ -1,5 +1,6 @@
 // Pooling, resizing, and moving pixels to channels and back.
 #include "engine/tensor/ops/backward.h"
+#include "engine/tensor/picture_ops.h"
 
 namespace gan {
 
@@ -29,8 +30,10 @@ struct ResampleRecord {
   const char* name() const { return names[gradient ? 4 : int(rule.kind)]; }
   Tensors inputs() const { return {&x}; }
   Attributes attributes() const {
-    if (rule.kind == ResampleKind::average_pool)
-      return {{"kernel", rule.window.kh}, {"stride", rule.window.sh}, {"pad", rule.window.ph}};
+    const PoolWindow& w = rule.window;
+    if (rule.kind == ResampleKind::average_pool && w.kh != w.kw)
+      return {{"kernel", std::vector<int64_t>{w.kh, w.kw}}, {"pad", std::vector<int64_t>{w.ph, w.pw}}};
+    if (rule.kind == ResampleKind::average_pool) return {{"kernel", w.kh}, {"stride", w.sh}, {"pad", w.ph}};
     return {{"size", std::vector<int64_t>{size.oh, size.ow}}};
   }
   void backward(const Tensor& dy) const { run_resample(dy, size, rule, !gradient, gradient_of(x)); }
@@ -130,6 +133,19 @@ Tensor average_pool(const Tensor& x, const PoolOptions& o) {
                    .align_corners = false,
                    .count_padding = o.count_padding,
                    .window = window_of(o)});
+}
+// Columns, then rows: the mean over a rectangle is the mean of its rows' means, also where it is cut off.
+Tensor box_blur(const Tensor& x, int radius) {
+  GAN_CHECK(radius >= 0, "box_blur with radius {}", radius);
+  const int side = 2 * radius + 1;
+  const ResampleSize size = resample_size("box_blur", x, x.dim(1), x.dim(2));
+  const ResampleRule down{.kind = ResampleKind::average_pool,
+                          .align_corners = false,
+                          .count_padding = false,
+                          .window = {.kh = side, .kw = 1, .sh = 1, .sw = 1, .ph = radius, .pw = 0}};
+  ResampleRule across = down;
+  across.window = {.kh = 1, .kw = side, .sh = 1, .sw = 1, .ph = 0, .pw = radius};
+  return resample(resample(x, size, down), size, across);
 }
 Tensor adaptive_average_pool(const Tensor& x, int height, int width) {
   return resize("adaptive_average_pool", x, height, width, ResampleKind::adaptive_average, false);
