@@ -188,10 +188,13 @@ GAN_INLINE Place place_of(const Plan& p, int64_t tile) {
   return {tile / (p.rows * p.columns), int(tile / p.columns % p.rows) * p.outputs,
           int(tile % p.columns) * p.outputs};
 }
-// Where a plane's row i (or column) lies in x, or -1 outside of it.
-GAN_INLINE int in_picture(int i, int plane, int stride, int pad, int size) {
+// The row (or column) of x that a plane's row i shows, or -1: zero padding, and what a tile at the end has beyond
+// the padding. With mirrored borders several places of tiles show the same row.
+GAN_INLINE int in_picture(int i, int plane, int stride, int pad, int size, Padding padding) {
   const int position = i * stride + plane - pad;
-  return position >= 0 && position < size ? position : -1;
+  if (position >= 0 && position < size) return position;
+  if (padding == Padding::zero || position >= size + pad) return -1;
+  return position < 0 ? -position : 2 * (size - 1) - position;
 }
 
 // Calls f(index in the tile, offset in x) for the T x T positions of a tile in one plane; offset -1 is
@@ -199,9 +202,9 @@ GAN_INLINE int in_picture(int i, int plane, int stride, int pad, int size) {
 template <class F>
 GAN_INLINE void for_each_input(const Plan& p, const Place& place, int plane, F&& f) {
   for (int i = 0; i < p.T; ++i) {
-    const int h = in_picture(place.oh + i, plane / p.s.sw, p.s.sh, p.s.ph, p.s.h);
+    const int h = in_picture(place.oh + i, plane / p.s.sw, p.s.sh, p.s.ph, p.s.h, p.s.padding);
     for (int j = 0; j < p.T; ++j) {
-      const int w = in_picture(place.ow + j, plane % p.s.sw, p.s.sw, p.s.pw, p.s.w);
+      const int w = in_picture(place.ow + j, plane % p.s.sw, p.s.sw, p.s.pw, p.s.w, p.s.padding);
       f(i * p.T + j, h < 0 || w < 0 ? -1 : ((place.n * p.s.h + h) * p.s.w + w) * p.s.c);
     }
   }
@@ -445,7 +448,6 @@ void for_each_product(const Plan& p, int64_t rows, const F& f) {
 }  // namespace
 
 const char* fits_winograd(const Conv2d& s) {
-  if (s.padding != Padding::zero) return "zero padding only";
   if (s.groups != 1) return "one group only";
   if (s.dh != 1 || s.dw != 1) return "no dilation";
   const bool known = s.kh == s.kw && s.sh == s.sw &&

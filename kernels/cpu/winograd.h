@@ -4,8 +4,8 @@
 
 namespace gan::cpu {
 
-// Null when the size can be and is worth being computed this way, else the reason in words: zero padding, one
-// group, kernels 4x4 of stride 2 or 1 and 3x3 of stride 1, channels a multiple of 16, 64 tiles or more.
+// Null when the size can be and is worth being computed this way, else the reason in words: one group,
+// kernels 4x4 of stride 2 or 1 and 3x3 of stride 1, channels a multiple of 16, 64 tiles or more; any padding.
 const char* fits_winograd(const Conv2d& size);
 
 // Bias and activation are the caller's to add; Acc is obeyed. w_version as in ConvFwd: weights are kept

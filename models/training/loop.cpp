@@ -212,12 +212,13 @@ class Run {
       const fs::path run = find_run_point(from).value().run;
       folder_ = config_.dry_run ? RunFolder::open(run) : RunFolder::resume(run);
     }
-    start_ = open_verified_checkpoint(from);
     if (!config_.resume->empty()) {
+      start_ = open_verified_checkpoint(from);
       check_checkpoint(*start_, config_, true);
     } else {
+      init_file_ = open_init(from);
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-      init_ = plan_init(*start_, *build_model(plan, config_));
+      init_ = plan_init(*init_file_, *build_model(plan, config_));
     }
   }
 
@@ -230,12 +231,13 @@ class Run {
       say_what_changed(read_checkpoint_config(*start_));
       if (state_.best_step > 0) folder_->mend_best(state_.best_step);
     } else if (!config_.init->empty()) {
-      init_weights(*start_, init_, *model_);
+      init_weights(*init_file_, init_, *model_);
       const std::string more = init_.words();
       progress_.say(
-          fmt::format("weights from {}{}{}", start_->path().string(), more.empty() ? "" : "; ", more));
+          fmt::format("weights from {}{}{}", init_file_->path().string(), more.empty() ? "" : "; ", more));
     }
     start_.reset();
+    init_file_.reset();
   }
 
   // What is not as it was when the checkpoint was written, as far as it shows in what is learnt from here on.
@@ -511,8 +513,9 @@ class Run {
   std::unique_ptr<DeviceContext> context_;  // before what holds device memory: it goes last
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
-  std::optional<SafetensorsFile> start_;  // the checkpoint to start from, until it is loaded
-  InitPlan init_;                         // what of it goes where, with --init
+  std::optional<SafetensorsFile> start_;  // the checkpoint to resume, until it is loaded
+  std::optional<WeightsFile> init_file_;  // the weights to start from, with --init, until they are loaded
+  InitPlan init_;                         // what of them goes where
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
   std::unique_ptr<Evaluation> evaluation_;

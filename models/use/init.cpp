@@ -2,6 +2,7 @@
 #include "models/use/init.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <set>
 
 #include "kernels/contract/check.h"
@@ -15,24 +16,27 @@ bool is_state(const std::string& name) {
   return name.starts_with("state.") || name.starts_with("adam.") || name.ends_with("num_batches_tracked");
 }
 
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return fmt::format("({})", fmt::join(shape, ","));
+// What instance norm had in early versions of PyTorch: statistics without gains.
+bool is_left_over(const WeightsFile& file, const std::string& name) {
+  for (const std::string_view end : {"running_mean", "running_var"})
+    if (name.ends_with(end)) return !file.has(name.substr(0, name.size() - end.size()) + "weight");
+  return false;
 }
 
 // The names under which a file may have a parameter; the first that is there counts.
 std::vector<std::string> names_of(const std::string& network, const std::string& parameter,
                                   bool only_generator) {
   std::vector<std::string> names;
-  for (const char* between : {"", "module."})
+  for (const char* between : {"", "module.", "_orig_mod."})
     for (const char* before : {"", "module."}) names.push_back(before + network + "." + between + parameter);
   if (only_generator)
     for (const char* before : {"", "module."}) names.push_back(before + parameter);
   return names;
 }
 
-const TensorEntry* find_any(const SafetensorsFile& file, const std::vector<std::string>& names) {
+const WeightsFile::Entry* find_any(const WeightsFile& file, const std::vector<std::string>& names) {
   for (const auto& name : names)
-    if (const TensorEntry* entry = file.find(name)) return entry;
+    if (const WeightsFile::Entry* entry = file.find(name)) return entry;
   return nullptr;
 }
 
@@ -53,7 +57,14 @@ std::string InitPlan::words() const {
   return fmt::format("{}", fmt::join(parts, "; "));
 }
 
-InitPlan plan_init(const SafetensorsFile& file, Model& model) {
+WeightsFile open_init(const std::string& from) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(from, ignored) && TorchFile::looks_like_one(InputFile(from)))
+    return WeightsFile::open(from);
+  return WeightsFile(open_verified_checkpoint(from));
+}
+
+InitPlan plan_init(const WeightsFile& file, Model& model) {
   InitPlan plan;
   std::set<std::string> known;  // names in the file that a network has, used or not
   const auto generators = std::count_if(model.networks.begin(), model.networks.end(),
@@ -67,7 +78,7 @@ InitPlan plan_init(const SafetensorsFile& file, Model& model) {
     std::string other_shape;
     for (int i = 0; i < int(infos.size()); ++i) {
       const auto names = names_of(network.name, infos[size_t(i)].name, network.used && generators == 1);
-      const TensorEntry* entry = find_any(file, names);
+      const WeightsFile::Entry* entry = find_any(file, names);
       if (!entry) {
         own_missing.push_back(names[0]);
         continue;
@@ -79,7 +90,7 @@ InitPlan plan_init(const SafetensorsFile& file, Model& model) {
         other_shape = fmt::format("tensor `{}` is {}, this model wants {}", entry->name,
                                   shape_text(entry->shape), shape_text(dims));
       own.push_back({entry->name, n, i, false});
-      const TensorEntry* average = file.find("ema." + names[0]);
+      const WeightsFile::Entry* average = file.find("ema." + names[0]);
       if (!average) continue;
       known.insert(average->name);
       if (network.parameters.average() && average->shape == dims) own.push_back({average->name, n, i, true});
@@ -103,11 +114,12 @@ InitPlan plan_init(const SafetensorsFile& file, Model& model) {
     plan.missing.insert(plan.missing.end(), own_missing.begin(), own_missing.end());
   }
   for (const auto& entry : file.tensors())
-    if (!known.contains(entry.name) && !is_state(entry.name)) plan.unused.push_back(entry.name);
+    if (!known.contains(entry.name) && !is_state(entry.name) && !is_left_over(file, entry.name))
+      plan.unused.push_back(entry.name);
   return plan;
 }
 
-void init_weights(const SafetensorsFile& file, const InitPlan& plan, Model& model) {
+void init_weights(const WeightsFile& file, const InitPlan& plan, Model& model) {
   std::set<size_t> averaged;  // networks whose averages are in the file
   for (const bool average : {false, true}) {
     for (const InitPlan::Match& match : plan.matches) {

@@ -1,10 +1,10 @@
-// Starting from weights that come from elsewhere (--init): a checkpoint of this program or another one's safetensors
-// file, of the whole model or of its generator alone.
+// Starting from weights that come from elsewhere (--init): a checkpoint of this program, or another one's safetensors
+// or PyTorch file, of the whole model or of its generator alone.
 #pragma once
 #include <string>
 #include <vector>
 
-#include "engine/files/safetensors.h"
+#include "engine/files/weights_file.h"
 #include "models/players/model.h"
 
 namespace gan {
@@ -25,12 +25,15 @@ struct InitPlan {
   std::string words() const;         // in one line; empty when everything has found its place
 };
 
+// RUN, CKPT or a file of weights. Exit::bad_data for what is none, or damaged.
+WeightsFile open_init(const std::string& from);
+
 // A discriminator whose tensors are not all there in its shapes keeps its random weights. Exit::bad_data naming the
 // file when a network that makes pictures finds none of its tensors, or one of another shape. The model may be a plan.
-InitPlan plan_init(const SafetensorsFile& file, Model& model);
+InitPlan plan_init(const WeightsFile& file, Model& model);
 
 // Loads by such a plan. Averages that the file does not have start as the weights. Exit::bad_data naming file and
 // tensor for a number that is not finite.
-void init_weights(const SafetensorsFile& file, const InitPlan& plan, Model& model);
+void init_weights(const WeightsFile& file, const InitPlan& plan, Model& model);
 
 }  // namespace gan

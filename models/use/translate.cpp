@@ -56,6 +56,22 @@ TileAxis tile_axis(int length, int multiple, const TileOptions& options) {
   return axis;
 }
 
+Image translate_whole(const Translator& translator, const Image& picture) {
+  GAN_CHECK(picture.channels == translator.channels, "a picture of {} channels for a network of {}",
+            picture.channels, translator.channels);
+  std::vector<float> values(picture.pixels.size());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(picture.pixels[i]) / 127.5f - 1;
+  Tensor input(*translator.context, {1, picture.height, picture.width, picture.channels});
+  input.upload(std::span<const float>(values));
+  const Tensor output = translator.run(input);
+  GAN_CHECK(output.shape().rank == 4 && output.dim(0) == 1 && output.dim(3) == translator.channels,
+            "the network made {}", to_string(output.shape()));
+  Image result(int(output.dim(1)), int(output.dim(2)), translator.channels);
+  const std::vector<float> made = output.host_f32();
+  for (size_t i = 0; i < made.size(); ++i) result.pixels[i] = byte_of(made[i]);
+  return result;
+}
+
 Image translate_picture(const Translator& translator, const Image& picture, const TileOptions& options) {
   const int channels = translator.channels;
   GAN_CHECK(picture.channels == channels, "a picture of {} channels for a network of {}", picture.channels,
@@ -135,41 +151,59 @@ Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
   return translate_picture(look, picture, {.tile = std::max(picture.height, picture.width), .overlap = 0});
 }
 
-size_t translation_bytes(const Config& config, Device device, int height, int width,
+TranslatorPlan plan_of(const Config& config) {
+  return [config](DeviceContext& context) {
+    const std::shared_ptr<Model> model = build_model_for_use(context, config);
+    PlannedTranslator planned{translator_of(*model, context, {})};
+    planned.translator.owner = model;
+    for (const auto& network : model->networks)
+      if (network->used) planned.weights += size_t(network->parameters.learnt_count());
+    return planned;
+  };
+}
+
+size_t translation_bytes(const TranslatorPlan& plan, Device device, int height, int width,
                          const TileOptions& options) {
   DeviceContext context(device, DeviceContext::Mode::plan);
-  const auto model = build_model_for_use(context, config);
-  const Translator translator = translator_of(*model, context, {});
+  const auto [translator, count] = plan(context);
   const int multiple = translator.multiple;
   const int tile_height = std::min(rounded_up(height, multiple), options.tile);
   const int tile_width = std::min(rounded_up(width, multiple), options.tile);
-  translator.run(Tensor(context, {1, tile_height, tile_width, config.channels}));
+  translator.run(Tensor(context, {1, tile_height, tile_width, translator.channels}));
   // On cpu the generator's weights have re-laid-out copies, some of them several times as large (Winograd's
   // convolution): together about one and a half times the weights.
-  size_t weights = 0;
-  for (const auto& network : model->networks)
-    if (network->used) weights += size_t(network->parameters.learnt_count()) * size_of(context.real());
+  const size_t weights = count * size_of(context.real());
   constexpr size_t compiled = size_t(40) << 20;  // oneDNN's code for the sizes of a tile
   const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes + compiled;
-  const size_t channels = size_t(config.channels), tile = size_t(tile_height) * channels;
+  const size_t channels = size_t(translator.channels), tile = size_t(tile_height) * channels;
   return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
          tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);
 }
 
-TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes) {
+size_t translation_bytes(const Config& config, Device device, int height, int width,
+                         const TileOptions& options) {
+  return translation_bytes(plan_of(config), device, height, width, options);
+}
+
+TileOptions fit_tiles(const TranslatorPlan& plan, Device device, int height, int width, int overlap,
+                      size_t bytes) {
   DeviceContext context(device, DeviceContext::Mode::plan);
-  const int multiple = build_model_for_use(context, config)->side_multiple();
+  const int multiple = plan(context).translator.multiple;
   const auto options = [&](int steps) {
     const int tile = steps * multiple;
     return TileOptions{tile, std::min(overlap, tile / 4)};
   };
   const auto fits = [&](int steps) {
-    return translation_bytes(config, device, height, width, options(steps)) <= bytes;
+    return translation_bytes(plan, device, height, width, options(steps)) <= bytes;
   };
   int high = rounded_up(std::max(height, width), multiple) / multiple, low = 1;  // in multiples
   if (fits(high)) return options(high);
   while (low + 1 < high) (fits((low + high) / 2) ? low : high) = (low + high) / 2;
   return options(low);
+}
+
+TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes) {
+  return fit_tiles(plan_of(config), device, height, width, overlap, bytes);
 }
 
 }  // namespace gan

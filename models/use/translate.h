@@ -3,6 +3,7 @@
 // picture.
 #pragma once
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "engine/picture/image.h"
@@ -17,6 +18,7 @@ struct Translator {
   int multiple = 1;  // what it takes has sides that are multiples of this
   // (1,h,w,channels) in [-1,1] -> the same shape
   std::function<Tensor(const Tensor&)> run;
+  std::shared_ptr<void> owner = {};  // of what `run` refers to; may be empty
 };
 // Of a model, which must outlive it; what it takes besides the picture that is translated is in `use`. A model of
 // noise is Exit::usage.
@@ -40,6 +42,8 @@ struct TileAxis {
 // A picture that fits one tile gets one of its length rounded up to a multiple.
 TileAxis tile_axis(int length, int multiple, const TileOptions& options);
 
+// The whole picture at once, as it is: for networks that take any size. What comes out may be larger.
+Image translate_whole(const Translator& translator, const Image& picture);
 // Every pixel of `picture` (with translator.channels) through the network. A tile's outermost quarter of the
 // overlap is not used, where the network misses its surroundings.
 Image translate_picture(const Translator& translator, const Image& picture, const TileOptions& options);
@@ -48,8 +52,19 @@ Image translate_picture(const Translator& translator, const Image& picture, cons
 // output and one row of tiles, and what the libraries keep.
 size_t translation_bytes(const Config& config, Device device, int height, int width,
                          const TileOptions& options);
+// Builds a network in a context that only plans, which measures what it takes. `weights`: numbers that it learnt.
+struct PlannedTranslator {
+  Translator translator;
+  size_t weights = 0;
+};
+using TranslatorPlan = std::function<PlannedTranslator(DeviceContext&)>;
+size_t translation_bytes(const TranslatorPlan& plan, Device device, int height, int width,
+                         const TileOptions& options);
 // The largest tile (the whole picture if it fits, else a square) that stays below `bytes`, with `overlap` cut
 // to what the tile allows; never smaller than the network's multiple.
 TileOptions fit_tiles(const Config& config, Device device, int height, int width, int overlap, size_t bytes);
+TileOptions fit_tiles(const TranslatorPlan& plan, Device device, int height, int width, int overlap,
+                      size_t bytes);
+TranslatorPlan plan_of(const Config& config);
 
 }  // namespace gan

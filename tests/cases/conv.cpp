@@ -75,6 +75,8 @@ const ConvSize conv_sizes[] = {
     {"many small tiles 4x4 stride 2", {.n = 2, .h = 23, .w = 25, .c = 48, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::cpu},
     {"many tiles 4x4",      {.n = 1, .h = 20, .w = 19, .c = 48, .k = 32, .kh = 4, .kw = 4, .ph = 1, .pw = 1}, Width::cpu},
     {"many tiles 3x3",      {.n = 1, .h = 25, .w = 23, .c = 32, .k = 32, .kh = 3, .kw = 3, .ph = 1, .pw = 1}, Width::cpu},
+    {"many tiles 3x3 reflect", {.n = 2, .h = 25, .w = 23, .c = 32, .k = 48, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, Width::cpu},
+    {"many tiles 4x4 stride 2 reflect", {.n = 1, .h = 37, .w = 35, .c = 32, .k = 32, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 2, .pw = 1, .padding = Padding::reflect}, Width::cpu},
     {"resnet block",        {.n = 1, .h = 8, .w = 8, .c = 256, .k = 256, .kh = 3, .kw = 3, .ph = 1, .pw = 1, .padding = Padding::reflect}, Width::real},
 };
 // clang-format on

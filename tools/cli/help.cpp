@@ -5,6 +5,7 @@
 #include "engine/run/version.h"
 #include "kernels/kernels.h"
 #include "models/tasks/zoo.h"
+#include "models/use/published.h"
 #include "tools/cli/commands.h"
 
 namespace gan::tools {
@@ -50,8 +51,34 @@ std::string option_entry(const Option& option) {
   return entry(label, text);
 }
 
+// Weights that others have published, and how each kind is used.
+std::string weights_help() {
+  std::string text =
+      "Published weights: `gan translate FILE INPUT... --out DIR` runs generators from the files that their authors "
+      "publish, ";
+  text = wrapped(
+      text +
+          "as their own test scripts do. Files of PyTorch (.pth, .pt; nothing in one is executed) and "
+          "safetensors files with the same names are read; the names of the tensors say what a file is, "
+          "or --as does.",
+      0, 0);
+  for (const PublishedForm& form : published_forms()) {
+    text += fmt::format("\n{}\n", form.name);
+    text += entry("makes", form.summary) + entry("from", form.source) + entry("licence", form.licence) +
+            entry("size", form.sizes) + fmt::format("  {}\n", form.example);
+  }
+  text +=
+      "\n" + wrapped(
+                 "A picture that does not fit half of the memory (or --memory-gb) goes through in tiles. "
+                 "`gan inspect FILE` lists a file's tensors; `gan train MODEL --init FILE` goes on from the "
+                 "weights of networks that are trained here.",
+                 0, 0);
+  return text;
+}
+
 int run(const Arguments& arguments) {
-  if (arguments.words.empty()) fmt::print("{}", general_help());
+  if (arguments.word(0) == "weights") fmt::print("{}", weights_help());
+  else if (arguments.words.empty()) fmt::print("{}", general_help());
   else fmt::print("{}", help_of(find_command(arguments.words[0]), arguments.word(1)));
   return int(Exit::ok);
 }
@@ -79,6 +106,7 @@ std::string general_help() {
       "  gan train pix2pix photos/ --make-input noise --size 128 --out runs/denoise\n"
       "  gan translate runs/denoise old/*.jpg --out clean\n"
       "  gan help train\n\n"
+      "`gan help weights` says which published weights can be used. "
       "`gan COMMAND --help` tells a command's options; `gan --version` the version and devices.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad file or data, 4 no GPU, 5 out of GPU memory,\n"
       "6 diverged, 7 disk full or I/O, 129, 130 and 143 after SIGHUP, SIGINT, SIGTERM.\n";
@@ -125,13 +153,18 @@ Command describe_help() {
   command.name = "help";
   command.summary = "explain a command";
   command.words = {
-      {"COMMAND", "which one", Word::Kind::choice, false, {}},
+      {"COMMAND",
+       "which one; `weights`: what published weights there are, and how to use them",
+       Word::Kind::choice,
+       false,
+       {}},
       {"MODEL", "with train: this model's options and its own defaults", Word::Kind::model, false, {}}};
   for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
-                           "doctor", "completion", "help"})
+                           "doctor", "completion", "help", "weights"})
     command.words[0].choices.push_back(name);
   command.options = common_options();
-  command.examples = {"gan help", "gan help train", "gan help train pix2pix", "gan sample --help"};
+  command.examples = {"gan help", "gan help train", "gan help train pix2pix", "gan help weights",
+                      "gan sample --help"};
   command.run = run;
   return command;
 }

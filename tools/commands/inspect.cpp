@@ -8,6 +8,7 @@
 #include "engine/tensor/tape.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
+#include "models/use/published.h"
 #include "tools/cli/commands.h"
 
 namespace gan::tools {
@@ -72,10 +73,6 @@ Json shape_json(const Shape& shape) {
 
 std::string flop_text(double flop) {
   return flop >= 1e9 ? fmt::format("{:.2f} G", flop / 1e9) : fmt::format("{:.2f} M", flop / 1e6);
-}
-
-std::string shape_text(const std::vector<int64_t>& shape) {
-  return fmt::format("({})", fmt::join(shape, ","));
 }
 
 void print_layers(const std::vector<Layer>& layers, Planned& planned) {
@@ -163,6 +160,29 @@ Json checkpoint_json(const SafetensorsFile& file) {
   return json;
 }
 
+// Weights that are no checkpoint of ours: what lies in the file, and whose it is.
+void print_weights(const WeightsFile& file, bool json) {
+  const PublishedForm* form = recognise_published(file);
+  if (json) {
+    Json result;
+    result["file"] = file.path().string();
+    if (form) result["published"] = form->name;
+    result["tensors"] = Json::array();
+    for (const auto& entry : file.tensors())
+      result["tensors"].push_back(
+          {{"name", entry.name}, {"dtype", name_of(entry.type)}, {"shape", entry.shape}});
+    fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return;
+  }
+  fmt::print("{}: {}\n\n", printable(file.path().string()),
+             form ? fmt::format("weights of {} ({})", form->name, form->source)
+                  : std::string("weights of no network that is known here"));
+  std::vector<std::vector<std::string>> rows = {{"tensor", "type", "shape"}};
+  for (const auto& entry : file.tensors())
+    rows.push_back({entry.name, std::string(name_of(entry.type)), shape_text(entry.shape)});
+  fmt::print("{}", table_text(rows, "lll"));
+}
+
 bool is_model(const std::string& name) {
   for (const auto& entry : zoo())
     if (name == entry.name) return true;
@@ -176,6 +196,7 @@ int run(const Arguments& arguments) {
   std::unique_ptr<SafetensorsFile> file;
   Config config;
   Origins origins;
+  if (is_published_file(what)) return print_weights(WeightsFile::open(what), json), int(Exit::ok);
   if (is_model(what) || (!std::filesystem::exists(what, error) && !find_run_point(what))) {
     config = preset_config(what);  // an unknown word gets the list of models
     apply_options(arguments, config, origins);
@@ -238,11 +259,13 @@ Command describe_inspect() {
   Command command;
   command.name = "inspect";
   command.summary = "layers, parameters, arithmetic and memory of a model or checkpoint";
-  command.words = {{"MODEL|RUN|CKPT",
-                    "a model's name, folder of a run, or a checkpoint file, whose hashes are verified",
-                    Word::Kind::model_or_file,
-                    true,
-                    {}}};
+  command.words = {
+      {"MODEL|RUN|CKPT|WEIGHTS",
+       "a model's name, folder of a run, a checkpoint file, whose hashes are verified, or another file of "
+       "weights (.pth, .pt, .safetensors), whose tensors are listed",
+       Word::Kind::model_or_file,
+       true,
+       {}}};
   command.options = {{"tape", "output", "also the operations one training step records", "", "", true},
                      {"json", "output", "machine-readable, on stdout", "", "", true},
                      {"dot", "output", "the layers for Graphviz", "", "", true}};

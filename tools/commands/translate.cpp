@@ -16,6 +16,7 @@
 #include "engine/run/runlog.h"
 #include "models/training/plan.h"
 #include "tools/cli/commands.h"
+#include "tools/commands/picture_maker.h"
 #include "tools/commands/use_model.h"
 
 namespace gan::tools {
@@ -109,8 +110,8 @@ Image read_input(const Input& input, const DecodeOptions& decode) {
 // cut silently.
 class PairFiles {
  public:
-  PairFiles(const Arguments& arguments, const LoadedModel& loaded, bool quiet) : quiet_(quiet) {
-    const DataOptions options = data_options(loaded.config);
+  // `options`: what the model learnt from.
+  PairFiles(const Arguments& arguments, const DataOptions& options, bool quiet) : quiet_(quiet) {
     aligned_ = options.examples == Examples::pairs && options.make_input == InputKind::none;
     given_ = arguments.has("pairs");
     cut_ = given_ ? arguments.is_on("pairs") : aligned_ && learnt_from_such(options);
@@ -254,12 +255,9 @@ int run(const Arguments& arguments) {
   if (inputs.size() < given)
     progress.say(fmt::format("{} of {} pictures are there already", given - inputs.size(), given));
 
-  LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
-  const Translator translator =
-      translator_of(*loaded.model, *loaded.context, use_of(settings, *loaded.model));
-  TileChooser tiles(settings, loaded);
-  PairFiles pair_files(arguments, loaded, settings.call.quiet);
-  const DecodeOptions decode{.channels = translator.channels, .matte = parse_colour(settings.call.matte)};
+  const std::unique_ptr<PictureMaker> maker = make_maker(arguments, settings);
+  PairFiles pair_files(arguments, maker->learnt_from(), settings.call.quiet);
+  const DecodeOptions decode{.channels = maker->channels(), .matte = parse_colour(settings.call.matte)};
 
   int64_t done = 0, failed = 0, pixels = 0;
   double network = 0, first = 0;
@@ -271,12 +269,12 @@ int run(const Arguments& arguments) {
       picture = pair_files.input_of(picture, input.file.empty() ? "standard input" : input.file.string());
       if (enlarge > 1)
         picture = resize(picture, picture.height * enlarge, picture.width * enlarge, Filter::bicubic);
-      picture =
-          make_input(picture, make, {uint64_t(settings.call.seed), 0, uint64_t(done)}, loaded.config.size);
-      const TileOptions options = tiles.choose(picture.height, picture.width, quiet);
-      memory = std::max(memory, tiles.bytes());
+      picture = make_input(picture, make, {uint64_t(settings.call.seed), 0, uint64_t(done)},
+                           maker->learnt_from().size);
+      maker->plan(picture);
+      memory = std::max(memory, maker->planned_bytes());
       const auto before = std::chrono::steady_clock::now();
-      const Image result = translate_picture(translator, picture, options);
+      const Image result = maker->make(picture);
       const double took = seconds_since(before);
       write_output(output, input, result);
       if (done++ == 0) first = took;
@@ -301,8 +299,8 @@ int run(const Arguments& arguments) {
         {"failed", failed},       {"skipped", given - inputs.size()},
         {"seconds", all},         {"seconds_first", first},
         {"seconds_each", later},  {"megapixels_per_second", double(pixels) / 1e6 / std::max(network, 1e-9)},
-        {"memory_bytes", memory}, {"model", loaded.config.model},
-        {"step", loaded.step},    {"device", name_of(loaded.context->device())}};
+        {"memory_bytes", memory}, {"model", maker->model()},
+        {"step", maker->step()},  {"device", name_of(maker->device())}};
     fmt::print("{}\n", line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
   } else if (!quiet) {
     talk(fmt::format(
@@ -321,12 +319,18 @@ Command describe_translate() {
   Command command;
   command.name = "translate";
   command.summary = "turn pictures into others with a trained model";
-  command.words = {word_for_trained(),
-                   {"INPUT...",
-                    "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
-                    Word::Kind::file,
-                    true,
-                    {}}};
+  command.words = {
+      {"RUN|CKPT|WEIGHTS",
+       "folder of a run (its latest checkpoint), RUN/checkpoints/best, a checkpoint file, or a file as the "
+       "authors of a network publish it (.pth, .pt, .safetensors)",
+       Word::Kind::file,
+       true,
+       {}},
+      {"INPUT...",
+       "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
+       Word::Kind::file,
+       true,
+       {}}};
   command.words[1].repeats = true;
   command.options = {
       {"make-input", "pictures", "first make the input that this kind of training makes",
@@ -351,11 +355,14 @@ Command describe_translate() {
     if (option.name == "norm-mode") option.fallback = "the run's";
     command.options.push_back(option);
   }
+  for (const auto& option : options_of_published()) command.options.push_back(option);
   command.options.push_back(common_options()[0]);
-  command.examples = {"gan translate runs/00003-pix2pix-facades photos/ --out outputs",
-                      "gan translate runs/old-photos scan.tif.png \"album/*.jpg\" --out coloured",
-                      "cat grey.jpg | gan translate runs/old-photos - > colour.png",
-                      "gan translate runs/super small/ --enlarge 4"};
+  command.examples = {
+      "gan translate runs/00003-pix2pix-facades photos/ --out outputs",
+      "gan translate runs/old-photos scan.tif.png \"album/*.jpg\" --out coloured",
+      "cat grey.jpg | gan translate runs/old-photos - > colour.png",
+      "gan translate runs/super small/ --enlarge 4",
+      "gan translate face_paint_512_v2.pt photos/ --out drawings   # `gan help weights` says more"};
   command.notes =
       "Any height and width: a picture is mirrored at its border up to the multiple that the network needs "
       "and "

@@ -31,6 +31,7 @@ UseSettings read_use_settings(const Arguments& arguments) {
   settings.tile = int(arguments.number("tile", 0, 0, 16384));
   settings.overlap = int(arguments.number("overlap", 64, 0, 4096));
   settings.memory_gb = arguments.real("memory-gb", 1, 0.1, 1024);
+  settings.memory_given = arguments.has("memory-gb");
   return settings;
 }
 
@@ -68,8 +69,13 @@ Trial trial_of(const UseSettings& settings, const Model& model) {
 }
 
 TileChooser::TileChooser(const UseSettings& settings, const LoadedModel& loaded)
-    : settings_(settings), loaded_(loaded) {
-  const int multiple = loaded.model->side_multiple(), tile = settings.tile;
+    : TileChooser(settings, plan_of(loaded.config), loaded.model->side_multiple(), loaded.context->device(),
+                  size_t(settings.memory_gb * double(1 << 30))) {}
+
+TileChooser::TileChooser(const UseSettings& settings, TranslatorPlan plan, int multiple, Device device,
+                         size_t memory)
+    : settings_(settings), plan_(std::move(plan)), multiple_(multiple), device_(device), memory_(memory) {
+  const int tile = settings.tile;
   if (tile % multiple != 0)
     fail(Exit::usage, "--tile {}: this network takes multiples of {}; the nearest is {}", tile, multiple,
          std::max(1, (tile + multiple / 2) / multiple) * multiple);
@@ -84,15 +90,12 @@ TileOptions TileChooser::choose(int height, int width, bool quiet) {
     bytes_ = found->second.second;
     return found->second.first;
   }
-  const Device device = loaded_.context->device();
   TileOptions options{settings_.tile, settings_.overlap};
-  if (settings_.tile == 0)
-    options = fit_tiles(loaded_.config, device, height, width, settings_.overlap,
-                        size_t(settings_.memory_gb * double(1 << 30)));
-  bytes_ = translation_bytes(loaded_.config, device, height, width, options);
+  if (settings_.tile == 0) options = fit_tiles(plan_, device_, height, width, settings_.overlap, memory_);
+  bytes_ = translation_bytes(plan_, device_, height, width, options);
   known_[{height, width}] = {options, bytes_};
-  const size_t rows = tile_axis(height, loaded_.model->side_multiple(), options).starts.size();
-  const size_t columns = tile_axis(width, loaded_.model->side_multiple(), options).starts.size();
+  const size_t rows = tile_axis(height, multiple_, options).starts.size();
+  const size_t columns = tile_axis(width, multiple_, options).starts.size();
   if (!quiet && rows * columns > 1)
     talk(fmt::format("{} x {} pixels in {} x {} tiles of {} with an overlap of {}, about {}", width, height,
                      columns, rows, options.tile, options.overlap, bytes_text(double(bytes_))));

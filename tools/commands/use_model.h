@@ -18,6 +18,7 @@ struct UseSettings {
   bool dropout = false;        // use it
   int tile = 0, overlap = 64;  // tile 0: as large as the memory allows
   double memory_gb = 1;
+  bool memory_given = false;
 };
 UseSettings read_use_settings(const Arguments& arguments);
 
@@ -32,12 +33,17 @@ Trial trial_of(const UseSettings& settings, const Model& model);
 class TileChooser {
  public:
   TileChooser(const UseSettings& settings, const LoadedModel& loaded);
+  // Of any network: the plan of it, the multiple that its tiles have, and the memory in bytes that --tile 0 may take.
+  TileChooser(const UseSettings& settings, TranslatorPlan plan, int multiple, Device device, size_t memory);
   TileOptions choose(int height, int width, bool quiet);
   size_t bytes() const { return bytes_; }  // predicted for the last choice
 
  private:
   const UseSettings& settings_;
-  const LoadedModel& loaded_;
+  TranslatorPlan plan_;
+  int multiple_;
+  Device device_;
+  size_t memory_;
   std::map<std::pair<int, int>, std::pair<TileOptions, size_t>> known_;
   size_t bytes_ = 0;
 };
