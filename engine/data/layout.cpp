@@ -11,16 +11,17 @@ namespace gan {
 namespace fs = std::filesystem;
 
 // Each in its own file in layouts/.
-extern const DataLayout made_inputs_layout, drawn_faces_layout, two_folders_layout, side_by_side_layout,
-    unpaired_layout, folder_layout;
+extern const DataLayout made_inputs_layout, drawn_paintings_layout, drawn_faces_layout, two_folders_layout,
+    side_by_side_layout, unpaired_layout, folder_layout;
 
 std::span<const DataLayout* const> layouts() {
   static constexpr const DataLayout* rows[] = {
-      &made_inputs_layout,   // the first that recognises a source is taken
-      &drawn_faces_layout,   //
-      &two_folders_layout,   //
-      &side_by_side_layout,  //
-      &unpaired_layout,      //
+      &made_inputs_layout,      // the first that recognises a source is taken
+      &drawn_paintings_layout,  //
+      &drawn_faces_layout,      //
+      &two_folders_layout,      //
+      &side_by_side_layout,     //
+      &unpaired_layout,         //
       &folder_layout,
   };
   return rows;

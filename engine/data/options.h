@@ -27,7 +27,7 @@ struct PairSettings : Group<PairSettings> {
 // clang-format on
 
 struct DataOptions {
-  std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:comics"
+  std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:..."
   Examples examples = Examples::pictures;
   InputKind make_input = InputKind::none;  // of pairs: none: the source has aligned pairs
   bool b_to_a = false;                     // B of the source is "A", the input, and A is "B", the target
@@ -44,8 +44,8 @@ struct DataOptions {
   int workers = 0;        // decoding threads; 0: one per core. Never changes a result
   double cache_gb = 4;    // above it pictures are decoded again for each batch
   uint64_t seed = 1;
-  int builtin_count = 0;  // training faces of builtin:comics; 0: 4096 up to 64 px, 2048 up to 128, 1024 above
-  int builtin_test = 64;  // faces of builtin:comics for evaluation
+  int builtin_count = 0;  // training pictures of a drawn set; 0: as many as it has for the size (DrawnSet)
+  int builtin_test = 64;  // pictures of a drawn set for evaluation
 
   int stored_size() const { return load_size > 0 ? load_size : size; }
 };

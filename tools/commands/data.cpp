@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/data/check.h"
+#include "engine/data/drawn_sets.h"
 #include "engine/files/talk.h"
 #include "kernels/contract/check.h"
 #include "tools/cli/commands.h"
@@ -109,6 +110,7 @@ int run(const Arguments& arguments) {
   const int workers = int(arguments.number("workers", 0, 0, 256));
   const bool json = arguments.is_on("json");
   const bool pairs = arguments.is_on("pairs"), unpaired = arguments.is_on("unpaired");
+  if (find_drawn_set(folder)) fail(Exit::usage, "{} is drawn in code: there are no files to look at", folder);
   if (pairs && unpaired) fail(Exit::usage, "--pairs and --unpaired exclude each other");
   if (arguments.words[0] == "check") {
     if (pairs) return check(check_examples(folder, Examples::pairs, workers), "pairs", json);
