@@ -1,5 +1,5 @@
 // The artist, who paints the layers of a drawn face, back to front, onto a canvas (comics/canvas.h). The face's
-// traits come from its number (comics/face.h); lengths and colours are those of comics/shapes.h.
+// traits come from its number (comics/face.h); lengths and colours are those of drawing.h.
 #include "engine/data/comics.h"
 
 #include <array>

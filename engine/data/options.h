@@ -32,7 +32,7 @@ struct StyleSetSettings : Group<StyleSetSettings> {
 // clang-format on
 
 struct DataOptions {
-  std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:comics"
+  std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:..."
   std::string style;   // of Examples::styled: where the pictures of the style are, of the same forms
   Examples examples = Examples::pictures;
   InputKind make_input = InputKind::none;  // of pairs: none: the source has aligned pairs
@@ -50,8 +50,8 @@ struct DataOptions {
   int workers = 0;        // decoding threads; 0: one per core. Never changes a result
   double cache_gb = 4;    // above it pictures are decoded again for each batch
   uint64_t seed = 1;
-  int builtin_count = 0;  // training faces of builtin:comics; 0: 4096 up to 64 px, 2048 up to 128, 1024 above
-  int builtin_test = 64;  // faces of builtin:comics for evaluation
+  int builtin_count = 0;  // training pictures of a drawn set; 0: as many as it has for the size (DrawnSet)
+  int builtin_test = 64;  // pictures of a drawn set for evaluation
 
   int stored_size() const { return load_size > 0 ? load_size : size; }
 };

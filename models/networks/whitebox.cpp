@@ -40,8 +40,8 @@ Whitebox::Whitebox(Parameters& p, const WhiteboxOptions& o) : changes_input_(o.i
                             .norm = NormKind::none,
                             .norm_name = {},
                             .act = act,
-                            .deviation = gain * std::sqrt(2 / fan_in),
-                            .spectral = o.spectral});
+                            .spectral = o.spectral,
+                            .deviation = gain * std::sqrt(2 / fan_in)});
   };
   const auto add = [&](std::vector<ConvBlock>& to, const char* part, int in, int out,
                        const ConvOptions& conv) {

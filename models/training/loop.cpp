@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "engine/data/drawn_sets.h"
 #include "engine/files/stop.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
@@ -85,7 +86,8 @@ void settle_length(Config& config, const Origins& origins) {
   if (config.steps == 0 && config.epochs == 0 && config.minutes == 0)
     fail(Exit::usage, "nothing says how long to train: give --steps, --epochs or --minutes");
   if (config.data->empty())
-    fail(Exit::usage, "no pictures to train on: gan train {} FOLDER, or builtin:comics", config.model);
+    fail(Exit::usage, "no pictures to train on: gan train {} FOLDER, or {}", config.model,
+         names_of_drawn_sets());
 }
 
 // ----------------------------------------------------------------------------------------------------- loop

@@ -93,6 +93,7 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
       {wanting(Examples::unpaired, faces), "builtin", {"A", "B"}},
       {styled(p, n), "photos and styles", {"A", "B", "drawn", "soft"}},
       {styled(faces, p), "photos and styles", {"A", "B", "drawn", "soft"}},
+      {wanting(Examples::pictures, "builtin:abstract"), "abstract", {"picture"}},
   };
   std::set<std::string> seen, all;
   for (const Row& row : rows) {
@@ -127,7 +128,7 @@ TEST_CASE("layouts: an error says what was looked for and what is there") {
   CHECK(has(pairs, "here are the folders empty; looked for builtin:comics; or folders A and B, trainA"));
   CHECK(has(pairs, "; or pictures with A in their left half"));
   CHECK(has(refusal(wanting(Examples::pairs, root, InputKind::blur)),
-            "looked for builtin:comics; or pictures"));
+            "looked for builtin:abstract; or builtin:comics; or pictures"));
   CHECK(has(refusal(wanting(Examples::unpaired, root + "/no")), "/no: no such folder; looked for"));
   CHECK(has(refusal(wanting(Examples::unpaired, root + "/empty," + root + "/no")),
             root + "/no: no such folder; the pictures in " + root + "/empty want others"));

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/data/check.h"
+#include "engine/data/drawn_sets.h"
 #include "engine/data/tiles.h"
 #include "engine/data/workers.h"
 #include "engine/files/stop.h"
@@ -177,6 +178,7 @@ int run(const Arguments& arguments) {
   const int workers = int(arguments.number("workers", 0, 0, 256));
   const bool json = arguments.is_on("json");
   const bool pairs = arguments.is_on("pairs"), unpaired = arguments.is_on("unpaired");
+  if (find_drawn_set(folder)) fail(Exit::usage, "{} is drawn in code: there are no files to look at", folder);
   const bool cuts = arguments.words[0] == "tiles";
   for (const char* option : {"out", "size", "step"})
     if (arguments.has(option) && !cuts) fail(Exit::usage, "--{} belongs to `gan data tiles`", option);

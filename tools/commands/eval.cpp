@@ -92,16 +92,17 @@ Command describe_eval() {
   Command command;
   command.name = "eval";
   command.summary = "measure a trained model on held-out pictures";
-  command.words = {word_for_trained(),
-                   {"DATA",
-                    "folder as for training, or builtin:comics (faces that no training saw)",
-                    Word::Kind::file,
-                    true,
-                    {}}};
+  command.words = {
+      word_for_trained(),
+      {"DATA",
+       "folder as for training, or builtin:comics, builtin:abstract (pictures that no training saw)",
+       Word::Kind::file,
+       true,
+       {}}};
   command.options = {
       {"part", "pictures", "which part of DATA; empty: test if there is one, else val, else all",
        "train|val|test", "", false},
-      {"n", "pictures", "only the first so many; 0: all (of builtin:comics 64)", "0..", "0", false},
+      {"n", "pictures", "only the first so many; 0: all (of drawn sets 64)", "0..", "0", false},
       {"full-size", "pictures", "pictures at their own size instead of the training size", "", "", true}};
   for (auto& option : options_of_scores())
     if (option.name != "json" && option.name != "workers") command.options.push_back(option);

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "engine/data/drawn_sets.h"
 #include "engine/files/stop.h"
 #include "engine/files/talk.h"
 #include "engine/run/runlog.h"
@@ -73,8 +74,8 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   if (model.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
   const bool paper = *call.preset == "paper";
   Config config = paper ? preset_config(model) : tuned_config(model, choose_device(call.device).device);
-  if (call.data == "builtin:comics" && config.size < 32)
-    config.size = 32, config.channels = 3;  // as they are drawn
+  if (const DrawnSet* drawn = find_drawn_set(call.data); drawn && config.size < drawn->smallest)
+    config.size = drawn->smallest, config.channels = 3;  // as they are drawn
   note_preset(config, origins);
   const Config preset = config;
   apply_given(arguments, config, origins);
@@ -87,10 +88,12 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
   // And one that lets the two players learn at different rates keeps theirs when one rate is given.
   const bool rates_given = origins.count("lr-d") && origins["lr-d"] != "preset";
   if (preset.lr_d > 0 && !rates_given) config.lr_d = preset.lr_d * config.lr / preset.lr;
-  if (config.data == "builtin:comics" && !load_size_given && config.load_size > 256 && config.size <= 256)
-    config.load_size = 256;  // faces are drawn no larger
+  const DrawnSet* drawn = find_drawn_set(config.data);
+  if (drawn && !load_size_given && config.load_size > drawn->largest && config.size <= drawn->largest)
+    config.load_size = drawn->largest;
   if (config.data->empty())
-    fail(Exit::usage, "gan train {}: DATA is missing: a folder of pictures, or builtin:comics", model);
+    fail(Exit::usage, "gan train {}: DATA is missing: a folder of pictures, or {}", model,
+         names_of_drawn_sets());
   return config;
 }
 
@@ -199,7 +202,7 @@ Command describe_train() {
       {"MODEL", "one of " + models + "; with --resume it may be left out", Word::Kind::model, false, {}},
       {"DATA",
        "folder of pictures (sub-folders welcome), of pairs for pix2pix (train/ with A and B side by side, or "
-       "folders A and B, trainA and trainB, train/A and train/B), or builtin:comics, drawn faces that need no files",
+       "folders A and B, trainA and trainB, train/A and train/B), or drawn ones that need no files: builtin:comics (faces), builtin:abstract (paintings)",
        Word::Kind::file,
        false,
        {}}};
@@ -212,6 +215,7 @@ Command describe_train() {
     }
   command.options.push_back(common_options()[0]);
   command.examples = {"gan train dcgan builtin:comics --size 32 --minutes 2",
+                      "gan train dcgan builtin:abstract --minutes 30",
                       "gan train dcgan photos/ --batch 32 --epochs 25 --out runs/faces",
                       "gan train pix2pix facades/ --direction BtoA",
                       "gan train pix2pix drawings/ --make-input sketch --size 128",

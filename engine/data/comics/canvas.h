@@ -9,6 +9,8 @@
 
 namespace gan::comics {
 
+constexpr Color kInk = rgb(24, 18, 30);
+
 struct Sample {
   int x, y;              // in the head's own axes, where the tip of the nose is near (0, 350)
   int frame_x, frame_y;  // in the picture

@@ -1,8 +1,11 @@
 // The traits of a drawn face, rolled from its number.
 #pragma once
-#include "engine/data/comics/shapes.h"
+#include "engine/data/drawing.h"
 
 namespace gan::comics {
+
+// Lengths are 1/4096 of the picture's width (kOne), origin in its middle.
+using namespace drawing;
 
 // Up to the mohawk they are short.
 enum class HairStyle {

@@ -2,52 +2,40 @@
 // photos and comics of different faces.
 #include "engine/data/comics.h"
 
-#include "engine/data/layout.h"
+#include "engine/data/drawn_sets.h"
 
 namespace gan {
 
 namespace {
 
-constexpr int64_t kValidationFaces = 32;       // of unpaired ones; other sets are split
-constexpr int64_t kFirstTestFace = 1'000'000;  // faces from here on are in no training set
+constexpr int64_t kValidationFaces = 32;  // of unpaired ones; other sets are split
 
 bool serves(const DataOptions& options) { return options.make_input == InputKind::none; }
 
 std::string looks_for() { return "builtin:comics"; }
 
+// Also a name that no drawn set has, so that faces_for() can say which there are.
 bool recognises(const std::string& source) { return source.starts_with("builtin:"); }
 
-void check(const DataOptions& options) {
+// The set of faces; Exit::usage when another is meant, or another size.
+const DrawnSet& faces_for(const DataOptions& options) {
+  const DrawnSet* set = find_drawn_set(options.source);
+  if (!set) fail(Exit::usage, "`{}`: the embedded data sets are {}", options.source, names_of_drawn_sets());
   if (options.source != "builtin:comics")
-    fail(Exit::usage, "`{}`: the embedded data set is builtin:comics", options.source);
-  const int side = options.stored_size();
-  if (side < 32 || side > 256)
-    fail(Exit::usage, "builtin:comics draws pictures of 32 to 256 pixels, not {}", side);
-}
-
-// Large faces take long to draw and much memory: fewer of them.
-int64_t training_faces(const DataOptions& options) {
-  if (options.builtin_count > 0) return options.builtin_count;
-  const int side = options.stored_size();
-  if (side <= 64) return 4096;
-  return side <= 128 ? 2048 : 1024;
+    fail(Exit::usage, "{} holds single {}, and this model learns from {}", options.source, set->holds,
+         options.examples == Examples::pairs ? "pairs: --make-input makes pairs of them"
+                                             : "pictures of two kinds");
+  check_drawn_size(*set, options);
+  return *set;
 }
 
 std::vector<ListedExample> faces(int64_t first, int64_t count, const std::vector<std::string>& pictures) {
-  std::vector<ListedExample> examples;
-  for (int64_t number = first; number < first + count; ++number) {
-    ListedExample face;
-    face.name = fmt::format("face-{}", number);
-    face.drawn = number;
-    for (const std::string& picture : pictures) face.sources.push_back({picture, {}});
-    examples.push_back(std::move(face));
-  }
-  return examples;
+  return drawn_examples(first, count, pictures,
+                        [](int64_t number) { return fmt::format("face-{}", number); });
 }
 
 Listing list(const DataOptions& options) {
-  check(options);
-  const int64_t count = training_faces(options);
+  const int64_t count = training_count(faces_for(options), options);
   const bool single = options.examples == Examples::pictures || options.examples == Examples::colour;
   const std::vector<std::string> whole =
       single ? std::vector<std::string>{"picture"} : std::vector<std::string>{"A", "B"};
@@ -61,7 +49,7 @@ Listing list(const DataOptions& options) {
     listing.train = {{whole, faces(0, count, whole)}};
   }
   listing.has_parts = true;
-  listing.test = faces(kFirstTestFace, options.builtin_test, whole);
+  listing.test = faces(kFirstDrawnTest, options.builtin_test, whole);
   return listing;
 }
 
