@@ -20,7 +20,7 @@ struct WhatSettings : Group<WhatSettings> {
   WhatSettings() : Group("what") {}
   Setting<std::string> model{*this, "model", "", "network to train: see `gan help train`", "", kNetwork};
   Setting<std::string> data{*this, "data", "", "folder of pictures, or builtin:comics", "", 0};
-  Setting<std::string> preset{*this, "preset", "tuned", "what settings begin with: values for one machine and an evening, or those of the model's paper", "tuned|paper", kTrain | kOneCall};
+  Setting<std::string> preset{*this, "preset", "tuned", "what settings begin with: values for one machine and an evening, those of the model's paper, or of comic those for a kind of style", "tuned|paper|anime|comic|paint|abstract", kTrain | kOneCall};
 };
 
 struct RunSettings : Group<RunSettings> {

@@ -25,6 +25,19 @@ LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<
   return sum;
 }
 
+Tensor rejection_loss(const std::vector<Tensor>& logits, const AdversarialSettings& settings, double scale) {
+  Tensor sum;
+  for (const Tensor& one : logits) {
+    // The kernel computes both halves; of the half for real pictures, which gets no gradient, nothing is left.
+    const double part = scale / double(logits.size());
+    const LossValue both =
+        discriminator_loss(one.detach(), one, settings.kind(), settings.real_label(), 0, part);
+    const Tensor loss = subtract(both.loss, affine(both.values.view(0, {1}), part));
+    sum = sum ? add(sum, loss) : loss;
+  }
+  return sum;
+}
+
 Tensor generator_loss(const std::vector<Tensor>& fake, const AdversarialSettings& settings) {
   Tensor sum;
   for (const Tensor& logits : fake) {

@@ -33,11 +33,14 @@ Tensor NormedConv::operator()(const Parameters& p, const Tensor& x, const Pass& 
   const double before = context.flop();
   Tensor y;
   switch (options.norm) {
-    case Norm::none: y = conv(p, x, options.act); break;
+    case Norm::none: y = conv(p, x, options.act, pass.statistics); break;
     case Norm::channel:
-      y = normalise(conv(p, x), NormKind::instance, {p[gamma], p[beta], {}, {}}, options.act);
+      y = normalise(conv(p, x, kNoAct, pass.statistics), NormKind::instance, {p[gamma], p[beta], {}, {}},
+                    options.act);
       break;
-    case Norm::picture: y = layer_norm(conv(p, x), p[gamma], p[beta], options.act); break;
+    case Norm::picture:
+      y = layer_norm(conv(p, x, kNoAct, pass.statistics), p[gamma], p[beta], options.act);
+      break;
   }
   if (pass.tap) pass.tap(name, y);
   if (pass.tell) pass.tell(record_of(*this, p, y.shape(), context.flop() - before));

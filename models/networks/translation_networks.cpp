@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "models/networks/animegan2.h"
 #include "models/networks/resnet.h"
 #include "models/networks/unet.h"
 #include "models/networks/whitebox.h"
@@ -41,6 +42,7 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
                                                  .up = up,
                                                  .dropout = nets.dropout,
                                                  .spectral = spectral});
+  if (nets.netG == "animegan2") return std::make_unique<AnimeGan2>(p, AnimeGan2Options{.width = conv.ngf});
   if (nets.netG == "whitebox")
     return std::make_unique<Whitebox>(
         p, WhiteboxOptions{.in = in, .out = out, .width = conv.ngf, .spectral = spectral});
@@ -70,6 +72,15 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
 
 void check_translation_networks(const Config& c) {
   const auto& nets = c.get<TranslationSettings>();
+  if (nets.netG == "animegan2") {
+    if (c.channels != 3 || c.model == "colorize")
+      fail(Exit::usage,
+           "--netG animegan2 makes colour pictures of colour pictures; {} does not: take another --netG",
+           c.channels != 3 ? fmt::format("--channels {}", c.channels) : *c.model);
+    if (c.get<SpectralSettings>().of_generator())
+      fail(Exit::usage, "--netG animegan2 has no spectral norm: --sn D or none, not {}",
+           c.get<SpectralSettings>().sn);
+  }
   const int size = c.size;
   const bool unet = nets.netG->starts_with("unet");
   const int downs = unet_downs(nets.netG, size);

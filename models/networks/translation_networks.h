@@ -11,7 +11,7 @@ namespace gan {
 // clang-format off
 struct TranslationSettings : Group<TranslationSettings> {
   TranslationSettings() : Group("translation networks") {}
-  Setting<std::string> netG{*this, "netG", "unet", "generator; unet: the deepest that --size allows", "unet|unet_32|unet_64|unet_128|unet_256|resnet_6|resnet_9|whitebox", kTrain | kInspect | kNetwork};
+  Setting<std::string> netG{*this, "netG", "unet", "generator; unet: the deepest that --size allows", "unet|unet_32|unet_64|unet_128|unet_256|resnet_6|resnet_9|whitebox|animegan2", kTrain | kInspect | kNetwork};
   Setting<std::string> netD{*this, "netD", "patch", "discriminator", "patch|pixel", kTrain | kInspect | kNetwork};
   Setting<int> n_layers_d{*this, "n-layers-d", 3, "layers of --netD patch; 3: each logit sees 70 pixels", "1..5", kTrain | kInspect | kNetwork};
   Setting<int> discriminators{*this, "discriminators", 1, "scales at which --netD patch looks", "1..3", kTrain | kInspect | kNetwork};

@@ -37,10 +37,10 @@ Whitebox::Whitebox(Parameters& p, const WhiteboxOptions& o) : changes_input_(o.i
                            {.kind = ConvBlock::Kind::conv,
                             .conv = conv,
                             .bias = true,
+                            .spectral = o.spectral,
                             .norm = NormKind::none,
                             .norm_name = {},
                             .act = act,
-                            .spectral = o.spectral,
                             .deviation = gain * std::sqrt(2 / fan_in)});
   };
   const auto add = [&](std::vector<ConvBlock>& to, const char* part, int in, int out,

@@ -4,7 +4,9 @@
 #include "engine/settings/words.h"
 
 #include "models/losses/adversarial.h"
+#include "models/networks/features.h"
 #include "models/tasks/colorize.h"
+#include "models/tasks/comic.h"
 #include "models/tasks/cyclegan.h"
 #include "models/tasks/dcgan.h"
 #include "models/tasks/mlpgan.h"
@@ -40,6 +42,10 @@ std::span<const ZooEntry> zoo() {
        with<PairSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
             CycleGanSettings, PoolSettings>,
        cyclegan_preset, cyclegan_tuned, cyclegan_check, make_cyclegan, Examples::unpaired},
+      {"comic", "photos into drawings of a style: comic, painting (AnimeGANv2, White-box)",
+       with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
+            FeatureSettings, ComicSettings>,
+       comic_preset, comic_tuned, comic_check, make_comic, Examples::styled, comic_presets()},
   };
   return entries;
 }
@@ -90,6 +96,21 @@ Config tuned_config(const std::string& model, Device device) {
   Config config = preset_config(model);
   find_model(model).tuned(config, device == Device::cpu);
   return config;
+}
+
+Config config_of_preset(const std::string& preset, const std::string& model, Device device) {
+  if (preset == "paper") return preset_config(model);
+  Config config = tuned_config(model, device);
+  if (preset == "tuned") return config;
+  std::vector<std::string> names = {"tuned", "paper"};
+  for (const NamedPreset& own : find_model(model).presets) {
+    if (preset == own.name) {
+      own.apply(config);
+      return config;
+    }
+    names.push_back(own.name);
+  }
+  fail(Exit::usage, "--preset {}: {} has {}", preset, model, fmt::join(names, ", "));
 }
 
 Config config_of_all_models() {

@@ -10,6 +10,12 @@
 
 namespace gan {
 
+// Values over the tuned ones under a name of their own: --preset NAME.
+struct NamedPreset {
+  const char* name;
+  void (*apply)(Config&);
+};
+
 struct ZooEntry {
   const char* name;
   const char* summary;        // one line, for --help
@@ -20,6 +26,7 @@ struct ZooEntry {
   void (*check)(const Config&);  // refuses what the model cannot be, Exit::usage with the nearest that works
   std::unique_ptr<Model> (*make)();
   Examples examples;  // what it learns from
+  std::span<const NamedPreset> presets = {};
 };
 
 std::span<const ZooEntry> zoo();
@@ -32,6 +39,8 @@ const ZooEntry& find_model(const std::string& name);
 // together, for what is about a call and not about one model.
 Config preset_config(const std::string& model);
 Config tuned_config(const std::string& model, Device device);
+// As --preset says: "tuned", "paper" or one of the model's own. Exit::usage naming those it has.
+Config config_of_preset(const std::string& preset, const std::string& model, Device device);
 // The same with every setting's own default: nothing is switched on.
 Config neutral_config(const std::string& model);
 Config config_of_all_models();

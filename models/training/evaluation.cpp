@@ -30,8 +30,8 @@ Tensor tensor_of(DeviceContext& context, const Image& image) {
 Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& pictures,
                        const std::function<void(const std::string&)>& say)
     : model_(model), context_(context), pictures_(pictures), trials_(model.trials()) {
-  if (trials_.empty()) return;
-  const int64_t held_out = std::min<int64_t>(pictures.validation_count(), kExamples);
+  const int64_t held_out =
+      std::min<int64_t>(pictures.validation_count(), trials_.empty() ? kGridRows : kExamples);
   for (int64_t i = 0; i < held_out; ++i) {
     throw_if_stopped();
     Example one = pictures.example(i, true);
@@ -40,6 +40,7 @@ Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& picture
     });
     if (whole) examples_.push_back(std::move(one));
   }
+  if (trials_.empty()) return;
   const size_t count = examples_.size();
   if (count == 0) {
     say(held_out > 0 ? "nothing to measure: no two of the pictures for validation belong together"

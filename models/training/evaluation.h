@@ -49,8 +49,9 @@ class Evaluation {
   DeviceContext& context_;
   PictureSet& pictures_;
   std::vector<Trial> trials_;
-  std::vector<Example> examples_;  // those that hold every picture which the trials need
-  std::vector<Score> easiest_;     // of each trial
+  std::vector<Example>
+      examples_;  // those that hold every picture which the trials need; for the grid alone without trials
+  std::vector<Score> easiest_;  // of each trial
 };
 
 }  // namespace gan

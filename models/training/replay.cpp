@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <span>
 
+#include "models/losses/image_pool.h"
 #include "models/networks/translation_networks.h"
 #include "models/tasks/zoo.h"
 #include "models/use/checkpoint.h"
@@ -66,6 +67,10 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
   read_toml_text(config_, text->second, name, origins, "replay", Foreign::refuse,
                  switched_off(name, config_));
   entry.check(config_);
+  if (config_.has<PoolSettings>() && config_.get<PoolSettings>().pool > 0)
+    fail(Exit::bad_data,
+         "{}: the config asks for pool = {}; another framework's draws from a pool cannot be repeated", name,
+         config_.get<PoolSettings>().pool);
   check_initial_weights();
 
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);

@@ -260,10 +260,10 @@ TEST_CASE("three steps of a replay on simt follow PyTorch") {
 }
 
 TEST_CASE("a replay's config may switch off what the model has not, and must not ask for it") {
-  const auto source = SafetensorsFile::open(replay_folder() / "dcgan32-vanilla.safetensors");
   const auto folder = std::filesystem::temp_directory_path() / fmt::format("gan-test-replay-{}", ::getpid());
   std::filesystem::create_directories(folder);
-  auto with = [&](const std::string& more) {
+  auto with = [&](const std::string& more, const std::string& replay = "dcgan32-vanilla") {
+    const auto source = SafetensorsFile::open(replay_folder() / (replay + ".safetensors"));
     SafetensorsWriter writer;
     std::vector<std::vector<float>> values;
     values.reserve(source.tensors().size());
@@ -281,6 +281,7 @@ TEST_CASE("a replay's config may switch off what the model has not, and must not
   CHECK_THROWS_WITH_AS(Replay(with("gp = 10\n")), doctest::Contains("gp = 10"), Error);
   CHECK_THROWS_WITH_AS(Replay(with("dropout = true\n")), doctest::Contains("dropout = true"), Error);
   CHECK_THROWS_WITH_AS(Replay(with("sise = 32\n")), doctest::Contains("size"), Error);
+  CHECK_THROWS_WITH_AS(Replay(with("pool = 50\n", "cyclegan32-unet")), doctest::Contains("pool = 50"), Error);
   std::filesystem::remove_all(folder);
 }
 

@@ -72,8 +72,7 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
     return config;
   }
   if (model.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
-  const bool paper = *call.preset == "paper";
-  Config config = paper ? preset_config(model) : tuned_config(model, choose_device(call.device).device);
+  Config config = config_of_preset(call.preset, model, choose_device(call.device).device);
   if (const DrawnSet* drawn = find_drawn_set(call.data); drawn && config.size < drawn->smallest)
     config.size = drawn->smallest, config.channels = 3;  // as they are drawn
   note_preset(config, origins);

@@ -1,0 +1,286 @@
+// Comic: photos into drawings of a style, learnt from photos and pictures of the style that do not belong together.
+// Its parts are those of AnimeGANv2 (Chen et al. 2020) and White-box Cartoonization (Wang & Yu 2020); each has a
+// weight, and the presets are sets of weights.
+//
+//   G           photo A (N,H,W,C) -> drawing (N,H,W,C)
+//   D           drawing -> logits (N,h,w,1): is it of the style? Also shown, to be rejected: the style in grey, so
+//               that colours count, and with soft edges, so that clear lines do
+//   D_texture   the same of grey pictures: lines and hatching
+//   D_surface   the same of pictures smoothed by a filter that keeps edges: areas and their colours
+//   features    a frozen encoder: content is what it sees, style the Gram matrices of that
+//
+// The structure term pulls toward a teacher, the photo as drawn by rules (engine/data/style_examples.h): where photos
+// and style have little in common, it says where lines belong. At the beginning G may learn content and structure alone.
+#include "models/tasks/comic.h"
+
+#include "engine/data/options.h"
+#include "engine/tensor/picture_ops.h"
+#include "models/losses/adversarial.h"
+#include "models/losses/perceptual.h"
+#include "models/networks/features.h"
+#include "models/networks/translation_networks.h"
+#include "models/players/judge.h"
+#include "models/tasks/zoo.h"
+
+namespace gan {
+
+namespace {
+
+// What White-box's surface discriminator sees: radius and eps of its training code.
+Tensor as_it_is(const Tensor& picture) { return picture; }
+Tensor surface_of(const Tensor& picture) { return guided_filter(picture, picture, 5, 0.2); }
+
+class Comic : public Model {
+ public:
+  Comic()
+      : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})), d_(add_network("D")) {}
+
+  UseSpec use() const override { return {.pictures = {"picture"}, .controls = {}}; }
+  Tensor make(const Use& use) override { return generate(picture(use, "picture"), use); }
+  int side_multiple() const override { return generator_->side_multiple(); }
+
+  // The photo, the drawing, and the photo as drawn by rules where it teaches.
+  GridRow show(const std::map<std::string, Tensor>& example, const Use& use) override {
+    const Tensor& photo = example.at("A");
+    GridRow row{.cells = {photo, generate(photo, use)}, .made = {1}};
+    if (settings().lambda_structure > 0) row.cells.push_back(example.at("drawn"));
+    return row;
+  }
+
+  void describe(DeviceContext& context, int batch, const std::string& network,
+                const LayerObserver& tell) override {
+    NoGradient quiet(context);
+    const StepInput in = planned_input(context, batch);
+    const Tensor &photo = in.tensors.at("A")[0], &style = in.tensors.at("B")[0];
+    const Pass pass{.tell = tell};
+    if (network == "G") (*generator_)(g_.parameters, photo, pass);
+    for (const Critic& critic : critics_)
+      if (network == critic.network->name)
+        (*critic.discriminator)(critic.network->parameters, critic.looks_at(style), pass);
+    if (encoder_ && network == features_->name) (*encoder_)(features_->parameters, style, pass);
+  }
+
+ protected:
+  void declare() override {
+    const ComicSettings& s = settings();
+    add_input({.name = "A", .of = "A"});
+    add_input({.name = "B", .of = "B"});
+    if (s.lambda_structure > 0) add_input({.name = "drawn", .of = "drawn"});
+    if (s.d_soft > 0) add_input({.name = "soft", .of = "soft"});
+    generator_ = make_generator(g_.parameters, config, config.channels, config.channels);
+    add_critic(d_, s.lambda_adversarial, "loss_G_GAN", as_it_is);
+    if (s.lambda_texture > 0) add_critic(add_network("D_texture"), s.lambda_texture, "loss_G_texture", grey);
+    if (s.lambda_surface > 0)
+      add_critic(add_network("D_surface"), s.lambda_surface, "loss_G_surface", surface_of);
+    if (s.lambda_content > 0 || s.lambda_style > 0) {
+      features_ = &add_network(
+          "features",
+          {.averaged = false, .used = false, .weights_from = "features", .built_in = fill_filters});
+      const std::string kind = feature_kind(config.get<FeatureSettings>().features);
+      taps_ = usual_taps(kind);
+      std::vector<std::string> taps = taps_.style;
+      taps.insert(taps.end(), taps_.content.begin(), taps_.content.end());
+      encoder_ = std::make_unique<FeatureNetwork>(features_->parameters, kind, taps);
+    }
+    std::vector<Network*> critics;
+    for (const Critic& critic : critics_) critics.push_back(critic.network);
+    generator_player_ = &add_player("G", {&g_});
+    critics_player_ = &add_player("D", critics, true);
+    if (s.content_steps > 0) add_stage({.name = "content", .steps = s.content_steps, .trains = {"G"}});
+    add_stage({.name = "style", .trains = {}});
+  }
+
+  void learn(Step& step) override {
+    const ComicSettings& s = settings();
+    const Tensor &photo = step.input("A"), &style = step.input("B");
+    const bool content_alone = step.stage() + 1 < int(stages().size());
+    const Tensor made = (*generator_)(g_.parameters, photo, step.pass());  // (N,H,W,C)
+
+    // The discriminators' turn: each learns to tell the style from what G makes of photos.
+    if (!content_alone) {
+      Turn turn(step, *critics_player_);
+      const Tensor shown = made.detach();
+      Tensor sum;
+      for (size_t i = 0; i < critics_.size(); ++i) {
+        const Critic& critic = critics_[i];
+        const auto fake = critic.judge(shown), real = critic.judge(style);
+        const LossValue loss = discriminator_loss(real, fake, adversarial());
+        if (i == 0) report_critic(step, loss);
+        sum = sum ? add(sum, loss.loss) : loss.loss;
+      }
+      const auto reject = [&](const char* name, double weight, const Tensor& picture) {
+        const Tensor loss = rejection_loss(critics_[0].judge(picture), adversarial(), weight);
+        step.report(name, loss);
+        sum = add(sum, loss);
+      };
+      if (s.d_grey > 0) reject("loss_D_grey", s.d_grey, grey(style));
+      if (s.d_soft > 0) reject("loss_D_smooth", s.d_soft, grey(step.input("soft")));
+      step.report("loss_D", sum);
+      turn.learn(sum);
+    }
+
+    // The generator's turn: it shall be taken for the style, keep the photo's content and colours, and draw clean
+    // areas.
+    {
+      Turn turn(step, *generator_player_);
+      Tensor sum;
+      const auto count = [&](const char* name, double weight, const auto& loss) {
+        if (weight <= 0) return;
+        const Tensor part = loss();
+        step.report(name, part);
+        sum = sum ? add(sum, part) : part;
+      };
+      if (!content_alone) {
+        for (const Critic& critic : critics_)
+          count(critic.reported, critic.weight,
+                [&] { return affine(generator_loss(critic.judge(made), adversarial()), critic.weight); });
+        count("loss_style", s.lambda_style, [&] {
+          return gram_loss(style_of(grey(made)), style_of(grey(style)), PixelLossKind::l1, s.lambda_style);
+        });
+      }
+      count("loss_content", s.lambda_content, [&] {
+        return content_loss(content_of(made), content_of(photo), PixelLossKind::l1, s.lambda_content);
+      });
+      count("loss_structure", s.lambda_structure, [&] {
+        return pixel_loss(made, step.input("drawn"), PixelLossKind::l1, s.lambda_structure).loss;
+      });
+      count("loss_colour", s.lambda_colour, [&] { return colour_loss(made, photo, s.lambda_colour); });
+      count("loss_tv", s.lambda_tv, [&] { return smoothness_loss(made, s.lambda_tv); });
+      step.report("loss_G", sum);
+      turn.learn(sum);
+    }
+  }
+
+ private:
+  // A discriminator, and what of a picture it looks at.
+  struct Critic {
+    Network* network;
+    std::unique_ptr<Discriminator> discriminator;
+    Tensor (*looks_at)(const Tensor& picture);
+    double weight;         // in the generator's loss
+    const char* reported;  // as which
+
+    std::vector<Tensor> judge(const Tensor& picture) const {
+      return gan::judge(*network, *discriminator, looks_at(picture));
+    }
+  };
+
+  const ComicSettings& settings() const { return config.get<ComicSettings>(); }
+  const AdversarialSettings& adversarial() const { return config.get<AdversarialSettings>(); }
+
+  void add_critic(Network& network, double weight, const char* reported, Tensor (*looks_at)(const Tensor&)) {
+    critics_.push_back({&network, make_discriminator(network.parameters, config, config.channels), looks_at,
+                        weight, reported});
+  }
+
+  // The first critic's share of the log: the plain means, as every model reports them.
+  static void report_critic(Step& step, const LossValue& loss) {
+    step.report("loss_D_real", loss.values.view(0, {1}));
+    step.report("loss_D_fake", loss.values.view(1, {1}));
+    step.report("D_real", loss.values.view(2, {1}));
+    step.report("D_fake", loss.values.view(3, {1}));
+  }
+
+  // What the encoder sees at its taps for style, for content. Taps of both kinds come from one pass.
+  Features style_of(const Tensor& picture) const {
+    Features all = (*encoder_)(features_->parameters, picture);
+    all.resize(taps_.style.size());
+    return all;
+  }
+  Features content_of(const Tensor& picture) const {
+    Features all = (*encoder_)(features_->parameters, picture);
+    all.erase(all.begin(), all.begin() + std::ptrdiff_t(taps_.style.size()));
+    return all;
+  }
+
+  Tensor generate(const Tensor& photo, const Use& use) {
+    NoGradient quiet(photo.context());
+    UseAverage averaged(g_.parameters);
+    KeepStatistics kept(g_.parameters);
+    return (*generator_)(g_.parameters, photo, {.statistics = use.statistics, .seed = use.seed});
+  }
+
+  Network &g_, &d_;
+  Network* features_ = nullptr;
+  Player *generator_player_ = nullptr, *critics_player_ = nullptr;
+  std::unique_ptr<Generator> generator_;
+  std::vector<Critic> critics_;
+  FeatureTaps taps_;
+  std::unique_ptr<FeatureNetwork> encoder_;  // where content or style count
+};
+
+}  // namespace
+
+void comic_preset(Config& c) {
+  c.size = 128, c.load_size = 192;
+  c.batch = 4, c.epochs = 100;
+  c.get<ConvSettings>().norm = "none";
+  c.get<ConvSettings>().ngf = 32, c.get<ConvSettings>().ndf = 32;
+  c.get<TranslationSettings>().netG = "whitebox";
+  c.get<SpectralSettings>().sn = "D";
+  c.get<AdversarialSettings>().gan_loss = "lsgan";
+  auto& s = c.get<ComicSettings>();
+  s.lambda_adversarial = 0.5, s.lambda_texture = 0.5, s.lambda_surface = 0.25;
+  s.d_grey = 0.3, s.d_soft = 0.6;
+  s.lambda_content = 20, s.lambda_style = 60, s.lambda_colour = 10, s.lambda_structure = 4, s.lambda_tv = 5;
+  s.content_steps = 300;
+}
+
+void comic_tuned(Config& c, bool cpu) {
+  if (cpu) {
+    c.batch = 2;
+    c.get<ConvSettings>().ngf = 16;
+  }
+  c.ema = 0.998, c.least_steps = 4000;
+}
+
+// Kinds of styles: what of the photo stays, and what of the style counts.
+std::span<const NamedPreset> comic_presets() {
+  static constexpr NamedPreset presets[] = {
+      // Clean areas in the photo's colours, soft shading.
+      {"anime",
+       [](Config& c) {
+         auto& s = c.get<ComicSettings>();
+         s.lambda_structure = 2, s.lambda_colour = 30, s.lambda_surface = 0.5;
+       }},
+      {"comic", [](Config&) {}},  // ink lines, flat areas
+      // Strokes instead of lines, the style's colours.
+      {"paint",
+       [](Config& c) {
+         auto& s = c.get<ComicSettings>();
+         s.lambda_structure = 0.5, s.lambda_colour = 5, s.lambda_tv = 0, s.d_soft = 0;
+         s.lambda_style = 200, s.lambda_texture = 1, s.lambda_surface = 0.5;
+       }},
+      // Little but the photo's composition stays.
+      {"abstract",
+       [](Config& c) {
+         auto& s = c.get<ComicSettings>();
+         s.lambda_structure = 0.2, s.lambda_colour = 0, s.lambda_content = 5, s.lambda_tv = 0, s.d_soft = 0;
+         s.lambda_adversarial = 1, s.lambda_style = 400, s.lambda_texture = 0.5, s.lambda_surface = 1;
+       }},
+  };
+  return presets;
+}
+
+void comic_check(const Config& c) {
+  check_translation_networks(c);
+  if (c.channels != 3)
+    fail(Exit::usage, "comic learns from colour pictures: --channels 3, not {}", c.channels);
+  const auto& s = c.get<ComicSettings>();
+  if (s.lambda_adversarial + s.lambda_texture + s.lambda_surface + s.lambda_style <= 0)
+    fail(
+        Exit::usage,
+        "nothing pulls toward the style: give one of --lambda-adversarial, --lambda-texture, --lambda-surface "
+        "or --lambda-style a weight");
+  if (s.content_steps > 0 && s.lambda_content + s.lambda_structure + s.lambda_colour <= 0)
+    fail(
+        Exit::usage,
+        "--content-steps {} without a weight for content, structure or colour: nothing would be learnt in them",
+        s.content_steps);
+  if (const int side = c.size; side < 32)
+    fail(Exit::usage, "comic looks at pictures of 32 pixels at least, not {}", side);
+}
+
+std::unique_ptr<Model> make_comic() { return std::make_unique<Comic>(); }
+
+}  // namespace gan
