@@ -16,6 +16,7 @@
 #include "engine/run/runlog.h"
 #include "models/training/plan.h"
 #include "tools/cli/commands.h"
+#include "tools/commands/translate_video.h"
 #include "tools/commands/use_model.h"
 
 namespace gan::tools {
@@ -228,6 +229,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 int run(const Arguments& arguments) {
+  if (arguments.has("video")) return translate_video(arguments);
+  if (arguments.has("temporal")) fail(Exit::usage, "--temporal steadies the frames of a --video: give one");
+  if (arguments.words.size() < 2)
+    fail(Exit::usage, "gan translate: INPUT... is missing; see `gan help translate`");
   const UseSettings settings = read_use_settings(arguments);
   const InputKind make = parse_input_kind(arguments.text("make-input", ""));
   const int enlarge = int(arguments.number("enlarge", 1, 1, 16));
@@ -325,7 +330,7 @@ Command describe_translate() {
                    {"INPUT...",
                     "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
                     Word::Kind::file,
-                    true,
+                    false,
                     {}}};
   command.words[1].repeats = true;
   command.options = {
@@ -343,10 +348,11 @@ Command describe_translate() {
        "such files, this goes without saying for those of that shape",
        "", "", true}};
   for (auto& option : options_of_use()) command.options.push_back(option);
+  for (auto& option : options_of_video()) command.options.push_back(option);
   for (auto& option : options_of_settings(kTranslate)) {
     if (option.name == "out")
       option.help =
-          "folder to write NAME.png to, a .png or .jpg file for one picture, or - for standard output [translated]";
+          "folder to write NAME.png to, a .png or .jpg file for one picture, or - for standard output [translated]; of --video NAME.mp4, NAME.y4m or -";
     if (option.name == "force") option.help = "overwrite pictures that are there";
     if (option.name == "norm-mode") option.fallback = "the run's";
     command.options.push_back(option);
@@ -355,7 +361,8 @@ Command describe_translate() {
   command.examples = {"gan translate runs/00003-pix2pix-facades photos/ --out outputs",
                       "gan translate runs/old-photos scan.tif.png \"album/*.jpg\" --out coloured",
                       "cat grey.jpg | gan translate runs/old-photos - > colour.png",
-                      "gan translate runs/super small/ --enlarge 4"};
+                      "gan translate runs/super small/ --enlarge 4",
+                      "gan translate runs/comic --video walk.mp4 --temporal --out drawn.mp4"};
   command.notes =
       "Any height and width: a picture is mirrored at its border up to the multiple that the network needs "
       "and "
