@@ -164,6 +164,7 @@ TEST_CASE("cli: a GPU that is not there exits with 4 and a remedy") {
   const auto doctor = shell.gan({"doctor", "--json"}, {"CUDA_VISIBLE_DEVICES="});
   CHECK(doctor.code == 0);
   const auto facts = json::parse(doctor.out);
+  CHECK(contains(facts.at("films").get<std::string>(), "y4m and PPM streams"));
   CHECK(facts["onednn"].is_string());
   CHECK(facts["cores"].get<int>() >= 1);
   CHECK(facts["problems"].is_array());

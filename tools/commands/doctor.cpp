@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <thread>
 
+#include "engine/files/process.h"
 #include "engine/picture/image.h"
 #include "engine/run/version.h"
 #include "kernels/cpu/onednn.h"
@@ -120,6 +121,9 @@ Report examine() {
   facts["onednn"] = cpu::onednn_version();
   facts["instruction_set"] = cpu::onednn_isa();
   facts["pictures"] = picture_extensions();
+  const std::string ffmpeg = find_program("ffmpeg");
+  facts["films"] = ffmpeg.empty() ? "y4m and PPM streams; other kinds want ffmpeg, which is not on the PATH"
+                                  : fmt::format("y4m and PPM streams; other kinds through {}", ffmpeg);
   look_at_gpus(report);
 
   if (omp_get_max_threads() < int(std::thread::hardware_concurrency()))

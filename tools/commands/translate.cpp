@@ -17,6 +17,7 @@
 #include "models/training/plan.h"
 #include "tools/cli/commands.h"
 #include "tools/commands/picture_maker.h"
+#include "tools/commands/translate_video.h"
 #include "tools/commands/use_model.h"
 
 namespace gan::tools {
@@ -229,6 +230,10 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 int run(const Arguments& arguments) {
+  if (arguments.has("video")) return translate_video(arguments);
+  if (arguments.has("temporal")) fail(Exit::usage, "--temporal steadies the frames of a --video: give one");
+  if (arguments.words.size() < 2)
+    fail(Exit::usage, "gan translate: INPUT... is missing; see `gan help translate`");
   const UseSettings settings = read_use_settings(arguments);
   const InputKind make = parse_input_kind(arguments.text("make-input", ""));
   const int enlarge = int(arguments.number("enlarge", 1, 1, 16));
@@ -329,7 +334,7 @@ Command describe_translate() {
       {"INPUT...",
        "pictures, folders, patterns (\"*.jpg\"), or - for standard input",
        Word::Kind::file,
-       true,
+       false,
        {}}};
   command.words[1].repeats = true;
   command.options = {
@@ -347,10 +352,11 @@ Command describe_translate() {
        "such files, this goes without saying for those of that shape",
        "", "", true}};
   for (auto& option : options_of_use()) command.options.push_back(option);
+  for (auto& option : options_of_video()) command.options.push_back(option);
   for (auto& option : options_of_settings(kTranslate)) {
     if (option.name == "out")
       option.help =
-          "folder to write NAME.png to, a .png or .jpg file for one picture, or - for standard output [translated]";
+          "folder to write NAME.png to, a .png or .jpg file for one picture, or - for standard output [translated]; of --video NAME.mp4, NAME.y4m or -";
     if (option.name == "force") option.help = "overwrite pictures that are there";
     if (option.name == "norm-mode") option.fallback = "the run's";
     command.options.push_back(option);
@@ -362,6 +368,7 @@ Command describe_translate() {
       "gan translate runs/old-photos scan.tif.png \"album/*.jpg\" --out coloured",
       "cat grey.jpg | gan translate runs/old-photos - > colour.png",
       "gan translate runs/super small/ --enlarge 4",
+      "gan translate runs/comic --video walk.mp4 --temporal --out drawn.mp4",
       "gan translate face_paint_512_v2.pt photos/ --out drawings   # `gan help weights` says more"};
   command.notes =
       "Any height and width: a picture is mirrored at its border up to the multiple that the network needs "
