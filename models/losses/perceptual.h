@@ -3,9 +3,22 @@
 #pragma once
 #include <vector>
 
+#include "engine/settings/config.h"
 #include "engine/tensor/picture_ops.h"
 
 namespace gan {
+
+// What models of styles weigh against each other. 0 leaves a part out, with what only that part needs.
+// clang-format off
+struct StyleLossSettings : Group<StyleLossSettings> {
+  StyleLossSettings() : Group("losses of styles") {}
+  Setting<double> lambda_adversarial{*this, "lambda-adversarial", 1, "weight of the discriminator in the generator's loss", "0..", kTrain | kNetwork};
+  Setting<double> lambda_content{*this, "lambda-content", 0, "weight of keeping what the encoder sees of the photo", "0..", kTrain};
+  Setting<double> lambda_style{*this, "lambda-style", 0, "weight of the distance of statistics of what the encoder sees to those of the style: comic's Gram matrices, style's means and deviations", "0..", kTrain};
+  Setting<double> lambda_colour{*this, "lambda-colour", 0, "weight of keeping the photo's colours (YUV)", "0..", kTrain};
+  Setting<double> lambda_tv{*this, "lambda-tv", 0, "weight of total variation", "0..", kTrain};
+};
+// clang-format on
 
 // One tensor (N,H,W,C) for each tap of a network.
 using Features = std::vector<Tensor>;

@@ -160,6 +160,14 @@ bool FeatureNetwork::wants(const std::string& tap) const {
   return std::find(taps_.begin(), taps_.end(), tap) != taps_.end();
 }
 
+std::vector<int> FeatureNetwork::channels() const {
+  std::vector<int> channels;
+  for (const std::string& tap : taps_)
+    for (const Plan& conv : plan_of(kind_))
+      if (conv.before == tap || conv.behind == tap) channels.push_back(conv.out);
+  return channels;
+}
+
 int FeatureNetwork::smallest_side() const {
   int side = kind_ == kFilters ? 2 : 1;  // a mirror needs a neighbour
   for (const Layer& layer : layers_) side *= layer.pooled ? 2 : 1;

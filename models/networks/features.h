@@ -42,6 +42,8 @@ class FeatureNetwork {
   // What pictures (N,H,W,3) in [-1,1] give at the taps, in the order that the constructor got. Pass::tap is told
   // these too, in the order of the network.
   std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass = {}) const;
+  // Channels at the taps, in their order.
+  std::vector<int> channels() const;
   // The smallest side that leaves a pixel at the last tap.
   int smallest_side() const;
 

@@ -50,7 +50,13 @@ struct Control {
 // with is batch statistics and dropout; with the running statistics and none, pictures do not depend on their
 // neighbours and come out the same each time.
 struct Use {
+  // A picture of the style that is wanted, and how much of it beside others.
+  struct Style {
+    Tensor picture;  // (1,h,w,C) in [-1,1]
+    double weight = 1;
+  };
   std::map<std::string, Tensor> pictures;  // by UsePicture name
+  std::vector<Style> styles;               // of a model that takes them
   std::map<std::string, double> controls;  // those not given have their Control's value
   Statistics statistics = Statistics::running;
   bool dropout = false;  // where the model was made with it
@@ -60,6 +66,9 @@ struct Use {
 struct UseSpec {
   std::vector<std::string> pictures;  // the first is what is translated; others are given by options
   std::vector<Control> controls;
+  bool styles = false;  // takes pictures of a style, one at least
+  bool whole =
+      false;  // what it makes of a part depends on the whole picture: tiles are for the largest alone
 };
 
 // How validation tries a model: a picture of an example goes in, and another says what should come out.

@@ -63,16 +63,17 @@ class Comic : public Model {
  protected:
   void declare() override {
     const ComicSettings& s = settings();
+    const StyleLossSettings& w = weights();
     add_input({.name = "A", .of = "A"});
     add_input({.name = "B", .of = "B"});
     if (s.lambda_structure > 0) add_input({.name = "drawn", .of = "drawn"});
     if (s.d_soft > 0) add_input({.name = "soft", .of = "soft"});
     generator_ = make_generator(g_.parameters, config, config.channels, config.channels);
-    add_critic(d_, s.lambda_adversarial, "loss_G_GAN", as_it_is);
+    add_critic(d_, w.lambda_adversarial, "loss_G_GAN", as_it_is);
     if (s.lambda_texture > 0) add_critic(add_network("D_texture"), s.lambda_texture, "loss_G_texture", grey);
     if (s.lambda_surface > 0)
       add_critic(add_network("D_surface"), s.lambda_surface, "loss_G_surface", surface_of);
-    if (s.lambda_content > 0 || s.lambda_style > 0) {
+    if (w.lambda_content > 0 || w.lambda_style > 0) {
       features_ = &add_network(
           "features",
           {.averaged = false, .used = false, .weights_from = "features", .built_in = fill_filters});
@@ -92,6 +93,7 @@ class Comic : public Model {
 
   void learn(Step& step) override {
     const ComicSettings& s = settings();
+    const StyleLossSettings& w = weights();
     const Tensor &photo = step.input("A"), &style = step.input("B");
     const bool content_alone = step.stage() + 1 < int(stages().size());
     const Tensor made = (*generator_)(g_.parameters, photo, step.pass());  // (N,H,W,C)
@@ -134,18 +136,18 @@ class Comic : public Model {
         for (const Critic& critic : critics_)
           count(critic.reported, critic.weight,
                 [&] { return affine(generator_loss(critic.judge(made), adversarial()), critic.weight); });
-        count("loss_style", s.lambda_style, [&] {
-          return gram_loss(style_of(grey(made)), style_of(grey(style)), PixelLossKind::l1, s.lambda_style);
+        count("loss_style", w.lambda_style, [&] {
+          return gram_loss(style_of(grey(made)), style_of(grey(style)), PixelLossKind::l1, w.lambda_style);
         });
       }
-      count("loss_content", s.lambda_content, [&] {
-        return content_loss(content_of(made), content_of(photo), PixelLossKind::l1, s.lambda_content);
+      count("loss_content", w.lambda_content, [&] {
+        return content_loss(content_of(made), content_of(photo), PixelLossKind::l1, w.lambda_content);
       });
       count("loss_structure", s.lambda_structure, [&] {
         return pixel_loss(made, step.input("drawn"), PixelLossKind::l1, s.lambda_structure).loss;
       });
-      count("loss_colour", s.lambda_colour, [&] { return colour_loss(made, photo, s.lambda_colour); });
-      count("loss_tv", s.lambda_tv, [&] { return smoothness_loss(made, s.lambda_tv); });
+      count("loss_colour", w.lambda_colour, [&] { return colour_loss(made, photo, w.lambda_colour); });
+      count("loss_tv", w.lambda_tv, [&] { return smoothness_loss(made, w.lambda_tv); });
       step.report("loss_G", sum);
       turn.learn(sum);
     }
@@ -165,6 +167,7 @@ class Comic : public Model {
     }
   };
 
+  const StyleLossSettings& weights() const { return config.get<StyleLossSettings>(); }
   const ComicSettings& settings() const { return config.get<ComicSettings>(); }
   const AdversarialSettings& adversarial() const { return config.get<AdversarialSettings>(); }
 
@@ -220,9 +223,10 @@ void comic_preset(Config& c) {
   c.get<SpectralSettings>().sn = "D";
   c.get<AdversarialSettings>().gan_loss = "lsgan";
   auto& s = c.get<ComicSettings>();
-  s.lambda_adversarial = 0.5, s.lambda_texture = 0.5, s.lambda_surface = 0.25;
+  auto& w = c.get<StyleLossSettings>();
+  w.lambda_adversarial = 0.5, s.lambda_texture = 0.5, s.lambda_surface = 0.25;
   s.d_grey = 0.3, s.d_soft = 0.6;
-  s.lambda_content = 20, s.lambda_style = 60, s.lambda_colour = 10, s.lambda_structure = 4, s.lambda_tv = 5;
+  w.lambda_content = 20, w.lambda_style = 60, w.lambda_colour = 10, s.lambda_structure = 4, w.lambda_tv = 5;
   s.content_steps = 300;
 }
 
@@ -241,22 +245,25 @@ std::span<const NamedPreset> comic_presets() {
       {"anime",
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
-         s.lambda_structure = 2, s.lambda_colour = 30, s.lambda_surface = 0.5;
+         auto& w = c.get<StyleLossSettings>();
+         s.lambda_structure = 2, w.lambda_colour = 30, s.lambda_surface = 0.5;
        }},
       {"comic", [](Config&) {}},  // ink lines, flat areas
       // Strokes instead of lines, the style's colours.
       {"paint",
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
-         s.lambda_structure = 0.5, s.lambda_colour = 5, s.lambda_tv = 0, s.d_soft = 0;
-         s.lambda_style = 200, s.lambda_texture = 1, s.lambda_surface = 0.5;
+         auto& w = c.get<StyleLossSettings>();
+         s.lambda_structure = 0.5, w.lambda_colour = 5, w.lambda_tv = 0, s.d_soft = 0;
+         w.lambda_style = 200, s.lambda_texture = 1, s.lambda_surface = 0.5;
        }},
       // Little but the photo's composition stays.
       {"abstract",
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
-         s.lambda_structure = 0.2, s.lambda_colour = 0, s.lambda_content = 5, s.lambda_tv = 0, s.d_soft = 0;
-         s.lambda_adversarial = 1, s.lambda_style = 400, s.lambda_texture = 0.5, s.lambda_surface = 1;
+         auto& w = c.get<StyleLossSettings>();
+         s.lambda_structure = 0.2, w.lambda_colour = 0, w.lambda_content = 5, w.lambda_tv = 0, s.d_soft = 0;
+         w.lambda_adversarial = 1, w.lambda_style = 400, s.lambda_texture = 0.5, s.lambda_surface = 1;
        }},
   };
   return presets;
@@ -267,12 +274,13 @@ void comic_check(const Config& c) {
   if (c.channels != 3)
     fail(Exit::usage, "comic learns from colour pictures: --channels 3, not {}", c.channels);
   const auto& s = c.get<ComicSettings>();
-  if (s.lambda_adversarial + s.lambda_texture + s.lambda_surface + s.lambda_style <= 0)
+  const auto& w = c.get<StyleLossSettings>();
+  if (w.lambda_adversarial + s.lambda_texture + s.lambda_surface + w.lambda_style <= 0)
     fail(
         Exit::usage,
         "nothing pulls toward the style: give one of --lambda-adversarial, --lambda-texture, --lambda-surface "
         "or --lambda-style a weight");
-  if (s.content_steps > 0 && s.lambda_content + s.lambda_structure + s.lambda_colour <= 0)
+  if (s.content_steps > 0 && w.lambda_content + s.lambda_structure + w.lambda_colour <= 0)
     fail(
         Exit::usage,
         "--content-steps {} without a weight for content, structure or colour: nothing would be learnt in them",

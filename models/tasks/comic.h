@@ -12,16 +12,11 @@ struct NamedPreset;
 // clang-format off
 struct ComicSettings : Group<ComicSettings> {
   ComicSettings() : Group("comic") {}
-  Setting<double> lambda_adversarial{*this, "lambda-adversarial", 1, "weight of the discriminator of colour pictures in the generator's loss", "0..", kTrain};
   Setting<double> lambda_surface{*this, "lambda-surface", 0, "the same of a discriminator of smoothed pictures: areas and their colours", "0..", kTrain | kNetwork};
   Setting<double> lambda_texture{*this, "lambda-texture", 0, "the same of a discriminator of grey pictures: lines and hatching", "0..", kTrain | kNetwork};
   Setting<double> d_grey{*this, "d-grey", 0, "weight of rejecting grey pictures of the style in the discriminator's loss", "0..", kTrain};
   Setting<double> d_soft{*this, "d-soft", 0, "weight of rejecting pictures of the style with soft edges", "0..", kTrain};
-  Setting<double> lambda_content{*this, "lambda-content", 0, "weight of keeping what the encoder sees of the photo", "0..", kTrain};
-  Setting<double> lambda_style{*this, "lambda-style", 0, "weight of the distance of Gram matrices to those of the style", "0..", kTrain};
-  Setting<double> lambda_colour{*this, "lambda-colour", 0, "weight of keeping the photo's colours (YUV)", "0..", kTrain};
   Setting<double> lambda_structure{*this, "lambda-structure", 0, "weight of the distance to the photo as drawn by rules: flat areas, ink lines", "0..", kTrain};
-  Setting<double> lambda_tv{*this, "lambda-tv", 0, "weight of total variation", "0..", kTrain};
   Setting<int64_t> content_steps{*this, "content-steps", 0, "steps at the beginning in which the generator learns content and structure alone", "0..", kTrain};
 };
 // clang-format on

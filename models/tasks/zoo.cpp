@@ -4,6 +4,7 @@
 #include "engine/settings/words.h"
 
 #include "models/losses/adversarial.h"
+#include "models/losses/perceptual.h"
 #include "models/networks/features.h"
 #include "models/tasks/colorize.h"
 #include "models/tasks/comic.h"
@@ -12,6 +13,7 @@
 #include "models/tasks/mlpgan.h"
 #include "models/tasks/noise_gan.h"
 #include "models/tasks/pix2pix.h"
+#include "models/tasks/style.h"
 
 namespace gan {
 
@@ -46,6 +48,10 @@ std::span<const ZooEntry> zoo() {
        with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
             FeatureSettings, ComicSettings>,
        comic_preset, comic_tuned, comic_check, make_comic, Examples::styled, comic_presets()},
+      {"style", "photos in the style of any picture, given when it is used (AdaIN; Huang and Belongie 2017)",
+       with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
+            FeatureSettings, StyleLossSettings, StyleSettings>,
+       style_preset, style_tuned, style_check, make_style, Examples::styled},
   };
   return entries;
 }

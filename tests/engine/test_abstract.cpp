@@ -215,6 +215,26 @@ TEST_CASE("abstract: the set serves whoever learns from single pictures, and say
   CHECK(contains(refusal(small), "builtin:abstract draws pictures of 32 to 512 pixels, not 16"));
 }
 
+TEST_CASE("abstract: one school alone") {
+  DataOptions impasto = wanting(Examples::pictures);
+  impasto.source = "builtin:abstract:impasto";
+  const Listing listing = find_layout(impasto).list(impasto);
+  REQUIRE(listing.train[0].examples.size() == 20);
+  REQUIRE(listing.test.size() == 5);
+  std::set<int64_t> numbers;
+  for (const auto* part : {&listing.train[0].examples, &listing.test})
+    for (const ListedExample& example : *part) {
+      CHECK(abstract_school(uint64_t(example.drawn)) == "impasto");
+      CHECK(numbers.insert(example.drawn).second);
+    }
+  impasto.source = "builtin:abstract:impast";
+  CHECK(contains(refusal(impasto), "did you mean impasto?"));
+  impasto.source = "builtin:comics:impasto";
+  CHECK(contains(refusal(impasto), "builtin:comics has no kinds to choose from"));
+  impasto.source = "builtin:abstracts";
+  CHECK(contains(refusal(impasto), "builtin:comics or builtin:abstract"));
+}
+
 TEST_CASE("abstract: training on it, and looking for its files") {
   Shell shell;
   const auto trained = shell.gan({"train", "dcgan", "builtin:abstract", "--size", "32", "--ngf", "2", "--ndf",

@@ -4,8 +4,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
 
 #include "engine/files/talk.h"
+#include "kernels/shared/colour.h"
 #include "models/networks/translation_networks.h"
 #include "models/training/plan.h"
 #include "models/use/published.h"
@@ -13,32 +17,42 @@
 namespace gan::tools {
 namespace {
 
-class TrainedMaker : public PictureMaker {
- public:
-  TrainedMaker(const std::string& run, const UseSettings& settings)
-      : quiet_(settings.call.quiet),
-        loaded_(load_model(run, settings.call.device)),
-        translator_(translator_of(*loaded_.model, *loaded_.context, use_of(settings, *loaded_.model))),
-        tiles_(settings, loaded_) {}
+// A style picture as networks see it: at most kLargestStyle pixels a side, which is more than their statistics need,
+// and at least kSmallestStyle, below which there is nothing to measure.
+constexpr int kLargestStyle = 512, kSmallestStyle = 32;
 
-  std::string model() const override { return loaded_.config.model; }
-  int64_t step() const override { return loaded_.step; }
-  Device device() const override { return loaded_.context->device(); }
-  int channels() const override { return translator_.channels; }
-  DataOptions learnt_from() const override { return data_options(loaded_.config); }
-  void plan(const Image& picture) override {
-    options_ = tiles_.choose(picture.height, picture.width, quiet_);
+Tensor style_tensor(DeviceContext& context, const std::string& file, const std::array<uint8_t, 3>& matte) {
+  Image picture = read_image(file, {.channels = 3, .matte = matte});
+  const int longer = std::max(picture.height, picture.width);
+  double factor = std::min(1.0, double(kLargestStyle) / longer);
+  factor = std::max(factor, double(kSmallestStyle) / std::min(picture.height, picture.width));
+  // A line of pixels would become far too long the other way.
+  const auto scaled = [&](int side) {
+    return std::clamp(int(std::lround(side * factor)), kSmallestStyle, 4 * kLargestStyle);
+  };
+  picture = resize(picture, scaled(picture.height), scaled(picture.width), Filter::bicubic);
+  std::vector<float> values(picture.pixels.size());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(picture.pixels[i]) / 127.5f - 1;
+  Tensor tensor(context, {1, picture.height, picture.width, 3});
+  tensor.upload(std::span<const float>(values));
+  return tensor;
+}
+
+// The light and shade of `made` with the colours of `picture`: L of one, a and b of the other.
+Image with_colours_of(const Image& picture, const Image& made) {
+  Image result = made;
+  const auto lab = [](const uint8_t* p) {
+    return srgb_to_lab(Colour<float>{float(p[0]) / 255, float(p[1]) / 255, float(p[2]) / 255});
+  };
+  for (size_t i = 0; i < made.pixels.size(); i += 3) {
+    const Colour<float> colours = lab(&picture.pixels[i]);
+    const Colour<float> rgb = lab_to_srgb(Colour<float>{lab(&made.pixels[i]).x, colours.y, colours.z});
+    const float channels[] = {rgb.x, rgb.y, rgb.z};
+    for (size_t c = 0; c < 3; ++c)
+      result.pixels[i + c] = uint8_t(std::lround(std::clamp(channels[c], 0.0f, 1.0f) * 255));
   }
-  size_t planned_bytes() const override { return tiles_.bytes(); }
-  Image make(const Image& picture) override { return translate_picture(translator_, picture, options_); }
-
- private:
-  bool quiet_;
-  LoadedModel loaded_;
-  Translator translator_;
-  TileChooser tiles_;
-  TileOptions options_;
-};
+  return result;
+}
 
 // Half of the machine's memory, unless --memory-gb says otherwise: networks that normalise by a picture's statistics
 // make other pictures of tiles.
@@ -48,6 +62,106 @@ size_t memory_for_whole_pictures(const UseSettings& settings) {
   const auto pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
   return std::max(given, pages > 0 && page > 0 ? size_t(pages) * size_t(page) / 2 : 0);
 }
+
+class TrainedMaker : public PictureMaker {
+ public:
+  TrainedMaker(const std::string& run, const UseSettings& settings)
+      : settings_(settings), loaded_(load_model(run, settings.call.device)), spec_(loaded_.model->use()) {
+    const Use use = use_of(settings, *loaded_.model);
+    if (spec_.styles) take_styles(use);
+    else refuse_styles();
+    if (translators_.empty())
+      translators_.push_back({translator_of(*loaded_.model, *loaded_.context, use), {}, {}});
+    const size_t memory =
+        spec_.whole ? memory_for_whole_pictures(settings) : size_t(settings.memory_gb * double(1 << 30));
+    tiles_.emplace(settings, plan_of(loaded_.config), loaded_.model->side_multiple(), device(), memory);
+  }
+
+  std::string model() const override { return loaded_.config.model; }
+  int64_t step() const override { return loaded_.step; }
+  Device device() const override { return loaded_.context->device(); }
+  int channels() const override { return translators_[0].translator.channels; }
+  DataOptions learnt_from() const override { return data_options(loaded_.config); }
+  void plan(const Image& picture) override {
+    options_ = tiles_->choose(picture.height, picture.width, settings_.call.quiet);
+    if (spec_.whole && std::max(picture.height, picture.width) > options_.tile && !said_tiles_ &&
+        !settings_.call.quiet) {
+      talk(
+          "each tile is normalised by its own statistics, so the picture differs from one made whole: see --memory-gb");
+      said_tiles_ = true;
+    }
+  }
+  size_t planned_bytes() const override { return tiles_->bytes(); }
+
+  Image make(const Image& picture) override {
+    Image result = picture;
+    for (const Styled& styled : translators_) {
+      const Image made = translate_picture(styled.translator, picture, options_);
+      if (styled.mask.pixels.empty()) result = made;
+      else blend(result, made, styled);
+    }
+    return settings_.keep_colour ? with_colours_of(picture, result) : result;
+  }
+
+ private:
+  // A way of making the whole picture, and where it counts.
+  struct Styled {
+    Translator translator;
+    Image mask;  // 1 channel, white where it counts; none: everywhere
+    std::string file;
+  };
+
+  void refuse_styles() const {
+    if (settings_.styles.empty() && !settings_.alpha && !settings_.keep_colour) return;
+    const char* option = !settings_.styles.empty() ? "style" : settings_.alpha ? "alpha" : "keep-colour";
+    if (!settings_.styles.empty() && !settings_.styles[0].mask.empty()) option = "region";
+    fail(Exit::usage, "--{} belongs to models that take a style when they are used; this one is a {}", option,
+         model());
+  }
+
+  // All styles for the whole picture are one mix; each region has a style of its own.
+  void take_styles(Use use) {
+    if (settings_.styles.empty())
+      fail(Exit::usage, "{} needs a picture of a style: --style PICTURE, or --region MASK=PICTURE", model());
+    if (settings_.alpha) use.controls["alpha"] = *settings_.alpha;
+    const auto matte = parse_colour(settings_.call.matte);
+    Use whole = use;
+    for (const auto& style : settings_.styles)
+      if (style.mask.empty())
+        whole.styles.push_back({style_tensor(*loaded_.context, style.picture, matte), style.weight});
+    if (!whole.styles.empty())
+      translators_.push_back({translator_of(*loaded_.model, *loaded_.context, whole), {}, {}});
+    for (const auto& style : settings_.styles) {
+      if (style.mask.empty()) continue;
+      Use part = use;
+      part.styles = {{style_tensor(*loaded_.context, style.picture, matte), 1}};
+      translators_.push_back({translator_of(*loaded_.model, *loaded_.context, part),
+                              read_image(style.mask, {.channels = 1, .matte = {0, 0, 0}}), style.mask});
+    }
+  }
+
+  // A mask fits pictures of its shape, at any size.
+  static void blend(Image& into, const Image& made, const Styled& styled) {
+    const double shape = double(styled.mask.width) / styled.mask.height,
+                 wanted = double(into.width) / into.height;
+    if (std::abs(std::log(shape / wanted)) > 0.02)
+      fail(Exit::bad_data, "{}: {} x {} pixels is no mask for a picture of {} x {}; it needs the same shape",
+           styled.file, styled.mask.width, styled.mask.height, into.width, into.height);
+    const Image mask = resize(styled.mask, into.height, into.width, Filter::bilinear);
+    for (size_t i = 0; i < into.pixels.size(); ++i) {
+      const int part = mask.pixels[i / size_t(into.channels)];
+      into.pixels[i] = uint8_t((into.pixels[i] * (255 - part) + made.pixels[i] * part + 127) / 255);
+    }
+  }
+
+  const UseSettings& settings_;
+  LoadedModel loaded_;
+  UseSpec spec_;
+  std::vector<Styled> translators_;
+  std::optional<TileChooser> tiles_;
+  TileOptions options_;
+  bool said_tiles_ = false;
+};
 
 class PublishedMaker : public PictureMaker {
  public:
@@ -128,8 +242,6 @@ std::vector<Option> options_of_published() {
   const char* group = "published weights";
   return {{"as", group, "whose network it is; without, the names of the tensors say so", names, "", false},
           {"features", group, "adain: the file of its feature network", "", "", false},
-          {"style", group, "adain: the picture whose style is taken", "", "", false},
-          {"alpha", group, "adain: how much of the style, from 0 to 1", "0..1", "1", false},
           {"load-size", group, "side that pictures are scaled to first; 0: none", "0..8192", "the authors'",
            false},
           {"align-corners", group, "animegan2: how it enlarges inside", "", "on", true, true}};

@@ -22,7 +22,7 @@ class PictureMaker {
   virtual Image make(const Image& picture) = 0;
 };
 
-// --as, --features, --style, --alpha, --load-size, --align-corners.
+// --as, --features, --load-size, --align-corners.
 std::vector<Option> options_of_published();
 
 // By the first word of the command line. `settings` must outlive it. Exit::usage for options that belong to published

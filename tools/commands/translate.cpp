@@ -361,6 +361,7 @@ Command describe_translate() {
     if (option.name == "norm-mode") option.fallback = "the run's";
     command.options.push_back(option);
   }
+  for (const auto& option : options_of_styles()) command.options.push_back(option);
   for (const auto& option : options_of_published()) command.options.push_back(option);
   command.options.push_back(common_options()[0]);
   command.examples = {

@@ -17,6 +17,7 @@
 #include "engine/picture/video.h"
 #include "engine/run/runlog.h"
 #include "models/use/translate.h"
+#include "tools/commands/picture_maker.h"
 #include "tools/commands/use_model.h"
 
 namespace gan::tools {
@@ -97,10 +98,7 @@ int translate_video(const Arguments& arguments) {
   try {
     source = open_frames(names.in);
   } catch (const Stopped& stop) { return stop.exit_code(); }
-  LoadedModel loaded = load_model(arguments.words[0], settings.call.device);
-  const Translator translator =
-      translator_of(*loaded.model, *loaded.context, use_of(settings, *loaded.model));
-  TileChooser tiles(settings, loaded);
+  const std::unique_ptr<PictureMaker> maker = make_maker(arguments, settings);
   std::optional<TemporalFilter> filter;
   if (arguments.is_on("temporal")) filter.emplace();
 
@@ -113,13 +111,13 @@ int translate_video(const Arguments& arguments) {
   try {
     Image frame;
     while (!stop_signal() && source->read(frame)) {
-      Image picture = translator.channels == 1 ? in_grey(frame) : frame;
+      Image picture = maker->channels() == 1 ? in_grey(frame) : frame;
       if (enlarge > 1)
         picture = resize(picture, picture.height * enlarge, picture.width * enlarge, Filter::bicubic);
-      picture =
-          make_input(picture, make, {uint64_t(settings.call.seed), 0, uint64_t(done)}, loaded.config.size);
-      const TileOptions options = tiles.choose(picture.height, picture.width, quiet);
-      Image result = in_colour(translate_picture(translator, picture, options));
+      picture = make_input(picture, make, {uint64_t(settings.call.seed), 0, uint64_t(done)},
+                           maker->learnt_from().size);
+      maker->plan(picture);
+      Image result = in_colour(maker->make(picture));
       if (filter) result = filter->next(in_colour(picture), result);
       if (!sink) {
         format.width = result.width, format.height = result.height;
@@ -167,9 +165,9 @@ int translate_video(const Arguments& arguments) {
                                    {"seconds", seconds},
                                    {"frames_per_second", double(done) / std::max(seconds, 1e-9)},
                                    {"complete", signal == 0},
-                                   {"model", loaded.config.model},
-                                   {"step", loaded.step},
-                                   {"device", name_of(loaded.context->device())}};
+                                   {"model", maker->model()},
+                                   {"step", maker->step()},
+                                   {"device", name_of(maker->device())}};
     if (filter) {
       line["flicker_without"] = flicker.before;
       line["flicker"] = flicker.after;

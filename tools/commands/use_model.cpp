@@ -2,7 +2,9 @@
 #include "tools/commands/use_model.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
+#include <filesystem>
 
 #include "engine/files/talk.h"
 #include "models/networks/translation_networks.h"
@@ -21,6 +23,64 @@ std::vector<Option> options_of_use() {
        "use dropout as while learning, with masks by --seed: other results for other seeds", "", "", true}};
 }
 
+std::vector<Option> options_of_styles() {
+  return {
+      {"style", "style",
+       "pictures whose style is taken, with their weights: a.png or a.png:0.7,b.png:0.3; `none` of restyle: colour alone",
+       "", "", false},
+      {"region", "style",
+       "a style for a part of the picture: MASK=PICTURE, white where it counts; several with commas", "", "",
+       false},
+      {"alpha", "style", "how much of the style, from 0 to 1", "0..1", "1", false},
+      {"keep-colour", "style", "the colours of the picture stay, only its light and shade are drawn anew", "",
+       "", true}};
+}
+
+namespace {
+
+std::vector<std::string> parts_of(const std::string& text) {
+  std::vector<std::string> parts;
+  for (size_t from = 0; from <= text.size();) {
+    const size_t comma = std::min(text.find(',', from), text.size());
+    if (comma > from) parts.push_back(text.substr(from, comma - from));
+    from = comma + 1;
+  }
+  return parts;
+}
+
+// FILE or FILE:WEIGHT. A name with a colon in it that is there is a name.
+UseSettings::StylePicture style_picture(const std::string& text) {
+  UseSettings::StylePicture style{.picture = text, .mask = {}};
+  const size_t colon = text.rfind(':');
+  std::error_code ignored;
+  if (colon == text.npos || colon == 0 || std::filesystem::exists(text, ignored)) return style;
+  const char *begin = text.data() + colon + 1, *end = text.data() + text.size();
+  double weight = 0;
+  const auto [stop, error] = std::from_chars(begin, end, weight);
+  if (error != std::errc() || stop != end || !(weight > 0) || !std::isfinite(weight))
+    fail(Exit::usage, "--style {}: the weight behind the colon must be a number above 0", text);
+  style.picture = text.substr(0, colon);
+  style.weight = weight;
+  return style;
+}
+
+void read_styles(const Arguments& arguments, UseSettings& settings) {
+  for (const std::string& part : parts_of(arguments.text("style", "")))
+    settings.styles.push_back(style_picture(part));
+  for (const std::string& part : parts_of(arguments.text("region", ""))) {
+    const size_t equals = part.find('=');
+    if (equals == part.npos || equals == 0 || equals + 1 == part.size())
+      fail(Exit::usage, "--region {}: wants MASK=PICTURE, as face.png=portrait.jpg", part);
+    UseSettings::StylePicture style = style_picture(part.substr(equals + 1));
+    style.mask = part.substr(0, equals);
+    settings.styles.push_back(style);
+  }
+  if (arguments.has("alpha")) settings.alpha = arguments.real("alpha", 1, 0, 1);
+  settings.keep_colour = arguments.is_on("keep-colour");
+}
+
+}  // namespace
+
 UseSettings read_use_settings(const Arguments& arguments) {
   UseSettings settings;
   Origins origins;
@@ -32,6 +92,7 @@ UseSettings read_use_settings(const Arguments& arguments) {
   settings.overlap = int(arguments.number("overlap", 64, 0, 4096));
   settings.memory_gb = arguments.real("memory-gb", 1, 0.1, 1024);
   settings.memory_given = arguments.has("memory-gb");
+  read_styles(arguments, settings);
   return settings;
 }
 

@@ -1,6 +1,7 @@
 // What `gan translate` and `gan eval` share: the options of how a trained model is used.
 #pragma once
 #include <map>
+#include <optional>
 
 #include "models/tasks/zoo.h"
 #include "models/use/load.h"
@@ -9,6 +10,8 @@
 
 namespace gan::tools {
 
+// --style, --region, --alpha and --keep-colour: how a model of styles is used.
+std::vector<Option> options_of_styles();
 // --tile, --overlap, --memory-gb and --dropout.
 std::vector<Option> options_of_use();
 
@@ -19,6 +22,14 @@ struct UseSettings {
   int tile = 0, overlap = 64;  // tile 0: as large as the memory allows
   double memory_gb = 1;
   bool memory_given = false;
+  // --style, --region, --alpha, --keep-colour, of models that take a style.
+  struct StylePicture {
+    std::string picture, mask;  // files; mask empty: everywhere
+    double weight = 1;
+  };
+  std::vector<StylePicture> styles;
+  std::optional<double> alpha;
+  bool keep_colour = false;
 };
 UseSettings read_use_settings(const Arguments& arguments);
 

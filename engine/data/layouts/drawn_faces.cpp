@@ -21,6 +21,7 @@ bool recognises(const std::string& source) { return source.starts_with("builtin:
 const DrawnSet& faces_for(const DataOptions& options) {
   const DrawnSet* set = find_drawn_set(options.source);
   if (!set) fail(Exit::usage, "`{}`: the embedded data sets are {}", options.source, names_of_drawn_sets());
+  kind_of_drawn_set(options.source);
   if (options.source != "builtin:comics")
     fail(Exit::usage, "{} holds single {}, and this model learns from {}", options.source, set->holds,
          options.examples == Examples::pairs ? "pairs: --make-input makes pairs of them"

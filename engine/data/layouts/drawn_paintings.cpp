@@ -1,4 +1,5 @@
-// builtin:abstract, paintings drawn in code: single pictures, named by their schools.
+// builtin:abstract, paintings drawn in code: single pictures, named by their schools. builtin:abstract:impasto are those
+// of one school.
 #include "engine/data/abstract.h"
 #include "engine/data/drawn_sets.h"
 
@@ -14,14 +15,16 @@ bool serves(const DataOptions& options) {
 
 std::string looks_for() { return kSource; }
 
-bool recognises(const std::string& source) { return source == kSource; }
+bool recognises(const std::string& source) { return find_drawn_set(source) == find_drawn_set(kSource); }
 
 Listing list(const DataOptions& options) {
   const DrawnSet& set = *find_drawn_set(kSource);
   check_drawn_size(set, options);
-  const auto paintings = [](int64_t first, int64_t count) {
-    return drawn_examples(first, count, {"picture"}, [](int64_t number) {
-      return fmt::format("{}-{}", abstract_school(uint64_t(number)), number);
+  const std::string wanted = kind_of_drawn_set(options.source);
+  const auto paintings = [&](int64_t first, int64_t count) {
+    return drawn_examples(first, count, {"picture"}, [&](int64_t number) {
+      const std::string school = abstract_school(uint64_t(number));
+      return wanted.empty() || school == wanted ? fmt::format("{}-{}", school, number) : "";
     });
   };
   Listing listing;
