@@ -1,8 +1,8 @@
 // Pooling, resizing and pixel shuffle on the cpu: loops over pixels around short loops over their channels.
 //
-// The linear ones add weighted rows of channels (kernels/shared/resample.h says which), the same loop forwards and
-// backwards. Threads take rows of the output; max pooling's gradient, which goes to the places of the largest
-// elements, takes a picture each.
+// The linear ones add up weighted rows of a picture, then weighted pixels of that sum (kernels/shared/resample.h says
+// which), the same loops forwards and backwards. Threads take rows of the output; max pooling's gradient, which goes to
+// the places of the largest elements, takes a picture each.
 #include "kernels/shared/resample.h"
 
 #include <vector>
@@ -12,54 +12,92 @@
 namespace gan::cpu {
 namespace {
 
+// What each place of one side of an axis is made of: places of the other side, with weights.
+class Taps {
+ public:
+  Taps(const ResampleAxis& axis, bool backward) {
+    const int count = backward ? axis.in : axis.out;
+    for (int i = 0; i < count; ++i) ranges_.push_back(backward ? outputs_of(axis, i) : inputs_of(axis, i));
+    if (axis.kind == ResampleKind::bilinear) {
+      for (int i = 0; i < count; ++i) {
+        first_.push_back(int64_t(weights_.size()));
+        for (int other = ranges_[size_t(i)].begin; other < ranges_[size_t(i)].end; ++other)
+          weights_.push_back(backward ? resample_weight(axis, other, i) : resample_weight(axis, i, other));
+      }
+      return;
+    }
+    // Every input has the same weight in an output, so large windows need no large table.
+    for (int output = 0; output < axis.out; ++output) weights_.push_back(resample_weight(axis, output, 0));
+    for (int i = 0; i < count; ++i) first_.push_back(backward ? ranges_[size_t(i)].begin : i);
+    step_ = backward ? 1 : 0;
+  }
+  GAN_INLINE int count() const { return int(ranges_.size()); }
+  GAN_INLINE IndexRange range(int i) const { return ranges_[size_t(i)]; }
+  GAN_INLINE float weight(int i, int other) const {
+    return weights_[size_t(first_[size_t(i)] + (other - ranges_[size_t(i)].begin) * step_)];
+  }
+
+ private:
+  std::vector<IndexRange> ranges_;
+  std::vector<int64_t> first_;  // of each place: where in weights_ its first tap has its weight
+  int64_t step_ = 1;            // from there to the next one's
+  std::vector<float> weights_;
+};
+
 GAN_TARGET_CLONES
-void add_weighted(const float* from, int channels, float weight, float* to) {
-  for (int c = 0; c < channels; ++c) to[c] += weight * from[c];
+void add_weighted(const float* from, int64_t count, float weight, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] += weight * from[i];
 }
 
-// One row of pixels of the output, `to` (width, channels), from a whole picture.
-template <bool backward>
-void resample_row(const float* picture, const ResampleAxis& rows, const ResampleAxis& columns, int row,
-                  int channels, bool add, float* to) {
-  const int width = backward ? columns.in : columns.out, from_width = backward ? columns.out : columns.in;
-  if (!add) std::fill(to, to + int64_t(width) * channels, 0.0f);
-  const IndexRange from_rows = backward ? outputs_of(rows, row) : inputs_of(rows, row);
-  for (int column = 0; column < width; ++column) {
-    const IndexRange from_columns = backward ? outputs_of(columns, column) : inputs_of(columns, column);
-    for (int r = from_rows.begin; r < from_rows.end; ++r) {
-      const float row_weight = backward ? resample_weight(rows, r, row) : resample_weight(rows, row, r);
-      for (int c = from_columns.begin; c < from_columns.end; ++c) {
-        const float weight = row_weight * (backward ? resample_weight(columns, c, column)
-                                                    : resample_weight(columns, column, c));
-        add_weighted(picture + (int64_t(r) * from_width + c) * channels, channels, weight,
-                     to + int64_t(column) * channels);
-      }
+GAN_TARGET_CLONES
+void add_pixels(const float* line, const Taps& columns, int channels, float* to) {
+  for (int column = 0; column < columns.count(); ++column, to += channels) {
+    const IndexRange range = columns.range(column);
+    for (int other = range.begin; other < range.end; ++other) {
+      const float weight = columns.weight(column, other);
+      const float* from = line + int64_t(other) * channels;
+      for (int c = 0; c < channels; ++c) to[c] += weight * from[c];
     }
   }
 }
 
+// Pictures of from_height x from_width pixels to pictures of the sides that the taps have.
+void run_linear(const Taps& rows, const Taps& columns, int pictures, int from_height, int from_width,
+                int channels, const float* from, const Out& out) {
+  float* to = out.as<float>();
+  const int64_t from_row = int64_t(from_width) * channels, to_row = int64_t(columns.count()) * channels;
+  const int height = rows.count();
+  parallel_ranges(int64_t(pictures) * height, std::max(from_row, to_row), [&](int64_t begin, int64_t end) {
+    std::vector<float> sum(static_cast<size_t>(from_row));
+    const float* line;  // the weighted rows' sum, or the one row there is
+    for (int64_t i = begin; i < end; ++i) {
+      const float* picture = from + i / height * from_height * from_row;
+      const int row = int(i % height);
+      const IndexRange range = rows.range(row);
+      if (range.end - range.begin == 1 && rows.weight(row, range.begin) == 1) {
+        line = picture + range.begin * from_row;
+      } else {
+        line = sum.data();
+        std::fill(sum.begin(), sum.end(), 0.0f);
+        for (int other = range.begin; other < range.end; ++other)
+          add_weighted(picture + other * from_row, from_row, rows.weight(row, other), sum.data());
+      }
+      if (out.acc == Acc::set) std::fill_n(to + i * to_row, to_row, 0.0f);
+      add_pixels(line, columns, channels, to + i * to_row);
+    }
+  });
+}
+
 void run(const ResampleFwd& a, Stream&) {
   const ResampleSize& s = a.size;
-  const float* x = a.x.as<float>();
-  float* y = a.y.as<float>();
-  const ResampleAxis rows = resample_rows(s, a.rule), columns = resample_columns(s, a.rule);
-  parallel_ranges(int64_t(s.n) * s.oh, int64_t(s.ow) * s.c, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      resample_row<false>(x + i / s.oh * s.h * s.w * s.c, rows, columns, int(i % s.oh), s.c,
-                          a.y.acc == Acc::add, y + i * s.ow * s.c);
-  });
+  const Taps rows(resample_rows(s, a.rule), false), columns(resample_columns(s, a.rule), false);
+  run_linear(rows, columns, s.n, s.h, s.w, s.c, a.x.as<float>(), a.y);
 }
 
 void run(const ResampleBwd& a, Stream&) {
   const ResampleSize& s = a.size;
-  const float* dy = a.dy.as<float>();
-  float* dx = a.dx.as<float>();
-  const ResampleAxis rows = resample_rows(s, a.rule), columns = resample_columns(s, a.rule);
-  parallel_ranges(int64_t(s.n) * s.h, int64_t(s.w) * s.c, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i)
-      resample_row<true>(dy + i / s.h * s.oh * s.ow * s.c, rows, columns, int(i % s.h), s.c,
-                         a.dx.acc == Acc::add, dx + i * s.w * s.c);
-  });
+  const Taps rows(resample_rows(s, a.rule), true), columns(resample_columns(s, a.rule), true);
+  run_linear(rows, columns, s.n, s.oh, s.ow, s.c, a.dy.as<float>(), a.dx);
 }
 
 // The largest elements of one window, per channel, and which pixel of the picture each is: the first of
