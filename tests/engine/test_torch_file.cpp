@@ -203,6 +203,47 @@ TEST_CASE("torch file: archives that are cut, compressed, TorchScript or have a 
   CHECK(contains(refusal_of(encrypted), "is compressed or encrypted"));
 }
 
+namespace {
+
+template <class T>
+void add_at(std::string& bytes, size_t at, T more) {
+  T value;
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  value = T(value + more);
+  std::memcpy(bytes.data() + at, &value, sizeof value);
+}
+
+// The archive with the sizes of its last member in a zip64 field, as those of more than 4 GiB have them; `claimed`
+// is added to both.
+std::string with_large_sizes(std::string bytes, uint64_t claimed) {
+  const size_t entry = bytes.rfind(std::string("PK\x01\x02", 4));
+  uint32_t size = 0;
+  uint16_t name_bytes = 0, extra_bytes = 0;
+  std::memcpy(&size, bytes.data() + entry + 24, sizeof size);
+  std::memcpy(&name_bytes, bytes.data() + entry + 28, sizeof name_bytes);
+  std::memcpy(&extra_bytes, bytes.data() + entry + 30, sizeof extra_bytes);
+  const uint64_t sizes[2] = {size + claimed, size + claimed};
+  std::string field("\x01\0\x10\0", 4);
+  field.append(reinterpret_cast<const char*>(sizes), sizeof sizes);
+  bytes.replace(entry + 20, 8, 8, '\xff');
+  add_at<uint16_t>(bytes, entry + 30, uint16_t(field.size()));
+  bytes.insert(entry + 46 + name_bytes + extra_bytes, field);
+  // The directory is longer, and its end lies further behind.
+  add_at<uint64_t>(bytes, bytes.rfind(std::string("PK\x06\x06", 4)) + 40, field.size());
+  add_at<uint64_t>(bytes, bytes.rfind(std::string("PK\x06\x07", 4)) + 8, field.size());
+  add_at<uint32_t>(bytes, bytes.size() - 22 + 12, uint32_t(field.size()));
+  return bytes;
+}
+
+}  // namespace
+
+TEST_CASE("torch file: sizes of more than 32 bits are read, and believed as little as others") {
+  const std::string good = text_of(published("strided.pth"));
+  CHECK(refusal_of(with_large_sizes(good, 0)) == "");
+  CHECK(contains(refusal_of(with_large_sizes(good, 1ull << 40)), "reaches over its end"));
+  CHECK(contains(refusal_of(with_large_sizes(good, ~0ull - 100)), "reaches over its end"));
+}
+
 // Bytes of valid files changed, cut, doubled and swapped: each result is read or refused as bad data. That it is read
 // within its bounds is what the build with sanitizers sees.
 TEST_CASE("torch file: ten thousand damaged files are refused or read, never more") {

@@ -173,9 +173,11 @@ TEST_CASE("published: help names every kind with licence and command; inspect li
   for (const char* part :
        {"animegan2", "fast-style", "adain", "pix2pix", "cyclegan", "licence", "gan translate"})
     CHECK(contains(help.out, part));
-  size_t widest = 0, column = 0;
-  for (const char c : help.out) widest = std::max(widest, column = c == '\n' ? 0 : column + 1);
-  CHECK(widest <= 100);
+  for (const std::string& text : {help.out, shell.gan({"help"}).out}) {
+    size_t widest = 0, column = 0;
+    for (const char c : text) widest = std::max(widest, column = c == '\n' ? 0 : column + 1);
+    CHECK(widest <= 100);
+  }
   const auto list = shell.gan({"inspect", published("animegan2.pt")});
   CHECK(list.code == 0);
   CHECK(contains(list.out, "weights of animegan2"));

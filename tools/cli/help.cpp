@@ -106,7 +106,7 @@ std::string general_help() {
       "  gan train pix2pix photos/ --make-input noise --size 128 --out runs/denoise\n"
       "  gan translate runs/denoise old/*.jpg --out clean\n"
       "  gan help train\n\n"
-      "`gan help weights` says which published weights can be used. "
+      "`gan help weights` says which published weights can be used.\n"
       "`gan COMMAND --help` tells a command's options; `gan --version` the version and devices.\n"
       "Exit codes: 0 done, 1 failure, 2 usage, 3 bad file or data, 4 no GPU, 5 out of GPU memory,\n"
       "6 diverged, 7 disk full or I/O, 129, 130 and 143 after SIGHUP, SIGINT, SIGTERM.\n";
