@@ -46,7 +46,7 @@ std::span<const ZooEntry> zoo() {
        cyclegan_preset, cyclegan_tuned, cyclegan_check, make_cyclegan, Examples::unpaired},
       {"comic", "photos into drawings of a style: comic, painting (AnimeGANv2, White-box)",
        with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
-            FeatureSettings, ComicSettings>,
+            FeatureSettings, StyleLossSettings, ComicSettings>,
        comic_preset, comic_tuned, comic_check, make_comic, Examples::styled, comic_presets()},
       {"style", "photos in the style of any picture, given when it is used (AdaIN; Huang and Belongie 2017)",
        with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
