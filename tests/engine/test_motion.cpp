@@ -39,7 +39,8 @@ Image undisturbed(const Image& frame) {
 }  // namespace
 
 TEST_CASE("motion: shifts are found, to the pixel") {
-  for (const auto& [dx, dy] : {std::pair{0, 0}, {1, 0}, {3, -2}, {-7, 5}, {16, 9}, {-24, 11}}) {
+  for (const auto& shift : {std::pair{0, 0}, {1, 0}, {3, -2}, {-7, 5}, {16, 9}, {-24, 11}}) {
+    const int dx = shift.first, dy = shift.second;
     CAPTURE(dx);
     CAPTURE(dy);
     const Image before = texture(144, 176), now = texture(144, 176, dx, dy);
@@ -84,7 +85,8 @@ TEST_CASE("temporal: a still film stays as it is") {
 
 TEST_CASE(
     "temporal: under a known shift flicker falls by more than a third, and frames come nearer to the truth") {
-  for (const auto& [dx, dy] : {std::pair{0, 0}, {2, -1}, {5, 3}}) {
+  for (const auto& shift : {std::pair{0, 0}, {2, -1}, {5, 3}}) {
+    const int dx = shift.first, dy = shift.second;
     CAPTURE(dx);
     TemporalFilter filter;
     double off_made = 0, off_shown = 0;

@@ -141,7 +141,8 @@ Finish paint_cutouts(Canvas& canvas, const Palette& palette, Dice& dice) {
                           palette.dominant, palette.accent, palette.dark};
   const Color papers[] = {palette.light, palette.accent,      palette.dominant,
                           palette.light, palette.subordinate, palette.dark};
-  const int columns = dice.range(1, 3), rows = columns == 1 ? dice.range(1, 2) : dice.range(1, 3);
+  const int columns = dice.range(2, 3), rows = dice.range(1, 3);
+  const bool one_sheet = dice.chance(22);  // under all of them
   const auto cuts = [&](int count) {
     std::vector<int> at(count + 1);
     for (int i = 0; i <= count; ++i) at[i] = kWidth * i / count;
@@ -155,6 +156,7 @@ Finish paint_cutouts(Canvas& canvas, const Palette& palette, Dice& dice) {
       const Box box = {x[j], y[i], x[j + 1], y[i + 1]};
       int sheet = dice.range(0, columns * rows < 3 ? 4 : 6);
       if (sheet == before) sheet = (sheet + 2) % 5;
+      if (one_sheet && before >= 0) sheet = before;
       before = sheet;
       const Color ground = sheets[sheet];
       const uint32_t seed = seed_of(dice);
