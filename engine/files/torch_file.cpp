@@ -2,7 +2,6 @@
 #include "engine/files/torch_file.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <set>
 
@@ -15,10 +14,8 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr size_t kMostDims = 8, kMostTensors = 100'000;
-// The number that the row of pickles begins with, 0x1950a86a20f9469cfc6c, as a pickle of its own: protocol 2, the
-// instruction for a large integer, its length, its bytes, the end.
-constexpr std::array<uint8_t, 15> kLegacyBegin = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
-                                                  0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, '.'};
+// The number that the row of pickles begins with, 0x1950a86a20f9469cfc6c, little-endian.
+constexpr std::string_view kLegacyMagic("\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 10);
 constexpr int64_t kLegacyVersion = 1001;
 
 struct StorageType {
@@ -299,7 +296,7 @@ bool TorchFile::looks_like_one(const InputFile& file) {
   file.read(0, std::as_writable_bytes(std::span(begin)));
   const bool zip = begin[0] == 'P' && begin[1] == 'K' && begin[2] == 3 && begin[3] == 4;
   // A safetensors file begins with the length of its header, which may be any number, and the header's {.
-  return zip || (begin[0] == kLegacyBegin[0] && begin[1] >= 2 && begin[1] <= 5 && begin[8] != '{');
+  return zip || (begin[0] == 0x80 && begin[1] >= 2 && begin[1] <= 5 && begin[8] != '{');
 }
 
 TorchFile TorchFile::open(InputFile opened) {
@@ -348,16 +345,16 @@ TorchFile TorchFile::open(InputFile opened) {
   TorchFile file(std::move(opened));
   StateDictReader reader(file, true);
   const InputFile& in = file.file();
-  std::array<uint8_t, kLegacyBegin.size()> begin{};
-  if (in.size() >= begin.size()) in.read(0, std::as_writable_bytes(std::span(begin)));
-  if (begin != kLegacyBegin) reader.refuse("a pickle, but not one of torch.save");
-  uint64_t at = begin.size();
+  uint64_t at = 0;
   const auto next = [&] {
     Pickle pickle =
         Pickle::read(in, at, in.size(), [&](const std::string& name) { reader.check_global(name); });
     at = pickle.end();
     return pickle;
   };
+  const Pickle magic = next();
+  if (!magic.value().is(Kind::big) || magic.value().text != kLegacyMagic)
+    reader.refuse("a pickle, but not one of torch.save");
   const Pickle version = next(), machine = next();
   if (!version.value().is(Kind::integer) || version.value().integer != kLegacyVersion)
     reader.refuse("a version of torch.save's format that is not known");

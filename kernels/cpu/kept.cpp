@@ -15,6 +15,12 @@ size_t blocked_weight_bytes(const Conv2d& s) {
   return blocks(s.k) * blocks(s.c / s.groups) * size_t(s.kh) * size_t(s.kw) * sizeof(float);
 }
 
+// oneDNN knows no mirrored borders: it gets a copy of x that has them.
+size_t mirrored_copy_bytes(const Conv2d& s) {
+  if (s.padding == Padding::zero) return 0;
+  return size_t(s.n) * size_t(s.h + 2 * s.ph) * size_t(s.w + 2 * s.pw) * size_t(s.c) * sizeof(float);
+}
+
 // Code and tables of one compiled primitive, as measured.
 constexpr size_t primitive_bytes = size_t(300) << 10;
 
@@ -34,6 +40,7 @@ void KeptByConvolutions::note_weights(const Conv2d& size, const void* weights, u
     return;
   }
   const size_t bytes = blocked_weight_bytes(size);
+  scratch_ = std::max(scratch_, mirrored_copy_bytes(size));
   arena_ = std::max(arena_, bytes);
   ++primitives_[{direction, size.n, size.h, size.w, size.c, size.k, size.kh}];
   // A copy is kept from the second use of the same version on.
@@ -61,6 +68,7 @@ void KeptByConvolutions::note(const ConvBwdWeight& args) {
     const WinogradMemory memory = winograd_memory(args.size);
     scratch_ = std::max(scratch_, memory.scratch + memory.weights);
   } else if (name == "onednn") {
+    scratch_ = std::max(scratch_, mirrored_copy_bytes(args.size));
     ++primitives_[{2, args.size.n, args.size.h, args.size.w, args.size.c, args.size.k, args.size.kh}];
     arena_ =
         std::max(arena_, 2 * blocked_weight_bytes(args.size));  // a sum of its own for each group of threads

@@ -171,10 +171,13 @@ size_t translation_bytes(const TranslatorPlan& plan, Device device, int height, 
   const int tile_width = std::min(rounded_up(width, multiple), options.tile);
   translator.run(Tensor(context, {1, tile_height, tile_width, translator.channels}));
   // On cpu the generator's weights have re-laid-out copies, some of them several times as large (Winograd's
-  // convolution): together about one and a half times the weights.
+  // convolution): together about one and a half times the weights. Small networks on large pictures need more room
+  // to work in than that: for copies with mirrored borders.
   const size_t weights = count * size_of(context.real());
   constexpr size_t compiled = size_t(40) << 20;  // oneDNN's code for the sizes of a tile
-  const size_t libraries = (device == Device::cpu ? weights + weights / 2 : 0) + program_bytes + compiled;
+  const size_t kept =
+      device == Device::cpu ? std::max(weights + weights / 2, context.planned_kept_bytes()) : 0;
+  const size_t libraries = kept + program_bytes + compiled;
   const size_t channels = size_t(translator.channels), tile = size_t(tile_height) * channels;
   return context.pool().reserved_bytes() + libraries + 2 * size_t(height) * size_t(width) * channels +
          tile * size_t(width) * sizeof(float) + 3 * tile * size_t(tile_width) * sizeof(float);

@@ -45,8 +45,8 @@ class Folder:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
 
-    def save(self, name, state, zipped=True):
-        torch.save(state, self.path / name, _use_new_zipfile_serialization=zipped)
+    def save(self, name, state, zipped=True, protocol=2):
+        torch.save(state, self.path / name, pickle_protocol=protocol, _use_new_zipfile_serialization=zipped)
 
     def expect(self, name, **pictures):
         write_safetensors(str(self.path / f"{name}.safetensors"), pictures, {"made by": f"PyTorch {torch.__version__}"})
@@ -115,8 +115,9 @@ def main():
         "half": base.view(2, 12).half() / 3, "bfloat": base.bfloat16() / 3, "double": base.double() / 3,
         "none": torch.zeros(0, 5), "one": torch.tensor(2.5), "parameter": nn.Parameter(base[:3].clone()),
         "count": torch.tensor(7)}
-    for name, zipped in (("strided.pth", True), ("strided_legacy.pth", False)):
-        folder.save(name, {"optimizer": {"state": {0: torch.ones(5)}}, "params": {"plain": base}, "params_ema": tensors}, zipped)
+    for name, zipped, protocol in (("strided.pth", True, 2), ("strided_legacy.pth", False, 4)):
+        folder.save(name, {"optimizer": {"state": {0: torch.ones(5)}}, "params": {"plain": base}, "params_ema": tensors}, zipped,
+                    protocol)
     folder.expect("strided", **{name: value.float().detach().contiguous().numpy().reshape(-1)
                                 for name, value in tensors.items() if name != "none"})
 
