@@ -7,7 +7,7 @@ namespace gan {
 
 struct AnimeGan2Options {
   int width = 32;             // channels of the first layer
-  bool align_corners = true;  // how it enlarges. The port's own default; its test.py says false
+  bool align_corners = true;  // how it enlarges: the port's own default, and false in its test.py
 };
 
 class AnimeGan2 : public Generator {

@@ -191,8 +191,8 @@ std::span<const PublishedForm> published_forms() {
            "the port is MIT; the weights of paprika come from github.com/TachibanaYoshino/AnimeGANv2, which allows "
            "use that is not commercial; read both before you publish",
        .sizes =
-           "pictures keep their size; the authors' --x32 is up to you. Enlarging inside the network is that of the "
-           "model's own default, align_corners; --no-align-corners is that of test.py",
+           "sides are rounded down to a multiple of 4, as with test.py and its defaults; --align-corners is its "
+           "--upsample_align and the default of face2paint: pictures keep their size. --x32 is up to you",
        .example = "gan translate face_paint_512_v2.pt photo.jpg --out drawings",
        .mark = "block_a.0.1.weight",
        .recognises =

@@ -19,7 +19,7 @@ struct PublishedUse {
   Statistics statistics = Statistics::batch;  // their scripts leave networks in training mode
   bool dropout = false;
   uint64_t seed = 1;          // of its masks
-  bool align_corners = true;  // animegan2
+  bool align_corners = false;  // animegan2
   double alpha = 1;           // adain: how much of the style
 };
 

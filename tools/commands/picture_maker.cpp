@@ -244,7 +244,8 @@ std::vector<Option> options_of_published() {
           {"features", group, "adain: the file of its feature network", "", "", false},
           {"load-size", group, "side that pictures are scaled to first; 0: none", "0..8192", "the authors'",
            false},
-          {"align-corners", group, "animegan2: how it enlarges inside", "", "on", true, true}};
+          {"align-corners", group, "animegan2: enlarges inside as face2paint does, not as test.py", "", "",
+           true, true}};
 }
 
 std::unique_ptr<PictureMaker> make_maker(const Arguments& arguments, const UseSettings& settings) {
