@@ -68,13 +68,6 @@ LabPixels bilateral(const LabPixels& from, int height, int width, float space, f
   return to;
 }
 
-// Lightness in steps with soft flanks.
-float stepped(float lightness) {
-  constexpr float step = 100.0f / 7, sharpness = 2.5f;
-  const float middle = (std::floor(lightness / step) + 0.5f) * step;
-  return middle + step / 2 * std::tanh(sharpness * (lightness - middle) / (step / 2)) / std::tanh(sharpness);
-}
-
 uint8_t byte_from(float value) { return uint8_t(std::lround(std::clamp(value, 0.0f, 1.0f) * 255)); }
 
 // Edges by Canny's method: Sobel's gradient, thinned across the edge; strong edges, and weak ones that touch them.
@@ -138,8 +131,8 @@ Image drawn_by_rules(const Image& photo, int side) {
     for (size_t i = 0; i < colour.pixels.size(); ++i) colour.pixels[i] = photo.pixels[i / 3];
   }
   LabPixels lab = lab_of(colour);
-  constexpr int passes = 3;
-  constexpr float near_colour = 9, richer = 1.3f, ink = 0.85f;
+  constexpr int passes = 4;
+  constexpr float near_colour = 12, richer = 1.3f, ink = 0.85f;
   const float space = std::clamp(2.5f * float(side) / 256, 1.0f, 6.0f);
   for (int pass = 0; pass < passes; ++pass)
     lab = bilateral(lab, photo.height, photo.width, space, near_colour);
@@ -149,7 +142,7 @@ Image drawn_by_rules(const Image& photo, int side) {
     const float paper = 1 - ink * (1 - float(lines.pixels[3 * i]) / 255);
     const float saturation = photo.channels == 1 ? 0 : richer * (0.5f + 0.5f * paper);
     const Colour<float> rgb =
-        lab_to_srgb(Colour<float>{stepped(lab[i].x) * paper, lab[i].y * saturation, lab[i].z * saturation});
+        lab_to_srgb(Colour<float>{lab[i].x * paper, lab[i].y * saturation, lab[i].z * saturation});
     uint8_t* p = &drawn.pixels[3 * i];
     p[0] = byte_from(rgb.x), p[1] = byte_from(rgb.y), p[2] = byte_from(rgb.z);
   }

@@ -5,8 +5,9 @@
 
 namespace gan {
 
-// A teacher: the photo drawn by rules. Even parts are smoothed without crossing edges, light falls into a few steps,
-// colours are stronger, and edges have ink lines (Winnemoeller, Olsen & Gooch 2006). A network that learns a style
+// A teacher: the photo drawn by rules. Even parts are smoothed without crossing edges, colours are stronger, and edges
+// have ink lines (Winnemoeller, Olsen & Gooch 2006, without their steps of light: a network learns those last, and they
+// are not what makes a drawing). A network that learns a style
 // from pictures that do not belong to its photos keeps its lines where this picture has them. Same size, 3 channels;
 // a grey photo stays grey. `side`: the size at which lines and smoothing have their usual width, about 1.5 pixels at 256;
 // 0: the photo's shorter side.
