@@ -32,8 +32,7 @@ Tensor surface_of(const Tensor& picture) { return guided_filter(picture, picture
 
 class Comic : public Model {
  public:
-  Comic()
-      : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})), d_(add_network("D")) {}
+  Comic() : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})) {}
 
   UseSpec use() const override { return {.pictures = {"picture"}, .controls = {}}; }
   Tensor make(const Use& use) override { return generate(picture(use, "picture"), use); }
@@ -67,9 +66,9 @@ class Comic : public Model {
     add_input({.name = "A", .of = "A"});
     add_input({.name = "B", .of = "B"});
     if (s.lambda_structure > 0) add_input({.name = "drawn", .of = "drawn"});
-    if (s.d_soft > 0) add_input({.name = "soft", .of = "soft"});
+    if (rejects(s.d_soft)) add_input({.name = "soft", .of = "soft"});
     generator_ = make_generator(g_.parameters, config, config.channels, config.channels);
-    add_critic(d_, w.lambda_adversarial, "loss_G_GAN", as_it_is);
+    if (w.lambda_adversarial > 0) add_critic(add_network("D"), w.lambda_adversarial, "loss_G_GAN", as_it_is);
     if (s.lambda_texture > 0) add_critic(add_network("D_texture"), s.lambda_texture, "loss_G_texture", grey);
     if (s.lambda_surface > 0)
       add_critic(add_network("D_surface"), s.lambda_surface, "loss_G_surface", surface_of);
@@ -86,7 +85,7 @@ class Comic : public Model {
     std::vector<Network*> critics;
     for (const Critic& critic : critics_) critics.push_back(critic.network);
     generator_player_ = &add_player("G", {&g_});
-    critics_player_ = &add_player("D", critics, true);
+    if (!critics.empty()) critics_player_ = &add_player("D", critics, true);
     if (s.content_steps > 0) add_stage({.name = "content", .steps = s.content_steps, .trains = {"G"}});
     add_stage({.name = "style", .trains = {}});
   }
@@ -99,7 +98,7 @@ class Comic : public Model {
     const Tensor made = (*generator_)(g_.parameters, photo, step.pass());  // (N,H,W,C)
 
     // The discriminators' turn: each learns to tell the style from what G makes of photos.
-    if (!content_alone) {
+    if (critics_player_ && !content_alone) {
       Turn turn(step, *critics_player_);
       const Tensor shown = made.detach();
       Tensor sum;
@@ -115,8 +114,8 @@ class Comic : public Model {
         step.report(name, loss);
         sum = add(sum, loss);
       };
-      if (s.d_grey > 0) reject("loss_D_grey", s.d_grey, grey(style));
-      if (s.d_soft > 0) reject("loss_D_smooth", s.d_soft, grey(step.input("soft")));
+      if (rejects(s.d_grey)) reject("loss_D_grey", s.d_grey, grey(style));
+      if (rejects(s.d_soft)) reject("loss_D_smooth", s.d_soft, grey(step.input("soft")));
       step.report("loss_D", sum);
       turn.learn(sum);
     }
@@ -171,6 +170,9 @@ class Comic : public Model {
   const ComicSettings& settings() const { return config.get<ComicSettings>(); }
   const AdversarialSettings& adversarial() const { return config.get<AdversarialSettings>(); }
 
+  // What D alone is shown to be rejected, where there is a D.
+  bool rejects(double weight) const { return weight > 0 && weights().lambda_adversarial > 0; }
+
   void add_critic(Network& network, double weight, const char* reported, Tensor (*looks_at)(const Tensor&)) {
     critics_.push_back({&network, make_discriminator(network.parameters, config, config.channels), looks_at,
                         weight, reported});
@@ -203,9 +205,10 @@ class Comic : public Model {
     return (*generator_)(g_.parameters, photo, {.statistics = use.statistics, .seed = use.seed});
   }
 
-  Network &g_, &d_;
+  Network& g_;
   Network* features_ = nullptr;
-  Player *generator_player_ = nullptr, *critics_player_ = nullptr;
+  Player* generator_player_ = nullptr;
+  Player* critics_player_ = nullptr;  // where one of the discriminators counts
   std::unique_ptr<Generator> generator_;
   std::vector<Critic> critics_;
   FeatureTaps taps_;

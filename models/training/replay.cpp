@@ -108,8 +108,9 @@ void Replay::read_input(const InputSpec& input) {
 }
 
 namespace {
+// A network that never learns has its weights in the file too, under its own name.
 std::string initial_key(const Network& network, const ParameterInfo& info) {
-  return "init." + network.name + "." + info.name;
+  return (network.learns() ? "init." : "") + network.name + "." + info.name;
 }
 }  // namespace
 

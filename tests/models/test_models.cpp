@@ -109,6 +109,7 @@ void check_replay(const std::string& name, Device device, int64_t steps = INT64_
   for (int64_t i = 0; i < last; ++i) {
     StepInput in = replay.input(context, i);
     in.learning_rate = in.learning_rate_d = replay.config().lr;
+    in.stage = model->stage_at(i);
     const Metrics got = model->step(in).read();
     const auto& want = expected["steps"][size_t(i)];
     gap = std::max(gap, want["gap"].get<double>());
@@ -166,7 +167,8 @@ constexpr const char* kReplays[] = {
     "dcgan32-instance", "dcgan32-kink",    "dcgan64-grey",  "mlpgan8",       "unet128-batch",
     "unet128-instance", "unet256-batch1",  "resnet6-pixel", "unet32-pixel",  "unet32-none",
     "unet32-resize",    "resnet9-shuffle", "colorize32",    "colorize128",   "cyclegan32-resnet6",
-    "cyclegan32-unet",  "unet32-sn",       "resnet6-sn"};
+    "cyclegan32-unet",  "unet32-sn",       "resnet6-sn",    "comic32-all",   "comic32-plain",
+    "style32-all",      "style32-coarse"};
 
 }  // namespace
 
@@ -254,8 +256,8 @@ TEST_CASE("replays on cuda follow PyTorch") {
 }
 
 TEST_CASE("three steps of a replay on simt follow PyTorch") {
-  for (const char* name :
-       {"dcgan32-vanilla", "dcgan32-lsgan", "unet32-pixel", "colorize32", "cyclegan32-unet", "unet32-sn"})
+  for (const char* name : {"dcgan32-vanilla", "dcgan32-lsgan", "unet32-pixel", "colorize32",
+                           "cyclegan32-unet", "unet32-sn", "comic32-all", "style32-all"})
     check_replay(name, Device::simt, 3);
 }
 
@@ -282,6 +284,9 @@ TEST_CASE("a replay's config may switch off what the model has not, and must not
   CHECK_THROWS_WITH_AS(Replay(with("dropout = true\n")), doctest::Contains("dropout = true"), Error);
   CHECK_THROWS_WITH_AS(Replay(with("sise = 32\n")), doctest::Contains("size"), Error);
   CHECK_THROWS_WITH_AS(Replay(with("pool = 50\n", "cyclegan32-unet")), doctest::Contains("pool = 50"), Error);
+  // Networks that never learn are looked for, and looked at, as the others are.
+  CHECK_THROWS_WITH_AS(Replay(with("lambda_style = 1\n", "comic32-plain")),
+                       doctest::Contains("\"features.level1.weight\""), Error);
   std::filesystem::remove_all(folder);
 }
 

@@ -48,6 +48,17 @@ STORED = {
     "cyclegan32-resnet6": "--model cyclegan --size 32 --netG resnet_6 --norm instance --gan-loss lsgan --lambda-identity 0.5 --ngf 2 --ndf 2 --steps 4 --init-std 0.1 --seed 21",
     # No identity, and batch norm: its running statistics tell the order in which the networks saw the pictures.
     "cyclegan32-unet": "--model cyclegan --size 32 --netG unet_32 --n-layers-d 2 --lambda-cycle 5 --ngf 1 --ndf 2 --steps 3 --lr 1e-3 --init-std 0.1 --seed 20",
+    # Every loss, and a first step of content alone.
+    "comic32-all": "--model comic --netG whitebox --n-layers-d 2 --norm none --sn D --gan-loss lsgan --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.15 --seed 24 "
+    "--set lambda_adversarial=0.5 lambda_texture=0.4 lambda_surface=0.3 d_grey=0.3 d_soft=0.6 lambda_content=20 lambda_style=60 lambda_colour=10 "
+    "lambda_structure=4 lambda_tv=5 content_steps=1",
+    # No network of features, and two scales.
+    "comic32-plain": "--model comic --netG resnet_6 --n-layers-d 1 --discriminators 2 --norm instance --gan-loss hinge --ngf 2 --ndf 2 --steps 4 --init-std 0.1 "
+    "--seed 25 --set lambda_adversarial=1 lambda_texture=0 lambda_surface=0 d_soft=0.5 lambda_colour=10 lambda_tv=2",
+    "style32-all": "--model style --n-layers-d 2 --norm none --sn D --gan-loss lsgan --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 26 "
+    "--set lambda_adversarial=0.5 lambda_content=1 lambda_style=10 lambda_same=2 lambda_tv=5",
+    "style32-coarse": "--model style --norm none --ngf 2 --steps 4 --lr 1e-3 --init-std 0.15 --seed 27 "
+    "--set lambda_adversarial=0 lambda_content=2 lambda_style=5 lambda_same=0 style_levels=1",
 }
 
 
@@ -67,7 +78,7 @@ def parse(arguments):
     parser.add_argument("--all", metavar="DIR", help="make the project's stored files in DIR; needs no other option")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="with --all: only these")
     parser.add_argument("--compact", action="store_true", help="pictures of paired models as the factors they are products of, for tests")
-    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize", "cyclegan"), default="dcgan")
+    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize", "cyclegan", "comic", "style"), default="dcgan")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=12)
@@ -77,7 +88,7 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--gan-loss", choices=("vanilla", "minimax", "lsgan", "hinge"), default="vanilla")
     parser.add_argument("--norm", choices=("batch", "none", "instance"), default="batch")
-    parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9")
+    parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9; of comic whitebox too")
     parser.add_argument("--netD", choices=("patch", "pixel"), default="patch")
     parser.add_argument("--sn", choices=("none", "G", "D", "both"), default="none", help="spectral norm")
     parser.add_argument("--up", choices=("convt", "resize", "shuffle"), default="convt")
@@ -86,6 +97,7 @@ def parse(arguments):
     parser.add_argument("--lambda-l1", type=float, default=100.0)
     parser.add_argument("--lambda-cycle", type=float, default=10.0)
     parser.add_argument("--lambda-identity", type=float, default=0.0, help="times --lambda-cycle; 0: the identity losses are left out")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="settings of comic and style that are numbers")
     parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--beta1", type=float, default=0.5)
     parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of convolution weights")
@@ -96,14 +108,19 @@ def parse(arguments):
 def make(options):
     torch.set_num_threads(1)  # one order of summation, whatever the machine
     cycle = options.model == "cyclegan"
-    paired = cycle or options.model in ("pix2pix", "colorize")
+    styled = options.model in ("comic", "style")
+    paired = cycle or styled or options.model in ("pix2pix", "colorize")
     keys = ["model", "size", "channels", "batch", "lr", "beta1", "gan_loss"]
     keys += ["ngf", "ndf", "norm"] if options.model != "mlpgan" else []
-    keys += ["netG", "netD", "lambda_cycle" if cycle else "lambda_l1"] if paired else ["nz"]
+    keys += ["netG"] if paired and options.model != "style" else []
+    keys += ["netD"] if paired else ["nz"]
+    keys += ["lambda_cycle" if cycle else "lambda_l1"] if paired and not styled else []
     config = {key: getattr(options, key) for key in keys}
+    for key, _, number in (setting.partition("=") for setting in options.set):
+        config[key] = float(number) if key.startswith(("lambda_", "d_")) else int(number)
     if paired:  # what the common choice need not say
         for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0)):
-            if getattr(options, key) != usual:
+            if getattr(options, key) != usual or (styled and key == "sn"):
                 config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
     initial = initial_weights(config, options.init_std, random)
@@ -112,11 +129,15 @@ def make(options):
         inputs = {name: factors[0][..., :, None] * factors[1][..., None, :] for name, factors in stored.items()}
         stored = {name + end: array for name, factors in stored.items() for end, array in zip((".rows", ".columns"), factors)}
     compact = paired and options.compact
-    tensors = {**{"init." + name: array for name, array in initial.items()}, **(stored if compact else inputs)}
+    frozen = lambda name: name.startswith("features.")
+    tensors = {**{name if frozen(name) else "init." + name: array for name, array in initial.items()}, **(stored if compact else inputs)}
+    if compact:  # half of what these files take; initial_weights() rounded the numbers
+        tensors = {name: array.astype(np.float16) if frozen(name) else array for name, array in tensors.items()}
     toml = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
     write_safetensors(options.out, tensors, {"format": "gan-replay-factors/1" if compact else "gan-replay/1", "config": toml})
 
-    run = train_cycle if cycle else train_paired if paired else train
+    runs = {"cyclegan": train_cycle, "comic": train_comic, "style": train_style, "pix2pix": train_paired, "colorize": train_paired}
+    run = runs.get(options.model, train)
     steps32, final32 = run(config, initial, inputs, torch.float32)
     steps64, final64 = run(config, initial, inputs, torch.float64)
     expected = {
@@ -133,7 +154,7 @@ def make(options):
         file.write(json.dumps(expected, indent=1) + "\n")  # Python writes the shortest digits that read back the same
     last = steps64[-1]
     gap = max(step["gap"] for step in expected["steps"])
-    print(f"{options.out}: {os.path.getsize(options.out)} bytes; last step loss_D {last['loss_D']:.6f} loss_G {last['loss_G']:.6f}; gap {gap:.1e}")
+    print(f"{options.out}: {os.path.getsize(options.out)} bytes; last step loss_D {last.get('loss_D', 0):.6f} loss_G {last['loss_G']:.6f}; gap {gap:.1e}")
 
 
 def initial_weights(config, convolution_std, random):
@@ -152,6 +173,9 @@ def initial_weights(config, convolution_std, random):
             elif name.endswith(("weight_u", "weight_v")):  # of a spectral norm
                 array = random.standard_normal(shape)
                 array /= np.linalg.norm(array)
+            elif player == "features":  # kept as they are by He et al. 2015
+                deviation = np.sqrt(2 / np.prod(shape[1:])) if len(shape) == 4 else 0.02
+                array = (deviation * random.standard_normal(shape)).astype(np.float16)
             elif len(shape) == 4:  # a convolution
                 array = convolution_std * random.standard_normal(shape)
             elif len(shape) == 2:  # a dense layer, (outputs, inputs)
@@ -178,7 +202,11 @@ def paired_inputs(options, config, random):
     walk = lambda channels: np.tanh(
         np.cumsum(random.standard_normal((options.steps, options.batch, channels, options.size)), -1) / np.sqrt(options.size / 4)
     ).astype(np.float32)
-    return {name: (walk(c), walk(c)) for name, c in zip(("input.A", "input.B"), paired_channels(config))}
+    channels = dict(zip(("input.A", "input.B"), paired_channels(config)))
+    for name, key in (("input.drawn", "lambda_structure"), ("input.soft", "d_soft")):
+        if config.get(key, 0) > 0:
+            channels[name] = config["channels"]
+    return {name: (walk(c), walk(c)) for name, c in channels.items()}
 
 
 def smooth_pictures(options, random):
@@ -219,6 +247,8 @@ def players(config, initial, dtype):
 
     def adam(player):
         parameters = [p for name, network in networks.items() if name.startswith(player) for p in network.parameters()]
+        if not parameters:  # style without a discriminator
+            return None
         return torch.optim.Adam(parameters, lr=config["lr"], betas=(config["beta1"], 0.999), eps=1e-8)
 
     return networks, adam("G"), adam("D")
@@ -355,6 +385,168 @@ def train_cycle(config, initial, inputs, dtype):
         values = {"loss_D": loss_d_a + loss_d_b, "loss_D_A": loss_d_a, "loss_D_B": loss_d_b, "loss_G": loss_g, **parts}
         for name, *sides in zip(("loss_D_real", "loss_D_fake", "D_real", "D_fake"), side_a, side_b):
             values[name] = mean(sides)
+        steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(networks)
+
+
+mean_of = lambda values: sum(values) / len(values)
+mean_square = lambda x, y: (x - y).square().mean()
+mean_distance = lambda x, y: (x - y).abs().mean()
+
+
+def gram(features):
+    """(N,C,H,W) to (N,C,C), divided by C*H*W."""
+    flat = features.flatten(2)
+    return flat @ flat.transpose(1, 2) / (flat.shape[1] * flat.shape[2])
+
+
+def grey(picture):
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=picture.dtype).reshape(1, 3, 1, 1)
+    return (picture * weights).sum(1, keepdim=True).expand_as(picture)
+
+
+def yuv(picture):
+    red, green, blue = ((picture + 1) / 2).unbind(1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    return y, (blue - y) * 0.436 / (1 - 0.114), (red - y) * 0.615 / (1 - 0.299)
+
+
+def colour_distance(made, photo):
+    (y, u, v), (wanted_y, wanted_u, wanted_v) = yuv(made), yuv(photo)
+    return mean_distance(y, wanted_y) + F.huber_loss(u, wanted_u) + F.huber_loss(v, wanted_v)
+
+
+def smoothness(made):
+    """Half the mean of squared differences of neighbours."""
+    return (mean_square(made[..., 1:], made[..., :-1]) + mean_square(made[..., 1:, :], made[..., :-1, :])) / 2
+
+
+def surface(picture, radius=5, eps=0.2):
+    """The guided filter, a picture being its own guide; at the border means are of what lies in the picture."""
+    box = lambda x: F.avg_pool2d(x, 2 * radius + 1, 1, radius, count_include_pad=False)
+    mean = box(picture)
+    variance = box(picture * picture) - mean * mean
+    slope = variance / (variance + eps)
+    return box(slope) * picture + box(mean - slope * mean)
+
+
+def statistics(features):
+    """Mean and deviation of each channel of each picture: (N,C,1,1)."""
+    return features.mean((2, 3), keepdim=True), (features.var((2, 3), keepdim=True) + 1e-5).sqrt()
+
+
+def adain(content, style):
+    (mean, deviation), (wanted_mean, wanted_deviation) = statistics(content), statistics(style)
+    return (content - mean) / deviation * wanted_deviation + wanted_mean
+
+
+def judged_reports(kind, real, fake):
+    """What is logged of a discriminator: plain means, every scale alike."""
+    score = torch.sigmoid if kind in ("vanilla", "minimax") else lambda logits: logits
+    losses = [discriminator_losses(kind, *logits) for logits in zip(real, fake)]
+    return {
+        "loss_D_real": mean_of([one[0] for one in losses]),
+        "loss_D_fake": mean_of([one[1] for one in losses]),
+        "D_real": mean_of([score(one).mean() for one in real]),
+        "D_fake": mean_of([score(one).mean() for one in fake]),
+    }
+
+
+def learn(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def train_comic(config, initial, inputs, dtype):
+    """The same for comic: the discriminators learn first, then G, which at the beginning may learn content alone."""
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    generator, kind = networks["G"], config["gan_loss"]
+    weight = lambda name: config.get(name, 0)
+    views = {"D": lambda picture: picture, "D_texture": grey, "D_surface": surface}
+    critics = {name: networks[name] for name in views if name in networks}
+    reported = {"D": ("loss_G_GAN", "lambda_adversarial"), "D_texture": ("loss_G_texture", "lambda_texture"), "D_surface": ("loss_G_surface", "lambda_surface")}
+    steps = []
+    for step in range(len(inputs["input.A"])):
+        photo, style, drawn, soft = (
+            torch.from_numpy(inputs["input." + name][step]).to(dtype) if "input." + name in inputs else None for name in ("A", "B", "drawn", "soft")
+        )
+        made, values = generator(photo), {}
+        if step >= weight("content_steps"):
+            losses = []
+            for name, critic in critics.items():
+                fake, real = critic(views[name](made.detach())), critic(views[name](style))
+                one = judged_reports(kind, real, fake)
+                losses.append(one["loss_D_real"] + one["loss_D_fake"])
+                values.update(one if name == "D" else {})
+            for name, key, picture in (("loss_D_grey", "d_grey", style), ("loss_D_smooth", "d_soft", soft)):
+                if weight(key) > 0:
+                    logits = critics["D"](grey(picture))
+                    values[name] = weight(key) * mean_of([discriminator_losses(kind, one, one)[1] for one in logits])
+                    losses.append(values[name])
+            values["loss_D"] = sum(losses)
+            learn(optimizer_d, values["loss_D"])
+
+        parts = {}
+        for critic in critics.values():
+            critic.requires_grad_(False)
+        if step >= weight("content_steps"):
+            for name, critic in critics.items():
+                key, of = reported[name]
+                parts[key] = weight(of) * mean_of([generator_loss(kind, one) for one in critic(views[name](made))])
+            if weight("lambda_style") > 0:
+                pairs = zip(networks["features"](grey(made)), networks["features"](grey(style)))
+                parts["loss_style"] = weight("lambda_style") * sum(mean_distance(gram(one), gram(other)) for one, other in pairs)
+        if weight("lambda_content") > 0:
+            seen, wanted = networks["features"](made)[2], networks["features"](photo)[2]
+            parts["loss_content"] = weight("lambda_content") * mean_distance(seen, wanted)
+        if weight("lambda_structure") > 0:
+            parts["loss_structure"] = weight("lambda_structure") * mean_distance(made, drawn)
+        if weight("lambda_colour") > 0:
+            parts["loss_colour"] = weight("lambda_colour") * colour_distance(made, photo)
+        if weight("lambda_tv") > 0:
+            parts["loss_tv"] = weight("lambda_tv") * smoothness(made)
+        loss_g = sum(parts.values())
+        learn(optimizer_g, loss_g)
+        for critic in critics.values():
+            critic.requires_grad_(True)
+        values.update(parts, loss_G=loss_g)
+        steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(networks)
+
+
+def train_style(config, initial, inputs, dtype):
+    """The same for style."""
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    decoder, encoder, critic = networks["G"], networks["features"], networks.get("D")
+    kind = config["gan_loss"]
+    weight = lambda name: config.get("lambda_" + name, 0)
+    steps = []
+    for a, b in zip(inputs["input.A"], inputs["input.B"]):
+        photo, style = torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)
+        of_photo, of_style = encoder(photo), encoder(style)
+        wanted = [adain(one, other) for one, other in zip(of_photo, of_style)]
+        made, values, parts = decoder(wanted), {}, {}
+        if critic:
+            fake, real = critic(made.detach()), critic(style)
+            values.update(judged_reports(kind, real, fake))
+            values["loss_D"] = values["loss_D_real"] + values["loss_D_fake"]
+            learn(optimizer_d, values["loss_D"])
+            critic.requires_grad_(False)
+            parts["loss_G_GAN"] = weight("adversarial") * mean_of([generator_loss(kind, one) for one in critic(made)])
+        of_made = encoder(made)
+        parts["loss_content"] = weight("content") * mean_square(of_made[-1], wanted[-1])
+        pairs = [(statistics(one), statistics(other)) for one, other in zip(of_made, of_style)]
+        parts["loss_style"] = weight("style") * sum(mean_square(x, y) for one, other in pairs for x, y in zip(one, other))
+        if weight("same") > 0:
+            parts["loss_same"] = weight("same") * mean_distance(decoder(of_photo), photo)
+        if weight("tv") > 0:
+            parts["loss_tv"] = weight("tv") * smoothness(made)
+        loss_g = sum(parts.values())
+        learn(optimizer_g, loss_g)
+        if critic:
+            critic.requires_grad_(True)
+        values.update(parts, loss_G=loss_g)
         steps.append({name: value.item() for name, value in values.items()})
     return steps, final_tensors(networks)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-NUMPY_TYPES = {"F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
+NUMPY_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
 SAFETENSORS_NAMES = {np.dtype(numpy_type): name for name, numpy_type in NUMPY_TYPES.items()}
 
 
@@ -250,12 +250,112 @@ class PixelGan(nn.Module):
         return [self.net(x)]
 
 
+def mirrored(inputs, outputs, kernel=3, stride=1):
+    """A convolution whose borders are mirrored."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect")
+
+
+class Whitebox(nn.Module):
+    """White-box's generator: the picture and a change to it, skips added."""
+
+    def __init__(self, channels, width, blocks=4):
+        super().__init__()
+        w = width
+        downs = ((channels, w, 7, 1), (w, w, 3, 2), (w, 2 * w, 3, 1), (2 * w, 2 * w, 3, 2), (2 * w, 4 * w, 3, 1))
+        for index, (inputs, outputs, kernel, stride) in enumerate(downs):
+            setattr(self, f"down{index}", mirrored(inputs, outputs, kernel, stride))
+        self.blocks = blocks
+        for index in range(blocks):
+            setattr(self, f"body{index}", nn.ModuleList([mirrored(4 * w, 4 * w), mirrored(4 * w, 4 * w)]))
+        for index, (inputs, outputs) in enumerate(((4 * w, 2 * w), (2 * w, 2 * w), (2 * w, w), (w, w))):
+            setattr(self, f"up{index}", mirrored(inputs, outputs))
+        self.out = mirrored(w, channels, 7)
+
+    def forward(self, x):
+        leaky = lambda y: nn.functional.leaky_relu(y, 0.2)
+        doubled = lambda y: nn.functional.interpolate(y, scale_factor=2, mode="bilinear", align_corners=False)
+        whole = leaky(self.down0(x))
+        half = leaky(self.down2(leaky(self.down1(whole))))
+        y = leaky(self.down4(leaky(self.down3(half))))
+        for index in range(self.blocks):
+            first, second = getattr(self, f"body{index}")
+            y = y + second(leaky(first(y)))
+        y = doubled(leaky(self.up0(y))) + half
+        y = doubled(leaky(self.up2(leaky(self.up1(y))))) + whole
+        return x + self.out(leaky(self.up3(y)))
+
+
+class Encoder(nn.Module):
+    """The engine's own network of features: a list of what it sees at its four levels."""
+
+    WIDTHS = (32, 64, 96, 96)
+
+    def __init__(self):
+        super().__init__()
+        for level, (inputs, outputs) in enumerate(zip((3, *self.WIDTHS), self.WIDTHS), 1):
+            setattr(self, f"level{level}", mirrored(inputs, outputs))
+
+    def forward(self, x):
+        seen = []
+        for level in self.children():
+            x = nn.functional.relu(level(nn.functional.avg_pool2d(x, 2) if seen else x))
+            seen.append(x)
+        return seen
+
+
+class StyleDecoder(nn.Module):
+    """From features of all levels back to a picture. The coarsest level is always seen, of others the `levels` finest."""
+
+    def __init__(self, channels, width, levels):
+        super().__init__()
+        self.coarsest, self.levels, above = len(channels) - 1, levels, 0
+        for k in range(self.coarsest, -1, -1):
+            inputs, outputs = above + (channels[k] if self.sees(k) else 0), width * min(4, 2**k)
+            setattr(self, f"level{k}", nn.ModuleList([mirrored(inputs, outputs), mirrored(outputs, outputs)]))
+            above = outputs
+        self.out = mirrored(above, 3)
+
+    def sees(self, k):
+        return k == self.coarsest or k < self.levels
+
+    def forward(self, features):
+        y = None
+        for k in range(self.coarsest, -1, -1):
+            above = [] if y is None else [nn.functional.interpolate(y, scale_factor=2, mode="nearest")]
+            y = torch.cat(([features[k]] if self.sees(k) else []) + above, 1)
+            for convolution in getattr(self, f"level{k}"):
+                y = nn.functional.relu(convolution(y))
+        return torch.tanh(self.out(y))
+
+
+def build_style_networks(config):
+    """Those of comic and style. Only what a weight asks for is there; features never learn."""
+    weight = lambda name, usual=0: config.get("lambda_" + name, usual)
+    channels, networks = config["channels"], {}
+    if config["model"] == "style":
+        networks["G"] = StyleDecoder(Encoder.WIDTHS, config["ngf"], config.get("style_levels", 4))
+        networks["features"] = Encoder()
+        if weight("adversarial", 1) > 0:
+            networks["D"] = translation_discriminator(config, channels)
+    else:
+        networks["G"] = translation_generator(config, channels, channels)
+        for name in ("D", *(d for d in ("D_texture", "D_surface") if weight(d[2:]) > 0)):
+            networks[name] = translation_discriminator(config, channels)
+        if weight("content") > 0 or weight("style") > 0:
+            networks["features"] = Encoder()
+    if "features" in networks:
+        networks["features"].requires_grad_(False)
+    return networks
+
+
 def paired_channels(config):
     """Channels of A and of B."""
     return (1, 2) if config["model"] == "colorize" else (config["channels"], config["channels"])
 
 
 def translation_generator(config, inputs, outputs):
+    if config["netG"] == "whitebox":
+        return Whitebox(inputs, config["ngf"])
     kind, number = config["netG"].split("_")
     norm, up, ngf = config["norm"], config.get("up", "convt"), config["ngf"]
     if kind == "resnet":
@@ -288,10 +388,12 @@ def named_networks(config):
     """{name: network} of every model, under the names that our files use."""
     if config["model"] == "cyclegan":
         networks = build_cyclegan_networks(config)
+    elif config["model"] in ("comic", "style"):
+        networks = build_style_networks(config)
     else:
         networks = dict(zip(("G", "D"), build_networks(config)))
     for name, network in networks.items():
-        if config.get("sn", "none") in ("both", name[0]):
+        if name != "features" and config.get("sn", "none") in ("both", name[0]):
             for module in network.modules():
                 if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                     nn.utils.spectral_norm(module)
