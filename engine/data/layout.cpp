@@ -29,7 +29,10 @@ std::span<const DataLayout* const> layouts() {
 }
 
 const DataLayout& find_layout(const DataOptions& options) {
-  if (options.make_input != InputKind::none && options.examples != Examples::pairs)
+  const bool takes_made_inputs = options.examples == Examples::pairs ||
+                                 options.examples == Examples::styled ||
+                                 options.examples == Examples::coloured;
+  if (options.make_input != InputKind::none && !takes_made_inputs)
     fail(Exit::usage, "--make-input makes pairs, and this model learns from no pairs: leave it out");
   std::vector<std::string> looked_for;
   for (const DataLayout* layout : layouts()) {

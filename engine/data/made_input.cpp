@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/data/old_photo.h"
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
 #include "kernels/shared/philox.h"
@@ -214,7 +215,7 @@ Image masked(const Image& target, const InputSeed& s) {
 
 InputKind parse_input_kind(const std::string& name) {
   if (name.empty()) return InputKind::none;
-  static constexpr std::array names = {"sketch", "grey", "noise", "blur", "lowres", "mask"};
+  static constexpr std::array names = {"sketch", "grey", "noise", "blur", "lowres", "mask", "old"};
   for (size_t i = 0; i < names.size(); ++i)
     if (name == names[i]) return InputKind(i + 1);
   const std::string nearest = nearest_word(names, name, 2);
@@ -246,6 +247,7 @@ Image make_input(const Image& target, InputKind kind, const InputSeed& seed, int
     case InputKind::blur: return gaussian_blur(target, kBlurSigma);
     case InputKind::lowres: return lowres(target);
     case InputKind::mask: return masked(target, seed);
+    case InputKind::old: return old_photo(target, seed, side);
   }
   return target;
 }

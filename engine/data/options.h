@@ -17,13 +17,19 @@ enum class Examples {
   colour,    // single pictures that have colour; nearly grey ones are left out and counted
   unpaired,  // pictures of two kinds that do not belong together
   styled,    // photos, and pictures of a style from a source of their own (DataOptions::style)
+  coloured,  // the same with photos that have colour; nearly grey ones are left out and counted
 };
 
 // clang-format off
 struct PairSettings : Group<PairSettings> {
   PairSettings() : Group("pairs") {}
   Setting<std::string> direction{*this, "direction", "AtoB", "which of the two kinds of pictures becomes which; of a trained cyclegan, which way to go", "AtoB|BtoA", kTrain | kTranslate | kEval};
-  Setting<std::string> make_input{*this, "make-input", "", "make pairs from single pictures: sketch, grey, noise, blur, lowres or mask is the input; empty: aligned pairs", "", kTrain | kEval};
+};
+struct MadeInputSettings : Group<MadeInputSettings> {
+  MadeInputSettings() : Group("made inputs") {}
+  Setting<std::string> make_input{*this, "make-input", "", "make the input from the picture that is wanted: sketch, grey, noise, blur, lowres, mask or old (an old photo); empty: the input as it is", "", kTrain | kEval};
+
+  bool on() const { return !make_input->empty(); }
 };
 struct StyleSetSettings : Group<StyleSetSettings> {
   StyleSetSettings() : Group("style set") {}
@@ -33,11 +39,12 @@ struct StyleSetSettings : Group<StyleSetSettings> {
 
 struct DataOptions {
   std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:..."
-  std::string style;   // of Examples::styled: where the pictures of the style are, of the same forms
+  std::string style;  // of Examples::styled, coloured: where the pictures of the style are, of the same forms
   Examples examples = Examples::pictures;
-  InputKind make_input = InputKind::none;  // of pairs: none: the source has aligned pairs
-  bool b_to_a = false;                     // B of the source is "A", the input, and A is "B", the target
-  int size = 64;                           // side of a training picture
+  // Of pairs, none: the source has aligned pairs. Of styled and coloured ones, none: the photo is the input.
+  InputKind make_input = InputKind::none;
+  bool b_to_a = false;  // B of the source is "A", the input, and A is "B", the target
+  int size = 64;        // side of a training picture
   int load_size = 0;    // side pictures are scaled to (shorter side, then centre square); 0: size
   int channels = 3;     // 1 or 3
   bool augment = true;  // random flip; random crop when load_size > size; off: centre crop

@@ -203,7 +203,7 @@ struct PictureSet::Impl {
       try {
         const Example example = read(listed, side);
         if (bytes > 0) keep(example, *list, &list->resident[size_t(i) * bytes]);
-        grey[size_t(i)] = options.examples == Examples::colour && is_nearly_grey(example.at("picture"));
+        grey[size_t(i)] = has_no_colour(example);
       } catch (const Error& error) {
         if (error.code() != Exit::bad_data) throw;
         reasons[size_t(i)] = error.what();
@@ -230,6 +230,14 @@ struct PictureSet::Impl {
 
   Example read(const ListedExample& example, int at_side, const std::optional<InputSeed>& seed = {}) const {
     return read_example(*layout, example, options, reading_of(options, at_side, seed));
+  }
+
+  // Whether an example is of no use to a model that learns colours.
+  bool has_no_colour(const Example& example) const {
+    const char* picture = "";
+    if (options.examples == Examples::colour) picture = "picture";
+    if (options.examples == Examples::coloured) picture = "A";  // of the photos; a style may be grey
+    return example.has(picture) && is_nearly_grey(example.at(picture));
   }
 
   // What is kept of an example, to `into`: example_bytes().

@@ -43,6 +43,12 @@ Tensor guided_filter(const Tensor& x, const Tensor& guide, int radius, double ep
 // ---- colours, of pictures (N,H,W,3) in [-1,1] ----
 // The luma 0.299 R + 0.587 G + 0.114 B in each of three channels, in [-1,1].
 Tensor grey(const Tensor& x);
+// The colours of lab_to_rgb() (ops.h), made of operations that have gradients: slower, for colours that a network
+// has made and losses on the picture. L (N,H,W,1), (a,b) (N,H,W,2) -> (N,H,W,3). Where a channel is clipped it passes
+// no gradient.
+Tensor lab_to_rgb_by_parts(const Tensor& l, const Tensor& ab);
+// A colour picture with its lightness alone: L stays, a and b are 0. Without gradients.
+Tensor without_colour(const Tensor& rgb);
 // Y in [0,1], U in [-0.436,0.436], V in [-0.615,0.615] of the same colours in [0,1] (BT.601).
 Tensor to_yuv(const Tensor& x);
 

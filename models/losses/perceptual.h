@@ -15,7 +15,7 @@ struct StyleLossSettings : Group<StyleLossSettings> {
   Setting<double> lambda_adversarial{*this, "lambda-adversarial", 1, "weight of the discriminator in the generator's loss", "0..", kTrain | kNetwork};
   Setting<double> lambda_content{*this, "lambda-content", 0, "weight of keeping what the encoder sees of the photo", "0..", kTrain};
   Setting<double> lambda_style{*this, "lambda-style", 0, "weight of the distance of statistics of what the encoder sees to those of the style: comic's Gram matrices, style's means and deviations", "0..", kTrain};
-  Setting<double> lambda_colour{*this, "lambda-colour", 0, "weight of keeping the photo's colours (YUV)", "0..", kTrain};
+  Setting<double> lambda_colour{*this, "lambda-colour", 0, "weight of keeping the photo's colours: comic's in YUV, restyle's in a and b of Lab", "0..", kTrain};
   Setting<double> lambda_tv{*this, "lambda-tv", 0, "weight of total variation", "0..", kTrain};
 };
 // clang-format on

@@ -73,7 +73,7 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
 void check_translation_networks(const Config& c) {
   const auto& nets = c.get<TranslationSettings>();
   if (nets.netG == "animegan2") {
-    if (c.channels != 3 || c.model == "colorize")
+    if (c.channels != 3 || c.model == "colorize" || c.model == "restyle")
       fail(Exit::usage,
            "--netG animegan2 makes colour pictures of colour pictures; {} does not: take another --netG",
            c.channels != 3 ? fmt::format("--channels {}", c.channels) : *c.model);

@@ -3,6 +3,7 @@
 #pragma once
 #include <vector>
 
+#include "engine/tensor/ops.h"
 #include "models/networks/blocks.h"
 #include "models/players/step.h"
 
@@ -12,6 +13,14 @@ namespace gan {
 inline std::vector<Tensor> judge(const Network& network, const Discriminator& discriminator,
                                  const Tensor& pictures, const LayerTap& tap = {}) {
   return discriminator(network.parameters, pictures, {.tap = tap});
+}
+
+// What every model logs of a discriminator's loss beside the loss: its two halves, and what it believes of pictures.
+inline void report_judgement(Step& step, const LossValue& loss) {
+  step.report("loss_D_real", loss.values.view(0, {1}));
+  step.report("loss_D_fake", loss.values.view(1, {1}));
+  step.report("D_real", loss.values.view(2, {1}));
+  step.report("D_fake", loss.values.view(3, {1}));
 }
 
 }  // namespace gan

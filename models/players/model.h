@@ -66,7 +66,8 @@ struct Use {
 struct UseSpec {
   std::vector<std::string> pictures;  // the first is what is translated; others are given by options
   std::vector<Control> controls;
-  bool styles = false;  // takes pictures of a style, one at least
+  bool styles = false;     // takes pictures of a style, one at least unless:
+  bool styleless = false;  // it also makes a picture without a style, whose colours --keep-colour keeps
   bool whole =
       false;  // what it makes of a part depends on the whole picture: tiles are for the largest alone
 };

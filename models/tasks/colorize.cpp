@@ -3,6 +3,7 @@
 // its L is kept: only the colour is made up.
 #include "models/tasks/colorize.h"
 
+#include "engine/tensor/picture_ops.h"
 #include "models/tasks/pix2pix.h"
 
 namespace gan {
@@ -15,11 +16,7 @@ class Colorize : public Pix2pix {
     const Tensor l = rgb_to_lab(picture(use, "picture")).l;  // (N,H,W,1)
     return lab_to_rgb(l, generate(l, use));
   }
-  Tensor seen(const Tensor& picture) const override {
-    Tensor no_colour(picture.context(), {picture.dim(0), picture.dim(1), picture.dim(2), 2});
-    no_colour.zero();
-    return lab_to_rgb(rgb_to_lab(picture).l, no_colour);
-  }
+  Tensor seen(const Tensor& picture) const override { return without_colour(picture); }
 
  protected:
   Sides sides() const override {

@@ -19,6 +19,7 @@
 #include "models/losses/perceptual.h"
 #include "models/networks/features.h"
 #include "models/networks/translation_networks.h"
+#include "models/players/generated.h"
 #include "models/players/judge.h"
 #include "models/tasks/zoo.h"
 
@@ -38,10 +39,10 @@ class Comic : public Model {
   Tensor make(const Use& use) override { return generate(picture(use, "picture"), use); }
   int side_multiple() const override { return generator_->side_multiple(); }
 
-  // The photo, the drawing, and the photo as drawn by rules where it teaches.
+  // What is given, the drawing, and the photo as drawn by rules where it teaches.
   GridRow show(const std::map<std::string, Tensor>& example, const Use& use) override {
-    const Tensor& photo = example.at("A");
-    GridRow row{.cells = {photo, generate(photo, use)}, .made = {1}};
+    const Tensor& given = example.at(makes_inputs() ? "made" : "A");
+    GridRow row{.cells = {given, generate(given, use)}, .made = {1}};
     if (settings().lambda_structure > 0) row.cells.push_back(example.at("drawn"));
     return row;
   }
@@ -65,6 +66,7 @@ class Comic : public Model {
     const StyleLossSettings& w = weights();
     add_input({.name = "A", .of = "A"});
     add_input({.name = "B", .of = "B"});
+    if (makes_inputs()) add_input({.name = "made", .of = "made"});
     if (s.lambda_structure > 0) add_input({.name = "drawn", .of = "drawn"});
     if (rejects(s.d_soft)) add_input({.name = "soft", .of = "soft"});
     generator_ = make_generator(g_.parameters, config, config.channels, config.channels);
@@ -95,7 +97,8 @@ class Comic : public Model {
     const StyleLossSettings& w = weights();
     const Tensor &photo = step.input("A"), &style = step.input("B");
     const bool content_alone = step.stage() + 1 < int(stages().size());
-    const Tensor made = (*generator_)(g_.parameters, photo, step.pass());  // (N,H,W,C)
+    const Tensor& given = makes_inputs() ? step.input("made") : photo;
+    const Tensor made = (*generator_)(g_.parameters, given, step.pass());  // (N,H,W,C)
 
     // The discriminators' turn: each learns to tell the style from what G makes of photos.
     if (critics_player_ && !content_alone) {
@@ -106,7 +109,7 @@ class Comic : public Model {
         const Critic& critic = critics_[i];
         const auto fake = critic.judge(shown), real = critic.judge(style);
         const LossValue loss = discriminator_loss(real, fake, adversarial());
-        if (i == 0) report_critic(step, loss);
+        if (i == 0) report_judgement(step, loss);
         sum = sum ? add(sum, loss.loss) : loss.loss;
       }
       const auto reject = [&](const char* name, double weight, const Tensor& picture) {
@@ -169,6 +172,8 @@ class Comic : public Model {
   const StyleLossSettings& weights() const { return config.get<StyleLossSettings>(); }
   const ComicSettings& settings() const { return config.get<ComicSettings>(); }
   const AdversarialSettings& adversarial() const { return config.get<AdversarialSettings>(); }
+  // Whether G gets what --make-input makes of the photo, which is still what its drawing is compared with.
+  bool makes_inputs() const { return config.get<MadeInputSettings>().on(); }
 
   // What D alone is shown to be rejected, where there is a D.
   bool rejects(double weight) const { return weight > 0 && weights().lambda_adversarial > 0; }
@@ -176,14 +181,6 @@ class Comic : public Model {
   void add_critic(Network& network, double weight, const char* reported, Tensor (*looks_at)(const Tensor&)) {
     critics_.push_back({&network, make_discriminator(network.parameters, config, config.channels), looks_at,
                         weight, reported});
-  }
-
-  // The first critic's share of the log: the plain means, as every model reports them.
-  static void report_critic(Step& step, const LossValue& loss) {
-    step.report("loss_D_real", loss.values.view(0, {1}));
-    step.report("loss_D_fake", loss.values.view(1, {1}));
-    step.report("D_real", loss.values.view(2, {1}));
-    step.report("D_fake", loss.values.view(3, {1}));
   }
 
   // What the encoder sees at its taps for style, for content. Taps of both kinds come from one pass.
@@ -199,10 +196,7 @@ class Comic : public Model {
   }
 
   Tensor generate(const Tensor& photo, const Use& use) {
-    NoGradient quiet(photo.context());
-    UseAverage averaged(g_.parameters);
-    KeepStatistics kept(g_.parameters);
-    return (*generator_)(g_.parameters, photo, {.statistics = use.statistics, .seed = use.seed});
+    return generated(g_, *generator_, photo, use, false);
   }
 
   Network& g_;

@@ -2,6 +2,7 @@
 #include "models/tasks/pix2pix.h"
 
 #include "models/losses/adversarial.h"
+#include "models/players/generated.h"
 #include "models/players/judge.h"
 
 namespace gan {
@@ -80,16 +81,7 @@ void Pix2pix::learn(Step& step) {
 // ------------------------------------------------------------------------------------------------- use
 
 Tensor Pix2pix::generate(const Tensor& a, const Use& use) {
-  const int side = side_multiple();
-  GAN_CHECK(a.shape().rank == 4 && a.dim(1) % side == 0 && a.dim(2) % side == 0,
-            "translate {}: height and width must be multiples of {}", to_string(a.shape()), side);
-  NoGradient quiet(a.context());
-  UseAverage averaged(g_.parameters);
-  // Batch statistics shall not move the running ones of a model that is only used.
-  KeepStatistics kept(g_.parameters);
-  const bool dropout = use.dropout && config.get<TranslationSettings>().dropout;
-  return (*generator_)(g_.parameters, a,
-                       {.statistics = use.statistics, .dropout = dropout, .seed = use.seed});
+  return generated(g_, *generator_, a, use, config.get<TranslationSettings>().dropout);
 }
 
 Tensor Pix2pix::make(const Use& use) { return generate(picture(use, "picture"), use); }

@@ -12,11 +12,9 @@
 
 #include "engine/data/options.h"
 #include "models/losses/adversarial.h"
-#include "models/losses/perceptual.h"
-#include "models/networks/features.h"
-#include "models/networks/style_decoder.h"
 #include "models/networks/translation_networks.h"
 #include "models/players/judge.h"
+#include "models/players/reference_style.h"
 
 namespace gan {
 
@@ -29,7 +27,8 @@ class StyleTransfer : public Model {
         features_(add_network(
             "features",
             {.averaged = false, .used = true, .weights_from = "features", .built_in = fill_filters})),
-        generator_player_(add_player("G", {&g_})) {}
+        generator_player_(add_player("G", {&g_})),
+        style_(features_, g_) {}
 
   UseSpec use() const override {
     return {.pictures = {"picture"},
@@ -41,29 +40,11 @@ class StyleTransfer : public Model {
             .styles = true,
             .whole = true};
   }
-  int side_multiple() const override { return 1 << (int(levels_) - 1); }
+  int side_multiple() const override { return style_.side_multiple(); }
 
-  // Several styles are mixed by their weights; where there are masks, by those too.
   Tensor make(const Use& use) override {
-    const Tensor& photo = picture(use, "picture");
-    NoGradient quiet(photo.context());
-    UseAverage averaged(g_.parameters);
     if (use.styles.empty()) fail(Exit::usage, "{} needs a picture of a style: --style PICTURE", config.model);
-    const Features own = see(photo);
-    Features mixed;
-    double sum = 0;
-    for (const Use::Style& style : use.styles) sum += style.weight;
-    for (const Use::Style& style : use.styles) {
-      const Features styled = with_style(own, see(style.picture));
-      const double alpha = control(use, "alpha");
-      for (size_t k = 0; k < own.size(); ++k) {
-        Tensor level = alpha < 1 ? add(affine(styled[k], alpha), affine(own[k], 1 - alpha)) : styled[k];
-        level = affine(level, style.weight / sum);
-        if (mixed.size() <= k) mixed.push_back(level);
-        else mixed[k] = add(mixed[k], level);
-      }
-    }
-    return decoder_->operator()(g_.parameters, mixed, {});
+    return style_.styled(picture(use, "picture"), use.styles, control(use, "alpha"));
   }
 
   // The photo, the style, and the photo in that style.
@@ -81,24 +62,15 @@ class StyleTransfer : public Model {
     NoGradient quiet(context);
     const StepInput in = planned_input(context, batch);
     const Tensor &photo = in.tensors.at("A")[0], &style = in.tensors.at("B")[0];
-    const Pass pass{.tell = tell};
-    if (network == "G") (*decoder_)(g_.parameters, see(photo), pass);
-    if (network == "features") (*encoder_)(features_.parameters, photo, pass);
-    if (network == "D") (*judge_)(d_->parameters, style, pass);
+    if (network == "D") (*judge_)(d_->parameters, style, {.tell = tell});
+    else style_.describe(photo, network, tell);
   }
 
  protected:
   void declare() override {
     add_input({.name = "A", .of = "A"});
     add_input({.name = "B", .of = "B"});
-    const std::string kind = feature_kind(config.get<FeatureSettings>().features);
-    const std::vector<std::string> taps = usual_taps(kind).style;
-    levels_ = taps.size();
-    encoder_ = std::make_unique<FeatureNetwork>(features_.parameters, kind, taps);
-    decoder_ = std::make_unique<StyleDecoder>(
-        g_.parameters, StyleDecoderOptions{.channels = encoder_->channels(),
-                                           .width = config.get<ConvSettings>().ngf,
-                                           .levels = config.get<StyleSettings>().style_levels});
+    style_.declare(config);
     if (config.get<StyleLossSettings>().lambda_adversarial > 0) {
       d_ = &add_network("D");
       judge_ = make_discriminator(d_->parameters, config, config.channels);
@@ -109,63 +81,37 @@ class StyleTransfer : public Model {
   void learn(Step& step) override {
     const auto& w = config.get<StyleLossSettings>();
     const auto& adversarial = config.get<AdversarialSettings>();
-    const Tensor &photo = step.input("A"), &style = step.input("B");
-    const Features of_photo = see(photo), of_style = see(style);
-    const Features wanted = with_style(of_photo, of_style);
-    const Tensor made = (*decoder_)(g_.parameters, wanted, step.pass());  // (N,H,W,3)
+    const Tensor& style = step.input("B");
+    const auto made = style_.attempt(step.input("A"), style, step.pass());
 
     if (d_) {
       Turn turn(step, *discriminator_player_);
-      const auto fake = judge(*d_, *judge_, made.detach()), real = judge(*d_, *judge_, style);
+      const auto fake = judge(*d_, *judge_, made.picture.detach()), real = judge(*d_, *judge_, style);
       const LossValue loss = discriminator_loss(real, fake, adversarial);
       step.report("loss_D", loss.loss);
-      step.report("loss_D_real", loss.values.view(0, {1}));
-      step.report("loss_D_fake", loss.values.view(1, {1}));
-      step.report("D_real", loss.values.view(2, {1}));
-      step.report("D_fake", loss.values.view(3, {1}));
+      report_judgement(step, loss);
       turn.learn(loss.loss);
     }
 
     Turn turn(step, generator_player_);
-    Tensor sum;
-    const auto count = [&](const char* name, const Tensor& part) {
-      step.report(name, part);
-      sum = sum ? add(sum, part) : part;
-    };
-    const Features of_made = see(made);
-    if (d_)
-      count("loss_G_GAN",
-            affine(generator_loss(judge(*d_, *judge_, made), adversarial), w.lambda_adversarial));
-    count("loss_content",
-          content_loss({of_made.back()}, {wanted.back()}, PixelLossKind::l2, w.lambda_content));
-    count("loss_style", statistics_loss(of_made, of_style, w.lambda_style));
-    if (const double same = config.get<StyleSettings>().lambda_same; same > 0) {
-      const Tensor again = (*decoder_)(g_.parameters, of_photo, step.pass());
-      count("loss_same", pixel_loss(again, photo, PixelLossKind::l1, same).loss);
+    Tensor sum = style_.loss(step, made, config);
+    if (d_) {
+      const Tensor taken =
+          affine(generator_loss(judge(*d_, *judge_, made.picture), adversarial), w.lambda_adversarial);
+      step.report("loss_G_GAN", taken);
+      sum = add(sum, taken);
     }
-    if (w.lambda_tv > 0) count("loss_tv", smoothness_loss(made, w.lambda_tv));
     step.report("loss_G", sum);
     turn.learn(sum);
   }
 
  private:
-  Features see(const Tensor& picture) const { return (*encoder_)(features_.parameters, picture); }
-
-  // Each level of a photo with the statistics of a style's.
-  static Features with_style(const Features& photo, const Features& style) {
-    Features styled;
-    for (size_t k = 0; k < photo.size(); ++k) styled.push_back(adain(photo[k], style[k]));
-    return styled;
-  }
-
   Network &g_, &features_;
   Network* d_ = nullptr;  // where --lambda-adversarial asks for it
   Player& generator_player_;
   Player* discriminator_player_ = nullptr;
-  std::unique_ptr<FeatureNetwork> encoder_;
-  std::unique_ptr<StyleDecoder> decoder_;
   std::unique_ptr<Discriminator> judge_;
-  size_t levels_ = 0;
+  ReferenceStyle style_;
 };
 
 }  // namespace
@@ -187,13 +133,7 @@ void style_tuned(Config& c, bool cpu) {
 
 void style_check(const Config& c) {
   check_translation_networks(c);
-  if (c.channels != 3)
-    fail(Exit::usage, "style learns from colour pictures: --channels 3, not {}", c.channels);
-  const auto& w = c.get<StyleLossSettings>();
-  if (w.lambda_style <= 0 || w.lambda_content <= 0)
-    fail(Exit::usage, "style needs a weight for both: --lambda-content {} --lambda-style {}",
-         w.lambda_content, w.lambda_style);
-  if (c.size < 32) fail(Exit::usage, "style looks at pictures of 32 pixels at least, not {}", c.size);
+  check_reference_style(c);
 }
 
 std::unique_ptr<Model> make_style() { return std::make_unique<StyleTransfer>(); }

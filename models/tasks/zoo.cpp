@@ -6,6 +6,7 @@
 #include "models/losses/adversarial.h"
 #include "models/losses/perceptual.h"
 #include "models/networks/features.h"
+#include "models/players/reference_style.h"
 #include "models/tasks/colorize.h"
 #include "models/tasks/comic.h"
 #include "models/tasks/cyclegan.h"
@@ -13,6 +14,7 @@
 #include "models/tasks/mlpgan.h"
 #include "models/tasks/noise_gan.h"
 #include "models/tasks/pix2pix.h"
+#include "models/tasks/restyle.h"
 #include "models/tasks/style.h"
 
 namespace gan {
@@ -33,25 +35,30 @@ std::span<const ZooEntry> zoo() {
        with<NoiseSettings, AdversarialSettings>, mlpgan_preset, mlpgan_tuned, mlpgan_check, make_mlpgan,
        Examples::pictures},
       {"pix2pix", "pictures from pictures, learnt from pairs (Isola et al. 2017)",
-       with<PairSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
-            Pix2pixSettings, PoolSettings>,
+       with<PairSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
+            AdversarialSettings, Pix2pixSettings, PoolSettings>,
        pix2pix_preset, pix2pix_tuned, pix2pix_check, make_pix2pix, Examples::pairs},
       {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
        with<ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings, Pix2pixSettings,
             PoolSettings>,
        colorize_preset, colorize_tuned, colorize_check, make_colorize, Examples::colour},
       {"cyclegan", "pictures from pictures, learnt from two sets without pairs (Zhu et al. 2017)",
-       with<PairSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
-            CycleGanSettings, PoolSettings>,
+       with<PairSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
+            AdversarialSettings, CycleGanSettings, PoolSettings>,
        cyclegan_preset, cyclegan_tuned, cyclegan_check, make_cyclegan, Examples::unpaired},
       {"comic", "photos into drawings of a style: comic, painting (AnimeGANv2, White-box)",
-       with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
-            FeatureSettings, StyleLossSettings, ComicSettings>,
+       with<StyleSetSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
+            AdversarialSettings, FeatureSettings, StyleLossSettings, ComicSettings>,
        comic_preset, comic_tuned, comic_check, make_comic, Examples::styled, comic_presets()},
       {"style", "photos in the style of any picture, given when it is used (AdaIN; Huang and Belongie 2017)",
        with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
             FeatureSettings, StyleLossSettings, StyleSettings>,
        style_preset, style_tuned, style_check, make_style, Examples::styled},
+      {"restyle",
+       "colour and a style for grey photos, learnt in three stages (colorize, style, both together)",
+       with<StyleSetSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
+            AdversarialSettings, FeatureSettings, StyleLossSettings, StyleSettings, RestyleSettings>,
+       restyle_preset, restyle_tuned, restyle_check, make_restyle, Examples::coloured},
   };
   return entries;
 }

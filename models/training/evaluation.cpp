@@ -140,8 +140,12 @@ Image Evaluation::grid(std::vector<Image>& made) const {
   size_t columns = 0;
   for (int64_t i = 0; i < std::min<int64_t>(count, kGridRows); ++i) {
     std::map<std::string, Tensor> shown;
-    const Example one = held_out ? examples_[size_t(i)] : pictures_.example(i, false);
-    for (const auto& [name, image] : one.pictures) shown[name] = tensor_of(context_, image);
+    if (held_out)
+      for (const auto& [name, image] : examples_[size_t(i)].pictures)
+        shown[name] = tensor_of(context_, image);
+    // What a held-out example has not, such as a picture of a style, is that of an example to train on.
+    for (const auto& [name, image] : pictures_.example(i % pictures_.train_count(), false).pictures)
+      if (!shown.contains(name)) shown[name] = tensor_of(context_, image);
     const GridRow row = model_.show(shown, use_of({}));
     columns = row.cells.size();
     for (size_t k = 0; k < columns; ++k) {

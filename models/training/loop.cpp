@@ -269,6 +269,7 @@ class Run {
   // `draw` counts batches and moves on.
   StepInput next(int64_t& draw) {
     const int stage = model_->stage_at(state_.step);
+    say_stage(stage);
     StepInput in;
     if (replay_) {
       in = replay_->input(*context_, state_.step);
@@ -284,6 +285,21 @@ class Run {
     model_->begin_step(in);
     if (!replay_) add_noise(*model_, *context_, in);
     return in;
+  }
+
+  // Which part of the training begins, of a model that has several; at the start also whether the last will come.
+  void say_stage(int stage) {
+    const auto& stages = model_->stages();
+    if (stage == stage_said_ || stages.size() == 1) return;
+    if (stage_said_ < 0 && model_->stage_at(length_.last_step - 1) + 1 < int(stages.size()))
+      progress_.say(fmt::format(
+          "this run ends before the stage \"{}\" begins; a longer one, or shorter stages before it, "
+          "gets there",
+          stages.back().name));
+    stage_said_ = stage;
+    const int64_t steps = stages[size_t(stage)].steps;
+    progress_.say(fmt::format("step {}: stage \"{}\", {}", state_.step + 1, stages[size_t(stage)].name,
+                              steps > 0 ? fmt::format("{} steps in all", steps) : "to the end"));
   }
 
   // Of the learning rates, for the next step. By the clock it changes at log points only, and where it stood is in
@@ -441,7 +457,9 @@ class Run {
     const Evaluation::Result found = evaluation_->run();
     line.insert(line.end(), found.measures.begin(), found.measures.end());
     // As it is kept: what is equal is not better.
-    const bool best = state_.best_step == 0 || float(found.best_by) > state_.best;
+    // A model that has not begun its last stage is not whole, however good what it can do by then.
+    const bool whole = model_->stage_at(state_.step - 1) + 1 == int(model_->stages().size());
+    const bool best = whole && (state_.best_step == 0 || float(found.best_by) > state_.best);
     progress_.say(
         fmt::format("step {}: validation {}{}", state_.step, found.words, best ? ", the best so far" : ""));
     if (best) state_.best = float(found.best_by), state_.best_step = state_.step;
@@ -520,6 +538,7 @@ class Run {
   InitPlan init_;                         // what of them goes where
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
+  int stage_said_ = -1;    // the stage that was announced
   std::unique_ptr<Evaluation> evaluation_;
   std::unique_ptr<FaceCoverage> coverage_;
   std::optional<RunFolder> folder_;

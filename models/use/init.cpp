@@ -69,6 +69,9 @@ InitPlan plan_init(const WeightsFile& file, Model& model) {
   std::set<std::string> known;  // names in the file that a network has, used or not
   const auto generators = std::count_if(model.networks.begin(), model.networks.end(),
                                         [](const auto& network) { return network->used; });
+  std::vector<std::string> absent;  // networks that make pictures, and of which nothing is there
+  std::string first_absent;
+  bool any_used = false;
   for (size_t n = 0; n < model.networks.size(); ++n) {
     const Network& network = *model.networks[n];
     if (!network.learns() || !network.parameters.built()) continue;
@@ -97,10 +100,12 @@ InitPlan plan_init(const WeightsFile& file, Model& model) {
     }
     const std::string where = file.path().string();
     if (network.used) {
-      if (own.empty())
-        fail(Exit::bad_data,
-             "{}: no tensor of {} is there (such as `{}`): these are weights of another model", where,
-             network.name, own_missing.empty() ? network.name : own_missing[0]);
+      if (own.empty()) {
+        absent.push_back(network.name);
+        if (first_absent.empty()) first_absent = own_missing.empty() ? network.name : own_missing[0];
+        continue;
+      }
+      any_used = true;
       if (!other_shape.empty())
         fail(Exit::bad_data, "{}: {}; the settings of the networks differ", where, other_shape);
     } else if (own.empty() || !other_shape.empty() || !own_missing.empty()) {
@@ -113,6 +118,11 @@ InitPlan plan_init(const WeightsFile& file, Model& model) {
     plan.matches.insert(plan.matches.end(), own.begin(), own.end());
     plan.missing.insert(plan.missing.end(), own_missing.begin(), own_missing.end());
   }
+  // A model of several may begin with one that another model has learnt.
+  if (!any_used)
+    fail(Exit::bad_data, "{}: no tensor of {} is there (such as `{}`): these are weights of another model",
+         file.path().string(), fmt::join(absent, " or "), first_absent);
+  for (const std::string& name : absent) plan.fresh.push_back(fmt::format("{} (not in the file)", name));
   for (const auto& entry : file.tensors())
     if (!known.contains(entry.name) && !is_state(entry.name) && !is_left_over(file, entry.name))
       plan.unused.push_back(entry.name);

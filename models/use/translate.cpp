@@ -19,6 +19,9 @@ int mirrored(int i, int length) {
   return within < length ? within : period - within;
 }
 
+// Side of a picture of a style that a plan takes: that of the largest that `gan translate` gives.
+constexpr int kPlannedStyle = 512;
+
 int rounded_up(int length, int multiple) { return (length + multiple - 1) / multiple * multiple; }
 
 }  // namespace
@@ -154,7 +157,10 @@ Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
 TranslatorPlan plan_of(const Config& config) {
   return [config](DeviceContext& context) {
     const std::shared_ptr<Model> model = build_model_for_use(context, config);
-    PlannedTranslator planned{translator_of(*model, context, {})};
+    Use use;
+    if (const int side = kPlannedStyle; model->use().styles)
+      use.styles = {{.picture = Tensor(context, {1, side, side, config.channels})}};
+    PlannedTranslator planned{translator_of(*model, context, use)};
     planned.translator.owner = model;
     for (const auto& network : model->networks)
       if (network->used) planned.weights += size_t(network->parameters.learnt_count());

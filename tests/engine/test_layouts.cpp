@@ -54,8 +54,9 @@ std::set<std::string> pictures_of(const DataOptions& o, bool with_seed = true) {
   return names;
 }
 
-DataOptions styled(const std::string& photos, const std::string& style) {
-  DataOptions options = wanting(Examples::styled, photos);
+DataOptions styled(const std::string& photos, const std::string& style, InputKind make = InputKind::none,
+                   Examples examples = Examples::styled) {
+  DataOptions options = wanting(examples, photos, make);
   options.style = style;
   return options;
 }
@@ -93,6 +94,9 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
       {wanting(Examples::unpaired, faces), "builtin", {"A", "B"}},
       {styled(p, n), "photos and styles", {"A", "B", "drawn", "soft"}},
       {styled(faces, p), "photos and styles", {"A", "B", "drawn", "soft"}},
+      {styled(p, n, InputKind::blur), "photos and styles", {"A", "B", "drawn", "made", "soft"}},
+      {styled(faces, p, InputKind::old), "photos and styles", {"A", "B", "drawn", "made", "soft"}},
+      {styled(faces, p, InputKind::old, Examples::coloured), "photos and styles", {"A", "B", "made"}},
       {wanting(Examples::pictures, "builtin:abstract"), "abstract", {"picture"}},
   };
   std::set<std::string> seen, all;
@@ -107,6 +111,8 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
   CHECK(seen == all);
   // What is made anew at each draw is left out where there is no draw.
   CHECK(pictures_of(wanting(Examples::pairs, faces, InputKind::mask), false) == std::set<std::string>{"B"});
+  CHECK(pictures_of(styled(faces, p, InputKind::old, Examples::coloured), false) ==
+        std::set<std::string>{"A", "B"});
 }
 
 TEST_CASE("layouts: an error says what was looked for and what is there") {

@@ -246,7 +246,7 @@ TEST_CASE("pairs: made inputs do what their names say") {
     for (int x = 10; x < 40; ++x) photo.at(y, x, 0) = 200, photo.at(y, x, 1) = 40, photo.at(y, x, 2) = 90;
   const Image flat(64, 64, 3, 120);
   const InputSeed seed{7, 3, 1};
-  for (const char* name : {"sketch", "grey", "noise", "blur", "lowres", "mask"}) {
+  for (const char* name : {"sketch", "grey", "noise", "blur", "lowres", "mask", "old"}) {
     CAPTURE(name);
     const InputKind kind = parse_input_kind(name);
     const Image input = make_input(photo, kind, seed);
@@ -285,6 +285,46 @@ TEST_CASE("pairs: made inputs do what their names say") {
     CHECK(missing > 64);
     CHECK(missing < 64 * 64 * 3 / 4);
   }
+}
+
+TEST_CASE(
+    "pairs: an old photo is grey and faded, worn in other places each time, and shows what the photo shows") {
+  // Tones from black to white, and a bright square on a dark one.
+  Image photo(96, 128, 3);
+  for (int y = 0; y < 96; ++y)
+    for (int x = 0; x < 128; ++x)
+      for (int c = 0; c < 3; ++c) photo.at(y, x, c) = uint8_t(y < 48 ? 2 * x : x > 40 && x < 90 ? 245 : 12);
+  double lowest = 0, highest = 0, worn = 0;
+  constexpr int count = 12;
+  for (uint64_t k = 0; k < count; ++k) {
+    const Image old = make_input(photo, InputKind::old, {7, 0, k});
+    std::vector<uint8_t> tones;
+    double sum = 0, sum_old = 0, squares = 0, squares_old = 0, products = 0;
+    for (size_t i = 0; i < old.pixels.size(); i += 3) {
+      REQUIRE((old.pixels[i] == old.pixels[i + 1] && old.pixels[i] == old.pixels[i + 2]));
+      const double a = photo.pixels[i], b = old.pixels[i];
+      tones.push_back(old.pixels[i]);
+      sum += a, sum_old += b, squares += a * a, squares_old += b * b, products += a * b;
+    }
+    const double n = double(tones.size());
+    const double correlation = (products - sum * sum_old / n) /
+                               std::sqrt((squares - sum * sum / n) * (squares_old - sum_old * sum_old / n));
+    CHECK(correlation > 0.9);
+    std::sort(tones.begin(), tones.end());
+    lowest += tones[tones.size() / 50] / double(count);
+    highest += tones[tones.size() - tones.size() / 50] / double(count);
+    // Specks and scratches are far from what is beside them, grain is not.
+    const Image smooth = gaussian_blur(old, 2);
+    for (int y = 60; y < 90; ++y)
+      for (int x = 46; x < 84; ++x) worn += std::abs(old.at(y, x, 0) - smooth.at(y, x, 0)) > 45;
+  }
+  CHECK(lowest > 25);
+  CHECK(highest < 235);
+  CHECK(worn > 3);
+  // Damage has a size of its own, not the picture's.
+  CHECK(make_input(photo, InputKind::old, {7, 0, 1}, 96) !=
+        make_input(photo, InputKind::old, {7, 0, 1}, 512));
+  CHECK(make_input(photo, InputKind::old, {7, 0, 1}, 96) == make_input(photo, InputKind::old, {7, 0, 1}));
 }
 
 TEST_CASE("pairs: a sketch is thin dark lines along edges on white paper") {

@@ -199,6 +199,24 @@ TEST_CASE("box blur and guided filter by their definitions, with windows larger 
   CHECK_THROWS_WITH_AS(guided_filter(tx, tg, 1, 0), doctest::Contains("eps 0"), Error);
 }
 
+TEST_CASE("lab_to_rgb by parts: the kernel's colours, and gradients on both sides of every bend") {
+  // The parts of a curve meet within a millionth.
+  for (const Device device : {Device::ref, Device::cpu}) {
+    DeviceContext context(device);
+    const Tensor l = activation(pictures(context, {1, 16, 16, 1}, 1), {Act::tanh});
+    const Tensor ab = activation(pictures(context, {1, 16, 16, 2}, 2), {Act::tanh});
+    const Values want = lab_to_rgb(l, ab).host(), got = lab_to_rgb_by_parts(l, ab).host();
+    const double allowed = device == Device::ref ? 3e-6 : 1e-5;
+    for (size_t i = 0; i < want.size(); ++i) CHECK(std::abs(got[i] - want[i]) < allowed);
+  }
+  for (const double lightness : {0.2, -0.97})
+    check_gradients("lab_to_rgb_by_parts",
+                    [&](const auto& in) {
+                      return lab_to_rgb_by_parts(affine(in[0], 0.005, lightness), affine(in[1], 0.005));
+                    },
+                    {{1, 2, 2, 1}, {1, 2, 2, 2}});
+}
+
 TEST_CASE("grey and YUV of known colours, and TensorFlow's matrix") {
   DeviceContext context(Device::ref);
   Tensor t(context, {1, 1, 4, 3});

@@ -161,6 +161,21 @@ TEST_CASE("a set of photos and styles deals out what is made of the pictures tha
           std::equal(want.pixels.begin(), want.pixels.end(), derived.begin() + long(k * want.pixels.size())));
     }
   }
+  // An input that is made of the photo, anew at each draw, beside the photo as it is.
+  options.examples = Examples::coloured, options.make_input = InputKind::noise;
+  CHECK_THROWS_WITH_AS(PictureSet{options}, doctest::Contains("no colour to learn"), Error);
+  options.examples = Examples::styled;
+  PictureSet noisy(options);
+  const Batch first = noisy.batch(context, 0, 2), again = noisy.batch(context, 0, 2);
+  CHECK(bytes_of(first.at("A")) == bytes_of(batch.at("A")));
+  CHECK(bytes_of(first.at("drawn")) == bytes_of(batch.at("drawn")));
+  const std::vector<uint8_t> photos = bytes_of(first.at("A")), inputs = bytes_of(first.at("made"));
+  CHECK(inputs == bytes_of(again.at("made")));
+  double squares = 0;
+  for (size_t i = 0; i < photos.size(); ++i)
+    squares += (photos[i] - inputs[i]) * (photos[i] - inputs[i]) / double(photos.size());
+  CHECK(std::abs(std::sqrt(squares) - kNoiseDeviation) < 2);
+  options.make_input = InputKind::none;
   // The built-in faces serve on both sides: as photos, and as comics.
   DataOptions faces = styled("builtin:comics", "builtin:comics", 32);
   faces.builtin_count = 8;

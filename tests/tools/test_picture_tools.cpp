@@ -235,7 +235,7 @@ TEST_CASE("gan train: every kind of made input, colorize, and what is refused") 
   fs::create_directories(shell.folder / "photos");
   for (int i = 0; i < 5; ++i)
     write_png(shell.folder / "photos" / (std::to_string(i) + ".png"), scene(50, 44, i));
-  for (const char* kind : {"sketch", "grey", "noise", "blur", "lowres", "mask"}) {
+  for (const char* kind : {"sketch", "grey", "noise", "blur", "lowres", "mask", "old"}) {
     CAPTURE(std::string(kind));
     const auto result =
         shell.gan(small_run("pix2pix", "photos", kind, {"--make-input", kind, "--steps", "1"}));

@@ -100,7 +100,9 @@ class TrainedMaker : public PictureMaker {
       if (styled.mask.pixels.empty()) result = made;
       else blend(result, made, styled);
     }
-    return settings_.keep_colour ? with_colours_of(picture, result) : result;
+    if (!settings_.keep_colour) return result;
+    // Those of the picture, or of what the model colours it with.
+    return with_colours_of(plain_ ? translate_picture(*plain_, picture, options_) : picture, result);
   }
 
  private:
@@ -111,6 +113,8 @@ class TrainedMaker : public PictureMaker {
     std::string file;
   };
 
+  static constexpr const char* kNoStyle = "none";
+
   void refuse_styles() const {
     if (settings_.styles.empty() && !settings_.alpha && !settings_.keep_colour) return;
     const char* option = !settings_.styles.empty() ? "style" : settings_.alpha ? "alpha" : "keep-colour";
@@ -119,15 +123,40 @@ class TrainedMaker : public PictureMaker {
          model());
   }
 
+  // Whether the whole picture shall have no style: --style none. Exit::usage where it cannot be so.
+  bool wants_no_style() const {
+    int whole = 0, none = 0, regions = 0;
+    for (const auto& style : settings_.styles) {
+      if (!style.mask.empty()) ++regions;
+      else ++whole, none += style.picture == kNoStyle;
+    }
+    if (none == 0) return false;
+    if (!spec_.styleless)
+      fail(
+          Exit::usage,
+          "--style none is for models that make a picture without a style too; {} needs one: --style PICTURE",
+          model());
+    if (whole > 1) fail(Exit::usage, "--style none stands alone: there is nothing to mix with other styles");
+    const char* option = settings_.alpha ? "alpha" : "keep-colour";
+    if (regions == 0 && (settings_.alpha || settings_.keep_colour))
+      fail(Exit::usage, "--{} is about a style, and with --style none there is none", option);
+    return true;
+  }
+
   // All styles for the whole picture are one mix; each region has a style of its own.
   void take_styles(Use use) {
     if (settings_.styles.empty())
-      fail(Exit::usage, "{} needs a picture of a style: --style PICTURE, or --region MASK=PICTURE", model());
+      fail(Exit::usage, "{} needs a picture of a style: --style PICTURE, or --region MASK=PICTURE{}", model(),
+           spec_.styleless ? ", or --style none for colour alone" : "");
+    const bool no_style = wants_no_style();
+    if (spec_.styleless && settings_.keep_colour)
+      plain_ = translator_of(*loaded_.model, *loaded_.context, use);
+    if (no_style) translators_.push_back({translator_of(*loaded_.model, *loaded_.context, use), {}, {}});
     if (settings_.alpha) use.controls["alpha"] = *settings_.alpha;
     const auto matte = parse_colour(settings_.call.matte);
     Use whole = use;
     for (const auto& style : settings_.styles)
-      if (style.mask.empty())
+      if (style.mask.empty() && !no_style)
         whole.styles.push_back({style_tensor(*loaded_.context, style.picture, matte), style.weight});
     if (!whole.styles.empty())
       translators_.push_back({translator_of(*loaded_.model, *loaded_.context, whole), {}, {}});
@@ -158,6 +187,7 @@ class TrainedMaker : public PictureMaker {
   LoadedModel loaded_;
   UseSpec spec_;
   std::vector<Styled> translators_;
+  std::optional<Translator> plain_;  // without a style, where its colours are kept
   std::optional<TileChooser> tiles_;
   TileOptions options_;
   bool said_tiles_ = false;

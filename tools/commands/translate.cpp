@@ -339,7 +339,7 @@ Command describe_translate() {
   command.words[1].repeats = true;
   command.options = {
       {"make-input", "pictures", "first make the input that this kind of training makes",
-       "sketch|grey|noise|blur|lowres|mask", "", false},
+       "sketch|grey|noise|blur|lowres|mask|old", "", false},
       {"enlarge", "pictures", "first enlarge so many times (bicubic), for a model that learnt from lowres",
        "1..16", "1", false},
       {"format", "pictures", "of the files in a folder; a single file's is that of its name", "png|jpg",

@@ -26,14 +26,15 @@ std::vector<Option> options_of_use() {
 std::vector<Option> options_of_styles() {
   return {
       {"style", "style",
-       "pictures whose style is taken, with their weights: a.png or a.png:0.7,b.png:0.3; `none` of restyle: colour alone",
+       "pictures whose style is taken, with their weights: a.png or a.png:0.7,b.png:0.3; none, of restyle: colour alone",
        "", "", false},
       {"region", "style",
        "a style for a part of the picture: MASK=PICTURE, white where it counts; several with commas", "", "",
        false},
       {"alpha", "style", "how much of the style, from 0 to 1", "0..1", "1", false},
-      {"keep-colour", "style", "the colours of the picture stay, only its light and shade are drawn anew", "",
-       "", true}};
+      {"keep-colour", "style",
+       "the colours of the picture stay, or those that restyle gives it; only its light and shade are drawn anew",
+       "", "", true}};
 }
 
 namespace {

@@ -1,6 +1,7 @@
 // Photos and pictures of a style, which do not belong together: photos in the source, the style in a source of its
 // own (DataOptions::style). A is a photo, B a picture of the style; "drawn" and "soft" are what is made of them
-// (style_examples.h). For validation there are photos alone.
+// (style_examples.h), where the model is not about colours alone. With --make-input there is "made" too, the input that
+// is made of the photo (made_input.h). For validation there are photos alone.
 #include "engine/data/folders.h"
 #include "engine/data/style_examples.h"
 
@@ -8,7 +9,12 @@ namespace gan {
 
 namespace {
 
-bool serves(const DataOptions& options) { return options.examples == Examples::styled; }
+bool serves(const DataOptions& options) {
+  return options.examples == Examples::styled || options.examples == Examples::coloured;
+}
+
+// Whether teachers and counter-examples are made.
+bool teaches(const DataOptions& options) { return options.examples == Examples::styled; }
 
 std::string looks_for() { return "photos, and with --style the pictures of the style"; }
 
@@ -20,6 +26,7 @@ DataOptions of_source(const DataOptions& options, const std::string& source) {
   single.examples = Examples::pictures;
   single.source = source;
   single.style.clear();
+  single.make_input = InputKind::none;
   return single;
 }
 
@@ -33,6 +40,15 @@ std::vector<ListedExample> known_as(const std::string& picture, std::vector<List
   return examples;
 }
 
+void add_made(Example& example, const DataOptions& options, const InputSeed& seed, int side) {
+  Image made = make_input(example.at("A"), options.make_input, seed, side);
+  example.pictures.emplace_back("made", std::move(made));
+}
+
+void make_anew(Example& cut, const DataOptions& options, const InputSeed& seed) {
+  add_made(cut, options, seed, 0);
+}
+
 Listing list(const DataOptions& options) {
   if (options.style.empty())
     fail(Exit::usage, "no pictures of a style: give a folder with --style, or --style builtin:comics");
@@ -42,9 +58,14 @@ Listing list(const DataOptions& options) {
   Listing of_style = reads_styles.list(styles);
   for (auto* part : {&listing.train[0].examples, &listing.validation, &listing.test})
     *part = known_as("A", std::move(*part), reads_photos);
-  listing.train[0].pictures = {"A", "drawn"};
+  std::vector<std::string>& of_photo = listing.train[0].pictures;
+  std::vector<std::string> of_style_picture = {"B"};
+  of_photo = {"A"};
+  if (teaches(options)) of_photo.push_back("drawn"), of_style_picture.push_back("soft");
+  if (is_drawn_anew(options.make_input)) listing.at_each_draw = make_anew;
+  else if (options.make_input != InputKind::none) of_photo.push_back("made");
   listing.train.push_back(
-      {{"B", "soft"}, known_as("B", std::move(of_style.train[0].examples), reads_styles)});
+      {of_style_picture, known_as("B", std::move(of_style.train[0].examples), reads_styles)});
   listing.held_out_lists = 1;
   return listing;
 }
@@ -54,10 +75,15 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
   // Drawn faces are photos as "A" and comics as "B"; other layouts of single pictures do not ask.
   const DataOptions single = of_source(options, photo ? options.source : options.style);
   Image picture = std::move(example.made_of->read(example, single, reading).pictures[0].second);
-  Image made = photo ? drawn_by_rules(picture) : with_soft_edges(picture);
   Example read;
-  read.pictures.emplace_back(photo ? "A" : "B", std::move(picture));
-  read.pictures.emplace_back(photo ? "drawn" : "soft", std::move(made));
+  read.pictures.emplace_back(photo ? "A" : "B", picture);
+  if (teaches(options))
+    read.pictures.emplace_back(photo ? "drawn" : "soft",
+                               photo ? drawn_by_rules(picture) : with_soft_edges(picture));
+  const bool anew = is_drawn_anew(options.make_input);
+  if (photo && options.make_input != InputKind::none && (reading.seed || !anew))
+    add_made(read, options, reading.seed.value_or(InputSeed{}),
+             reading.side > 0 ? reading.side : options.size);
   return read;
 }
 

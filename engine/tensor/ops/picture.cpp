@@ -1,6 +1,8 @@
 // Statistics of each picture, filters and colours, made of other operations: no records of their own.
 #include "engine/tensor/picture_ops.h"
 
+#include "kernels/shared/colour.h"
+
 namespace gan {
 
 Tensor constants(DeviceContext& c, Shape shape, const std::vector<double>& values) {
@@ -125,6 +127,52 @@ Tensor to_yuv(const Tensor& x) {
                       -u * kRed, -u * kGreen, u * (1 - kBlue),   // U
                       v * (1 - kRed), -v * kGreen, -v * kBlue},  // V
                      {0.5, 0, 0});
+}
+
+namespace {
+
+// The smaller of x and `limit`, and what x is above it.
+struct Halves {
+  Tensor below, above;
+};
+Halves at_limit(const Tensor& x, double limit) {
+  const Tensor above = activation(affine(x, 1, -limit), {Act::relu});
+  return {subtract(x, above), above};
+}
+
+}  // namespace
+
+// The formulas of kernels/shared/colour.h. Each of its curves has two parts that meet at a limit: their sum, less what
+// both have there.
+Tensor lab_to_rgb_by_parts(const Tensor& l, const Tensor& ab) {
+  constexpr double lightness = 50.0 / 116, a = 110.0 / 500, b = -110.0 / 200, offset = (50.0 + 16) / 116;
+  const Tensor steps =
+      mix_colours("lab_to_rgb_by_parts", concat_channels(l, ab),
+                  {lightness, a, 0, lightness, 0, 0, lightness, 0, b}, {offset, offset, offset});
+  const Tensor curve =
+      concat_channels(slice_channels(steps, 0, 2), activation(slice_channels(steps, 2, 1), {Act::relu}));
+
+  constexpr double bend = 0.2068966;
+  const Halves t = at_limit(curve, bend);
+  const Tensor cubed = power(affine(t.above, 1, bend), 3);  // bend^3 where t is below
+  const Tensor xyz = add(cubed, affine(t.below, 1 / 7.787, -16.0 / 116 / 7.787 - bend * bend * bend));
+
+  const Tensor linear = mix_colours("lab_to_rgb_by_parts", xyz,
+                                    {3.24048134 * kWhiteX, -1.53715152, -0.49853633 * kWhiteZ,  //
+                                     -0.96925495 * kWhiteX, 1.87599, 0.04155593 * kWhiteZ,      //
+                                     0.05564664 * kWhiteX, -0.20404134, 1.05731107 * kWhiteZ},
+                                    {});
+  constexpr double dark = 0.0031308;
+  const Halves c = at_limit(linear, dark);
+  const Tensor bright = affine(power(c.above, 1 / 2.4, dark), 1.055, -0.055);
+  const Tensor srgb = add(bright, affine(activation(c.below, {Act::relu}), 12.92, -12.92 * dark));
+  return affine(at_limit(srgb, 1).below, 2, -1);
+}
+
+Tensor without_colour(const Tensor& rgb) {
+  Tensor no_colour(rgb.context(), {rgb.dim(0), rgb.dim(1), rgb.dim(2), 2});
+  no_colour.zero();
+  return lab_to_rgb(rgb_to_lab(rgb).l, no_colour);
 }
 
 }  // namespace gan
