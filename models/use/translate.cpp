@@ -154,7 +154,10 @@ Image seen_by(Model& model, DeviceContext& context, const Image& picture) {
 TranslatorPlan plan_of(const Config& config) {
   return [config](DeviceContext& context) {
     const std::shared_ptr<Model> model = build_model_for_use(context, config);
-    PlannedTranslator planned{translator_of(*model, context, {})};
+    Use use;  // a picture of a style is as large as it is ever looked at
+    constexpr int64_t side = 512;
+    if (model->use().styles) use.styles = {{.picture = Tensor(context, {1, side, side, config.channels})}};
+    PlannedTranslator planned{translator_of(*model, context, use)};
     planned.translator.owner = model;
     for (const auto& network : model->networks)
       if (network->used) planned.weights += size_t(network->parameters.learnt_count());
