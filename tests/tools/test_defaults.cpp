@@ -81,9 +81,13 @@ TEST_CASE("defaults: every model's preset trains on the built-in pictures") {
   for (const ZooEntry& entry : zoo()) {
     CAPTURE(std::string(entry.name));
     Shell shell;
-    for (const char* preset : {"tuned", "paper"}) {
+    Words presets = {"tuned", "paper"};
+    for (const NamedPreset& own : entry.presets) presets.push_back(own.name);
+    for (const std::string& preset : presets) {
+      CAPTURE(preset);
       Words words = {"train",    entry.name, "builtin:comics", "--preset", preset,
                      "--device", "cpu",      "--dry-run"};
+      if (entry.examples == Examples::styled) words.insert(words.end(), {"--style", "builtin:comics"});
       const auto result = shell.gan(words);
       CHECK_MESSAGE(result.code == 0, result.err);
       CHECK(contains(result.out, " passes over the set"));
