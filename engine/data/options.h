@@ -16,8 +16,9 @@ enum class Examples {
   pairs,     // input and target: aligned in the folder, or made (DataOptions::make_input)
   colour,    // single pictures that have colour; nearly grey ones are left out and counted
   unpaired,  // pictures of two kinds that do not belong together
-  styled,    // photos, and pictures of a style from a source of their own (DataOptions::style)
-  coloured,  // the same with photos that have colour; nearly grey ones are left out and counted
+  styled,  // photos, and pictures of a style from a source of their own (DataOptions::style), with what teaches it
+  referenced,  // the same without: pictures whose style is looked at and not learnt
+  coloured,    // the same with photos that have colour; nearly grey ones are left out and counted
 };
 
 // clang-format off

@@ -13,58 +13,58 @@ namespace gan {
 
 namespace {
 
-using LabPixels = std::vector<Colour<float>>;  // row-major
+// A picture in Lab, plane by plane: what compilers turn into vectors.
+struct LabPlanes {
+  int height, width;
+  std::vector<float> l, a, b;  // row-major
+  LabPlanes(int height, int width)
+      : height(height), width(width), l(size_t(height) * size_t(width)), a(l.size()), b(l.size()) {}
+};
 
-LabPixels lab_of(const Image& image) {
-  LabPixels lab(size_t(image.height) * size_t(image.width));
-  for (size_t i = 0; i < lab.size(); ++i) {
+LabPlanes lab_of(const Image& image) {
+  LabPlanes lab(image.height, image.width);
+  for (size_t i = 0; i < lab.l.size(); ++i) {
     const uint8_t* p = &image.pixels[3 * i];
-    lab[i] = srgb_to_lab(Colour<float>{float(p[0]) / 255, float(p[1]) / 255, float(p[2]) / 255});
+    const Colour<float> colour =
+        srgb_to_lab(Colour<float>{float(p[0]) / 255, float(p[1]) / 255, float(p[2]) / 255});
+    lab.l[i] = colour.x, lab.a[i] = colour.y, lab.b[i] = colour.z;
   }
   return lab;
 }
 
-// exp(-d^2 / (2 sigma^2)) by the squared distance d^2, which is all that the filter below asks for.
-class Falloff {
- public:
-  explicit Falloff(float sigma) : per_step_(kSteps / (9 * sigma * sigma)) {
-    for (int i = 0; i < kSteps; ++i) values_[size_t(i)] = std::exp(-4.5f * float(i) / kSteps);
-  }
-  float operator()(float squared) const {
-    const float step = squared * per_step_;
-    return step < kSteps ? values_[size_t(step)] : 0;
-  }
-
- private:
-  static constexpr int kSteps = 512;  // up to three sigma
-  float per_step_;
-  std::array<float, kSteps> values_{};
-};
-
-// One pass of the bilateral filter (Tomasi & Manduchi 1998), distances of colours in Lab.
-LabPixels bilateral(const LabPixels& from, int height, int width, float space, float colour) {
-  const int radius = std::max(1, int(std::lround(2 * space)));
-  const Falloff by_colour(colour);
-  std::vector<float> by_place(size_t(radius * radius * 2 + 1));
-  for (size_t squared = 0; squared < by_place.size(); ++squared)
-    by_place[squared] = std::exp(-float(squared) / (2 * space * space));
-  LabPixels to(from.size());
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x) {
-      const Colour<float> here = from[size_t(y) * size_t(width) + size_t(x)];
-      Colour<float> sum{0, 0, 0};
-      float weights = 0;
-      for (int v = std::max(0, y - radius); v <= std::min(height - 1, y + radius); ++v)
-        for (int u = std::max(0, x - radius); u <= std::min(width - 1, x + radius); ++u) {
-          const Colour<float>& there = from[size_t(v) * size_t(width) + size_t(u)];
-          const float dx = there.x - here.x, dy = there.y - here.y, dz = there.z - here.z;
-          const float weight = by_place[size_t((v - y) * (v - y) + (u - x) * (u - x))] *
-                               by_colour(dx * dx + dy * dy + dz * dz);
-          sum.x += weight * there.x, sum.y += weight * there.y, sum.z += weight * there.z;
-          weights += weight;
+// One pass of the bilateral filter (Tomasi & Manduchi 1998): a Gaussian of deviation `space` pixels, times a weight
+// of the distance of colours that is (1 - (d / edge)^2)^2 and 0 from `edge` on (Tukey's, as Black et al. 1998 use it).
+LabPlanes bilateral(const LabPlanes& from, float space, float edge) {
+  const int height = from.height, width = from.width, radius = std::max(1, int(std::lround(2 * space)));
+  const float per_square = 1 / (edge * edge);
+  LabPlanes to(height, width);
+  std::vector<float> weights(size_t(width)), l(weights), a(weights), b(weights);  // sums of a row
+  for (int y = 0; y < height; ++y) {
+    for (auto* sum : {&weights, &l, &a, &b}) std::fill(sum->begin(), sum->end(), 0.0f);
+    const size_t here = size_t(y) * size_t(width);
+    for (int v = std::max(0, y - radius); v <= std::min(height - 1, y + radius); ++v)
+      for (int dx = -radius; dx <= radius; ++dx) {
+        const float near = std::exp(-float((v - y) * (v - y) + dx * dx) / (2 * space * space));
+        const int first = std::max(0, -dx), last = std::min(width, width - dx);
+        const size_t there = size_t(v) * size_t(width) + size_t(first + dx) - size_t(first);
+        for (int x = first; x < last; ++x) {
+          const size_t i = here + size_t(x), k = there + size_t(x);
+          const float dl = from.l[k] - from.l[i], da = from.a[k] - from.a[i], db = from.b[k] - from.b[i];
+          const float left = std::max(0.0f, 1 - (dl * dl + da * da + db * db) * per_square);
+          const float weight = near * left * left;
+          weights[size_t(x)] += weight;
+          l[size_t(x)] += weight * from.l[k];
+          a[size_t(x)] += weight * from.a[k];
+          b[size_t(x)] += weight * from.b[k];
         }
-      to[size_t(y) * size_t(width) + size_t(x)] = {sum.x / weights, sum.y / weights, sum.z / weights};
+      }
+    for (int x = 0; x < width; ++x) {  // a pixel's own weight is 1
+      const size_t i = here + size_t(x);
+      to.l[i] = l[size_t(x)] / weights[size_t(x)];
+      to.a[i] = a[size_t(x)] / weights[size_t(x)];
+      to.b[i] = b[size_t(x)] / weights[size_t(x)];
     }
+  }
   return to;
 }
 
@@ -130,19 +130,18 @@ Image drawn_by_rules(const Image& photo, int side) {
     colour = Image(photo.height, photo.width, 3);
     for (size_t i = 0; i < colour.pixels.size(); ++i) colour.pixels[i] = photo.pixels[i / 3];
   }
-  LabPixels lab = lab_of(colour);
+  LabPlanes lab = lab_of(colour);
   constexpr int passes = 4;
-  constexpr float near_colour = 12, richer = 1.3f, ink = 0.85f;
+  constexpr float edge = 28, richer = 1.3f, ink = 0.85f;
   const float space = std::clamp(2.5f * float(side) / 256, 1.0f, 6.0f);
-  for (int pass = 0; pass < passes; ++pass)
-    lab = bilateral(lab, photo.height, photo.width, space, near_colour);
+  for (int pass = 0; pass < passes; ++pass) lab = bilateral(lab, space, edge);
   const Image lines = make_input(colour, InputKind::sketch, {}, side);
   Image drawn(photo.height, photo.width, 3);
-  for (size_t i = 0; i < lab.size(); ++i) {
+  for (size_t i = 0; i < lab.l.size(); ++i) {
     const float paper = 1 - ink * (1 - float(lines.pixels[3 * i]) / 255);
     const float saturation = photo.channels == 1 ? 0 : richer * (0.5f + 0.5f * paper);
     const Colour<float> rgb =
-        lab_to_srgb(Colour<float>{lab[i].x * paper, lab[i].y * saturation, lab[i].z * saturation});
+        lab_to_srgb(Colour<float>{lab.l[i] * paper, lab.a[i] * saturation, lab.b[i] * saturation});
     uint8_t* p = &drawn.pixels[3 * i];
     p[0] = byte_from(rgb.x), p[1] = byte_from(rgb.y), p[2] = byte_from(rgb.z);
   }

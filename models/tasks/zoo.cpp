@@ -53,7 +53,7 @@ std::span<const ZooEntry> zoo() {
       {"style", "photos in the style of any picture, given when it is used (AdaIN; Huang and Belongie 2017)",
        with<StyleSetSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
             FeatureSettings, StyleLossSettings, StyleSettings>,
-       style_preset, style_tuned, style_check, make_style, Examples::styled},
+       style_preset, style_tuned, style_check, make_style, Examples::referenced},
       {"restyle",
        "colour and a style for grey photos, learnt in three stages (colorize, style, both together)",
        with<StyleSetSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,

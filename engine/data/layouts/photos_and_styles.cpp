@@ -1,6 +1,6 @@
 // Photos and pictures of a style, which do not belong together: photos in the source, the style in a source of its
 // own (DataOptions::style). A is a photo, B a picture of the style; "drawn" and "soft" are what is made of them
-// (style_examples.h), where the model is not about colours alone. With --make-input there is "made" too, the input that
+// (style_examples.h), where the style is learnt. With --make-input there is "made" too, the input that
 // is made of the photo (made_input.h). For validation there are photos alone.
 #include "engine/data/folders.h"
 #include "engine/data/style_examples.h"
@@ -10,7 +10,8 @@ namespace gan {
 namespace {
 
 bool serves(const DataOptions& options) {
-  return options.examples == Examples::styled || options.examples == Examples::coloured;
+  return options.examples == Examples::styled || options.examples == Examples::referenced ||
+         options.examples == Examples::coloured;
 }
 
 // Whether teachers and counter-examples are made.
