@@ -38,7 +38,8 @@ LabPlanes bilateral(const LabPlanes& from, float space, float edge) {
   const int height = from.height, width = from.width, radius = std::max(1, int(std::lround(2 * space)));
   const float per_square = 1 / (edge * edge);
   LabPlanes to(height, width);
-  std::vector<float> weights(size_t(width)), l(weights), a(weights), b(weights);  // sums of a row
+  std::vector<float> weights(static_cast<size_t>(width)), l(weights), a(weights),
+      b(weights);  // sums of a row
   for (int y = 0; y < height; ++y) {
     for (auto* sum : {&weights, &l, &a, &b}) std::fill(sum->begin(), sum->end(), 0.0f);
     const size_t here = size_t(y) * size_t(width);

@@ -165,7 +165,11 @@ TEST_CASE("published: options of published weights are refused for a trained mod
   write_png(shell.folder / "input.png", picture_of("animegan2", "input"));
   const std::string run = (fs::path(source_dir) / "tests/data/earlier/pix2pix").string();
   const auto result = shell.gan({"translate", run, "input.png", "--alpha", "0.5", "--out", "output.png"});
-  check_refused(result, 2, "--alpha belongs to weights as their authors publish them");
+  check_refused(result, 2, "--alpha belongs to models that take a style");
+  check_refused(shell.gan({"translate", run, "input.png", "--as", "adain", "--out", "output.png"}), 3,
+                "adain");
+  check_refused(shell.gan({"translate", run, "input.png", "--load-size", "64", "--out", "output.png"}), 2,
+                "--load-size belongs to weights as their authors publish them");
 }
 
 TEST_CASE("published: help names every kind with licence and command; inspect lists a file's tensors") {

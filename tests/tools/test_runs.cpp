@@ -87,8 +87,9 @@ struct PictureShell : Shell {
 
 TEST_CASE("runs: one writer; a second start, resume or --force is refused with the owner's name") {
   PictureShell shell;
-  const pid_t child =
-      shell.start(gan_binary, on_pictures({"--steps", "1000000", "--save-every", "1", "--out", "run"}));
+  // Quiet: it writes to the same file as those that are refused.
+  const pid_t child = shell.start(
+      gan_binary, on_pictures({"--steps", "1000000", "--save-every", "1", "--out", "run", "--quiet"}));
   wait_for([&] { return fs::exists(shell.folder / "run/checkpoints/latest"); });
   const std::string owner = fmt::format("process {} on host ", child);
   check_refused(shell.gan(on_pictures({"--steps", "1", "--out", "run"})), 2, owner);
