@@ -18,9 +18,9 @@ struct PublishedUse {
   std::optional<int> load_size;               // side that pictures are scaled to; 0: they stay as they are
   Statistics statistics = Statistics::batch;  // their scripts leave networks in training mode
   bool dropout = false;
-  uint64_t seed = 1;          // of its masks
+  uint64_t seed = 1;           // of its masks
   bool align_corners = false;  // animegan2
-  double alpha = 1;           // adain: how much of the style
+  double alpha = 1;            // adain: how much of the style
 };
 
 // A network in PyTorch's names, declared after the shapes in a file. Nothing is allocated before build().

@@ -167,7 +167,7 @@ TEST_CASE("published: options of published weights are refused for a trained mod
   const auto result = shell.gan({"translate", run, "input.png", "--alpha", "0.5", "--out", "output.png"});
   check_refused(result, 2, "--alpha belongs to models that take a style");
   check_refused(shell.gan({"translate", run, "input.png", "--as", "adain", "--out", "output.png"}), 3,
-                "adain");
+                "is a folder, not a file");
   check_refused(shell.gan({"translate", run, "input.png", "--load-size", "64", "--out", "output.png"}), 2,
                 "--load-size belongs to weights as their authors publish them");
 }
