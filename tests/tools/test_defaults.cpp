@@ -81,8 +81,11 @@ TEST_CASE("defaults: every model's preset trains on the built-in pictures") {
   for (const ZooEntry& entry : zoo()) {
     CAPTURE(std::string(entry.name));
     Shell shell;
-    Words presets = {"tuned", "paper"};
+    Words presets = {"tuned"};
+#ifndef __SANITIZE_ADDRESS__  // each plans a full-sized step
+    presets.push_back("paper");
     for (const NamedPreset& own : entry.presets) presets.push_back(own.name);
+#endif
     for (const std::string& preset : presets) {
       CAPTURE(preset);
       Words words = {"train",    entry.name, "builtin:comics", "--preset", preset,

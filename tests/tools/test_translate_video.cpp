@@ -195,7 +195,9 @@ TEST_CASE("gan translate --video: memory does not grow with the film") {
   REQUIRE(few.code == 0);
   REQUIRE(many.code == 0);
   CHECK(frames_in(shell.folder / "b.y4m") == 500);
+#ifndef __SANITIZE_ADDRESS__                // which keeps what was released
   CHECK(many.peak_mib < few.peak_mib + 6);  // the frames alone are 17.6 MiB
+#endif
 }
 
 TEST_CASE(
