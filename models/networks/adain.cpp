@@ -2,15 +2,12 @@
 // PyTorch's modules: paddings, activations, pooling and enlarging included.
 #include "models/networks/adain.h"
 
-#include <cmath>
-
 namespace gan {
 
 namespace {
 
 constexpr ConvOptions kThree{.kernel = 3, .stride = 1, .pad = 1, .padding = Padding::reflect};
 constexpr ConvOptions kOne{.kernel = 1, .stride = 1, .pad = 0};
-constexpr double kEps = 1e-5;
 
 NormedConv layer(Parameters& p, int module, int in, int out, const ConvOptions& conv, Activation act) {
   return NormedConv::make(p, std::to_string(module), in, out,
@@ -58,54 +55,6 @@ Tensor AdainDecoder::operator()(const Parameters& p, const Tensor& x, const Pass
     y = layers_[i](p, y, pass);
   }
   return y;
-}
-
-AdainStyle style_of(const Tensor& features) {
-  const int64_t channels = features.dim(3), pixels = features.dim(1) * features.dim(2);
-  GAN_CHECK(features.dim(0) == 1 && pixels > 1, "the style of {}", to_string(features.shape()));
-  const std::vector<float> values = features.host_f32();
-  AdainStyle style;
-  for (int64_t c = 0; c < channels; ++c) {
-    double sum = 0, squares = 0;
-    for (int64_t i = 0; i < pixels; ++i) sum += double(values[size_t(i * channels + c)]);
-    const double mean = sum / double(pixels);
-    for (int64_t i = 0; i < pixels; ++i) {
-      const double off = double(values[size_t(i * channels + c)]) - mean;
-      squares += off * off;
-    }
-    style.mean.push_back(mean);
-    style.deviation.push_back(std::sqrt(squares / double(pixels - 1) + kEps));
-  }
-  return style;
-}
-
-// normalise() divides by the root of the biased variance plus eps, the authors by that of the unbiased one: both
-// differ by the factor pixels / (pixels - 1) alone when eps is as much smaller.
-namespace {
-double biased_part(int64_t pixels) { return double(pixels - 1) / double(pixels); }
-}  // namespace
-
-AdainTensors style_tensors(DeviceContext& context, const AdainStyle& style, int64_t pixels) {
-  const auto channels = int64_t(style.mean.size());
-  std::vector<float> gamma, beta;
-  for (size_t c = 0; c < style.mean.size(); ++c) {
-    gamma.push_back(float(style.deviation[c] * std::sqrt(biased_part(pixels))));
-    beta.push_back(float(style.mean[c]));
-  }
-  AdainTensors made{Tensor(context, {channels}), Tensor(context, {channels})};
-  if (context.planning()) return made;
-  made.gamma.upload(std::span<const float>(gamma));
-  made.beta.upload(std::span<const float>(beta));
-  return made;
-}
-
-Tensor with_style(const Tensor& features, const AdainTensors& style, double alpha) {
-  const int64_t pixels = features.dim(1) * features.dim(2);
-  GAN_CHECK(features.dim(0) == 1 && pixels > 1, "a style for {}", to_string(features.shape()));
-  const Tensor styled = normalise(features, NormKind::instance, {style.gamma, style.beta, {}, {}}, {}, 0.1,
-                                  kEps * biased_part(pixels));
-  if (alpha == 1) return styled;
-  return add(affine(styled, alpha), affine(features, 1 - alpha));
 }
 
 }  // namespace gan

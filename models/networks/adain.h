@@ -1,5 +1,5 @@
 // Style from any picture by adaptive instance normalisation (Huang and Belongie 2017), as naoto0804/pytorch-AdaIN has it,
-// with its parameter names: an encoder, the statistics of a style, a decoder.
+// with its parameter names: an encoder and a decoder; what lies between is AdaIN (engine/tensor/picture_ops.h).
 #pragma once
 #include "models/networks/normed_conv.h"
 
@@ -25,20 +25,5 @@ class AdainDecoder {
  private:
   std::vector<NormedConv> layers_;
 };
-
-// What a style is: mean and standard deviation (unbiased, eps 1e-5 added to the variance) of each channel of a style
-// picture's features (1,h,w,C), both (C).
-struct AdainStyle {
-  std::vector<double> mean, deviation;
-};
-AdainStyle style_of(const Tensor& features);
-
-// Features (1,h,w,C) with the statistics of a style instead of their own, given by two tensors (C) that
-// style_tensors() makes for features of as many pixels; alpha from 0 (as they are) to 1.
-struct AdainTensors {
-  Tensor gamma, beta;
-};
-AdainTensors style_tensors(DeviceContext& context, const AdainStyle& style, int64_t pixels);
-Tensor with_style(const Tensor& features, const AdainTensors& style, double alpha);
 
 }  // namespace gan

@@ -52,6 +52,17 @@ Tensor ReferenceStyle::loss(Step& step, const Attempt& made, const Config& confi
   return sum;
 }
 
+UseSpec ReferenceStyle::use() {
+  return {.pictures = {"picture"},
+          .controls = {{.name = "alpha",
+                        .help = "how much of the style: 0 none, 1 all",
+                        .value = 1,
+                        .low = 0,
+                        .high = 1}},
+          .styles = true,
+          .whole = true};
+}
+
 Tensor ReferenceStyle::styled(const Tensor& photo, const std::vector<Use::Style>& styles,
                               double alpha) const {
   GAN_CHECK(!styles.empty(), "a mix of no styles");

@@ -39,6 +39,8 @@ class ReferenceStyle {
   Tensor loss(Step& step, const Attempt& made, const Config& config) const;
 
   // ---- of a trained model
+  // What its model is used with: pictures of a style, and how much of it.
+  static UseSpec use();
   // A photo in a mix of styles, by their weights, one at least; alpha from 0, the photo as it is, to 1. With averaged
   // weights where there are any.
   Tensor styled(const Tensor& photo, const std::vector<Use::Style>& styles, double alpha) const;

@@ -27,8 +27,8 @@ namespace gan {
 
 namespace {
 
-// What White-box's surface discriminator sees: radius and eps of its training code.
 Tensor as_it_is(const Tensor& picture) { return picture; }
+// What White-box's surface discriminator sees: radius and eps of its training code.
 Tensor surface_of(const Tensor& picture) { return guided_filter(picture, picture, 5, 0.2); }
 
 class Comic : public Model {

@@ -41,15 +41,9 @@ class Restyle : public Model {
   // ---- use
 
   UseSpec use() const override {
-    return {.pictures = {"picture"},
-            .controls = {{.name = "alpha",
-                          .help = "how much of the style: 0 none, 1 all",
-                          .value = 1,
-                          .low = 0,
-                          .high = 1}},
-            .styles = true,
-            .styleless = true,
-            .whole = true};
+    UseSpec spec = ReferenceStyle::use();
+    spec.styleless = true;
+    return spec;
   }
   int side_multiple() const override { return std::max(colourist_->side_multiple(), style_.side_multiple()); }
 

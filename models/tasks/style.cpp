@@ -30,16 +30,7 @@ class StyleTransfer : public Model {
         generator_player_(add_player("G", {&g_})),
         style_(features_, g_) {}
 
-  UseSpec use() const override {
-    return {.pictures = {"picture"},
-            .controls = {{.name = "alpha",
-                          .help = "how much of the style: 0 none, 1 all",
-                          .value = 1,
-                          .low = 0,
-                          .high = 1}},
-            .styles = true,
-            .whole = true};
-  }
+  UseSpec use() const override { return ReferenceStyle::use(); }
   int side_multiple() const override { return style_.side_multiple(); }
 
   Tensor make(const Use& use) override {

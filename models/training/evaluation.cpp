@@ -17,14 +17,6 @@ namespace {
 
 constexpr int kExamples = 32, kGridRows = 8, kMeanTargets = 256;
 
-Tensor tensor_of(DeviceContext& context, const Image& image) {
-  std::vector<float> values(image.pixels.size());
-  for (size_t i = 0; i < values.size(); ++i) values[i] = float(image.pixels[i]) / 127.5f - 1;
-  Tensor tensor(context, {1, image.height, image.width, image.channels});
-  tensor.upload(std::span<const float>(values));
-  return tensor;
-}
-
 }  // namespace
 
 Evaluation::Evaluation(Model& model, DeviceContext& context, PictureSet& pictures,

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/settings/words.h"
+#include "engine/tensor/picture_ops.h"
 #include "models/networks/adain.h"
 #include "models/networks/animegan2.h"
 #include "models/networks/resnet.h"
@@ -89,21 +90,20 @@ class PublishedAdain : public PublishedNetwork {
     for (float& value : values) value /= 255;
     Tensor x(context, {1, picture.height, picture.width, picture.channels});
     x.upload(std::span<const float>(values));
-    style_ = style_of(encoder_(parts[1]->parameters, x, {}));
+    style_ = channel_statistics(encoder_(parts[1]->parameters, x, {}));
   }
   Tensor run(const Tensor& x, const PublishedUse& use) const override {
     const Tensor features = encoder_(parts[1]->parameters, affine(x, 0.5, 0.5), {});
-    AdainStyle style = style_;
-    style.mean.resize(size_t(features.dim(3)));  // of a plan, which has seen none
-    style.deviation.resize(style.mean.size());
-    const AdainTensors wanted = style_tensors(x.context(), style, features.dim(1) * features.dim(2));
-    return affine(decoder_(parts[0]->parameters, with_style(features, wanted, use.alpha), {}), 2, -1);
+    const ChannelStatistics own = channel_statistics(features);
+    Tensor styled = with_statistics(features, own, style_.mean ? style_ : own);  // a plan has seen no style
+    if (use.alpha < 1) styled = add(affine(styled, use.alpha), affine(features, 1 - use.alpha));
+    return affine(decoder_(parts[0]->parameters, styled, {}), 2, -1);
   }
 
  private:
   AdainDecoder decoder_;
   AdainEncoder encoder_;
-  AdainStyle style_;
+  ChannelStatistics style_;
 };
 
 // ---- pix2pix, cyclegan ----

@@ -59,14 +59,18 @@ TileAxis tile_axis(int length, int multiple, const TileOptions& options) {
   return axis;
 }
 
+Tensor tensor_of(DeviceContext& context, const Image& picture) {
+  std::vector<float> values(picture.pixels.size());
+  for (size_t i = 0; i < values.size(); ++i) values[i] = float(picture.pixels[i]) / 127.5f - 1;
+  Tensor tensor(context, {1, picture.height, picture.width, picture.channels});
+  tensor.upload(std::span<const float>(values));
+  return tensor;
+}
+
 Image translate_whole(const Translator& translator, const Image& picture) {
   GAN_CHECK(picture.channels == translator.channels, "a picture of {} channels for a network of {}",
             picture.channels, translator.channels);
-  std::vector<float> values(picture.pixels.size());
-  for (size_t i = 0; i < values.size(); ++i) values[i] = float(picture.pixels[i]) / 127.5f - 1;
-  Tensor input(*translator.context, {1, picture.height, picture.width, picture.channels});
-  input.upload(std::span<const float>(values));
-  const Tensor output = translator.run(input);
+  const Tensor output = translator.run(tensor_of(*translator.context, picture));
   GAN_CHECK(output.shape().rank == 4 && output.dim(0) == 1 && output.dim(3) == translator.channels,
             "the network made {}", to_string(output.shape()));
   Image result(int(output.dim(1)), int(output.dim(2)), translator.channels);

@@ -26,6 +26,9 @@ Translator translator_of(Model& model, DeviceContext& context, const Use& use);
 // What the model sees of a picture, as a picture: colorize looks at lightness alone.
 Image seen_by(Model& model, DeviceContext& context, const Image& picture);
 
+// A picture as networks see it: (1,H,W,C) in [-1,1].
+Tensor tensor_of(DeviceContext& context, const Image& picture);
+
 struct TileOptions {
   int tile = 512;    // largest side of what the network sees at once: a multiple of Translator::multiple
   int overlap = 64;  // pixels that neighbouring tiles share at least; at most tile / 4

@@ -12,6 +12,7 @@
 #include "models/use/checkpoint.h"
 #include "tests/support/folder.h"
 #include "tests/support/preset.h"
+#include "tests/support/scene.h"
 #include "tests/support/shell.h"
 
 namespace gan::tests {
@@ -202,18 +203,6 @@ TEST_CASE("restyle: settings that cannot be are refused with the remedy") {
 }
 
 namespace {
-
-// Coloured so that no two numbers look alike.
-Image scene(int height, int width, int number) {
-  Image image(height, width, 3);
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x) {
-      image.at(y, x, 0) = uint8_t(255 * x / width);
-      image.at(y, x, 1) = uint8_t(255 * y / height);
-      image.at(y, x, 2) = uint8_t(40 * number);
-    }
-  return image;
-}
 
 // The mean distance of lightness, of a and of b, in Lab as tensors have it.
 struct LabDistance {

@@ -5,24 +5,13 @@
 #include <fstream>
 
 #include "engine/picture/image.h"
+#include "tests/support/scene.h"
 #include "tests/support/shell.h"
 
 namespace gan::tests {
 namespace {
 
 using nlohmann::json;
-
-// Coloured so that no two numbers look alike.
-Image scene(int height, int width, int number) {
-  Image image(height, width, 3);
-  for (int y = 0; y < height; ++y)
-    for (int x = 0; x < width; ++x) {
-      image.at(y, x, 0) = uint8_t(255 * x / width);
-      image.at(y, x, 1) = uint8_t(255 * y / height);
-      image.at(y, x, 2) = uint8_t(40 * number);
-    }
-  return image;
-}
 
 void put(const fs::path& file, const Image& image) {
   fs::create_directories(file.parent_path());

@@ -31,11 +31,7 @@ Tensor style_tensor(DeviceContext& context, const std::string& file, const std::
     return std::clamp(int(std::lround(side * factor)), kSmallestStyle, 4 * kLargestStyle);
   };
   picture = resize(picture, scaled(picture.height), scaled(picture.width), Filter::bicubic);
-  std::vector<float> values(picture.pixels.size());
-  for (size_t i = 0; i < values.size(); ++i) values[i] = float(picture.pixels[i]) / 127.5f - 1;
-  Tensor tensor(context, {1, picture.height, picture.width, 3});
-  tensor.upload(std::span<const float>(values));
-  return tensor;
+  return tensor_of(context, picture);
 }
 
 // The light and shade of `made` with the colours of `picture`: L of one, a and b of the other.
