@@ -32,6 +32,10 @@ struct MadeInputSettings : Group<MadeInputSettings> {
 
   bool on() const { return !make_input->empty(); }
 };
+struct ExposureSettings : Group<ExposureSettings> {
+  ExposureSettings() : Group("colour photos") {}
+  Setting<double> jitter_exposure{*this, "jitter-exposure", 0, "stops by which photos are made darker or brighter at most, at random, as by a camera; 0: never", "0..3", kTrain};
+};
 struct StyleSetSettings : Group<StyleSetSettings> {
   StyleSetSettings() : Group("style set") {}
   Setting<std::string> style{*this, "style", "", "pictures of the style to learn: a folder, builtin:comics or builtin:abstract", "", kTrain};
@@ -44,11 +48,12 @@ struct DataOptions {
   Examples examples = Examples::pictures;
   // Of pairs, none: the source has aligned pairs. Of styled and coloured ones, none: the photo is the input.
   InputKind make_input = InputKind::none;
-  bool b_to_a = false;  // B of the source is "A", the input, and A is "B", the target
-  int size = 64;        // side of a training picture
-  int load_size = 0;    // side pictures are scaled to (shorter side, then centre square); 0: size
-  int channels = 3;     // 1 or 3
-  bool augment = true;  // random flip; random crop when load_size > size; off: centre crop
+  bool b_to_a = false;         // B of the source is "A", the input, and A is "B", the target
+  int size = 64;               // side of a training picture
+  int load_size = 0;           // side pictures are scaled to (shorter side, then centre square); 0: size
+  int channels = 3;            // 1 or 3
+  double jitter_exposure = 0;  // stops; of the first list's pictures, at each draw
+  bool augment = true;         // random flip; random crop when load_size > size; off: centre crop
   bool shuffle = true;
   std::vector<double>
       split;  // {train, validation} parts; empty: all single pictures train; of all other examples the

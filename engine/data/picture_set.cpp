@@ -437,7 +437,7 @@ struct PictureSet::Impl {
     Placements all = placements(draw, batch);
     std::vector<std::vector<uint8_t>> own;
     if (streams) own = streamed(draw, batch, all);
-    if (at_each_draw) return completed(context, draw, all, own);
+    if (at_each_draw || options.jitter_exposure > 0) return completed(context, draw, all, own);
     Batch result;
     for (size_t k = 0; k < lists.size(); ++k) {
       List& list = lists[k];
@@ -453,7 +453,7 @@ struct PictureSet::Impl {
     return result;
   }
 
-  // Pictures cut on the host, with what is made of them anew. `own`: the examples of a streamed batch.
+  // Pictures cut on the host, of another exposure, with what is made of them anew. `own`: the examples of a streamed batch.
   Batch completed(DeviceContext& context, int64_t draw, const Placements& all,
                   const std::vector<std::vector<uint8_t>>& own) const {
     const int64_t batch = int64_t(all[0].size());
@@ -468,8 +468,13 @@ struct PictureSet::Impl {
           example.pictures.emplace_back(name, cut_here(from, place));
           from += square_bytes();
         }
+        if (k > 0 || options.jitter_exposure <= 0) continue;
+        const Philox4 r =
+            random_bits(options.seed, uint32_t(lists[k].streams.augment), uint32_t(draw), uint64_t(i));
+        const double stops = options.jitter_exposure * (2 * double(r.v[3]) / 4294967296.0 - 1);
+        for (auto& [name, picture] : example.pictures) picture = exposed(picture, stops);
       }
-      at_each_draw(example, options, {options.seed, uint32_t(draw), uint64_t(i)});
+      if (at_each_draw) at_each_draw(example, options, {options.seed, uint32_t(draw), uint64_t(i)});
     });
     Batch result;
     for (size_t k = 0; k < examples[0].pictures.size(); ++k) {

@@ -3,6 +3,7 @@
 #include "engine/picture/image.h"
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <string_view>
@@ -11,6 +12,7 @@
 #include "engine/picture/memory_budget.h"
 #include "engine/picture/stb.h"
 #include "kernels/contract/check.h"
+#include "kernels/shared/colour.h"
 
 namespace gan {
 
@@ -321,6 +323,16 @@ Image flip_horizontal(const Image& image) {
     for (int x = 0; x < image.width; ++x)
       std::copy_n(&image.pixels[(size_t(y) * image.width + (image.width - 1 - x)) * image.channels],
                   image.channels, &result.at(y, x, 0));
+  return result;
+}
+
+Image exposed(const Image& image, double stops) {
+  std::array<uint8_t, 256> becomes;
+  for (size_t v = 0; v < becomes.size(); ++v)
+    becomes[v] =
+        uint8_t(std::lround(255 * srgb_of_linear(std::exp2(stops) * linear_of_srgb(double(v) / 255))));
+  Image result = image;
+  for (uint8_t& value : result.pixels) value = becomes[value];
   return result;
 }
 

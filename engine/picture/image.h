@@ -170,6 +170,9 @@ Image crop(const Image& image, int top, int left, int height, int width);  // mu
 // The middle, at most as large as the image. An odd remainder is rounded as torchvision's CenterCrop does it.
 Image center_crop(const Image& image, int height, int width);
 Image flip_horizontal(const Image& image);
+// As if the light had been 2^stops as strong: sRGB values taken as light, multiplied, and back; what becomes brighter
+// than white is white.
+Image exposed(const Image& image, double stops);
 
 // Pictures of equal size in rows of `columns`, with `padding` pixels of `background` around each (as
 // torchvision's make_grid). The last row may be short.

@@ -9,9 +9,12 @@ namespace gan {
 
 Pix2pix::Pix2pix()
     : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
-      d_(add_network("D")),
-      generator_player_(add_player("G", {&g_})),
-      discriminator_player_(add_player("D", {&d_}, true)) {}
+      generator_player_(add_player("G", {&g_})) {}
+
+PixelLossKind Pix2pixSettings::kind() const {
+  if (pixel_loss == "l2") return PixelLossKind::l2;
+  return pixel_loss == "huber" ? PixelLossKind::huber : PixelLossKind::l1;
+}
 
 Pix2pix::Sides Pix2pix::sides() const {
   return {{.name = "A", .of = "A"}, {.name = "B", .of = "B"}, config.channels, config.channels};
@@ -22,10 +25,14 @@ void Pix2pix::declare() {
   add_input(s.a);
   add_input(s.b);
   generator_ = make_generator(g_.parameters, config, s.a_channels, s.b_channels);
-  discriminator_ = make_discriminator(d_.parameters, config, s.a_channels + s.b_channels);
+  if (config.get<Pix2pixSettings>().lambda_gan <= 0) return;
+  d_ = &add_network("D");
+  discriminator_ = make_discriminator(d_->parameters, config, s.a_channels + s.b_channels);
+  discriminator_player_ = &add_player("D", {d_}, true);
 }
 
 void Pix2pix::after_build(DeviceContext& context) {
+  if (!d_) return;
   const Sides s = sides();
   pool_ = ImagePool(context, config.get<PoolSettings>().pool, config.size, config.size,
                     s.a_channels + s.b_channels);
@@ -43,39 +50,38 @@ void Pix2pix::prepare(const StepInput& in) {
 
 void Pix2pix::learn(Step& step) {
   const auto& adversarial = config.get<AdversarialSettings>();
+  const auto& weights = config.get<Pix2pixSettings>();
   const Tensor &a = step.input("A"), &b = step.input("B");
   const Tensor fake = (*generator_)(g_.parameters, a, step.pass(config.get<TranslationSettings>().dropout));
 
   // The discriminator sees the pair that the generator made, or an earlier one, then the real pair.
-  LossValue d_loss;
-  {
-    Turn turn(step, discriminator_player_);
+  if (d_) {
+    Turn turn(step, *discriminator_player_);
     const Tensor shown = pool_.exchange(concat_channels(a, fake.detach()));
-    const auto fake_logits = judge(d_, *discriminator_, shown);
-    const auto real_logits = judge(d_, *discriminator_, concat_channels(a, b));
-    d_loss = discriminator_loss(real_logits, fake_logits, adversarial, 0.5);
-    turn.learn(d_loss.loss);
+    const auto fake_logits = judge(*d_, *discriminator_, shown);
+    const auto real_logits = judge(*d_, *discriminator_, concat_channels(a, b));
+    const LossValue loss = discriminator_loss(real_logits, fake_logits, adversarial, 0.5);
+    step.report("loss_D", loss.loss);
+    report_judgement(step, loss);
+    turn.learn(loss.loss);
   }
 
   // The generator learns from the improved discriminator, which stands still meanwhile, and from the picture
   // it should have made.
-  Tensor gan_loss, l1_loss, g_loss;
   {
     Turn turn(step, generator_player_);
-    gan_loss = generator_loss(judge(d_, *discriminator_, concat_channels(a, fake)), adversarial);
-    l1_loss = pixel_loss(fake, b, PixelLossKind::l1, config.get<Pix2pixSettings>().lambda_l1).loss;
-    g_loss = add(gan_loss, l1_loss);
-    turn.learn(g_loss);
+    const Tensor distance = pixel_loss(fake, b, weights.kind(), weights.lambda_l1).loss;
+    Tensor sum = distance;
+    if (d_) {
+      Tensor taken = generator_loss(judge(*d_, *discriminator_, concat_channels(a, fake)), adversarial);
+      if (weights.lambda_gan != 1) taken = affine(taken, weights.lambda_gan);
+      step.report("loss_G_GAN", taken);
+      sum = add(taken, distance);
+    }
+    step.report("loss_G_L1", distance);
+    step.report("loss_G", sum);
+    turn.learn(sum);
   }
-
-  step.report("loss_D", d_loss.loss);
-  step.report("loss_D_real", d_loss.values.view(0, {1}));
-  step.report("loss_D_fake", d_loss.values.view(1, {1}));
-  step.report("loss_G", g_loss);
-  step.report("loss_G_GAN", gan_loss);
-  step.report("loss_G_L1", l1_loss);
-  step.report("D_real", d_loss.values.view(2, {1}));
-  step.report("D_fake", d_loss.values.view(3, {1}));
 }
 
 // ------------------------------------------------------------------------------------------------- use
@@ -105,7 +111,7 @@ void Pix2pix::describe(DeviceContext& context, int batch, const std::string& net
   const Tensor &a = in.tensors.at("A")[0], &b = in.tensors.at("B")[0];
   const Pass pass{.dropout = config.get<TranslationSettings>().dropout, .tell = tell};
   if (network == "G") (*generator_)(g_.parameters, a, pass);
-  else (*discriminator_)(d_.parameters, concat_channels(a, b), pass);
+  else (*discriminator_)(d_->parameters, concat_channels(a, b), pass);
 }
 
 // -------------------------------------------------------------------------------------------- settings
@@ -128,7 +134,12 @@ void pix2pix_tuned(Config& c, bool cpu) {
   c.epochs = 30, c.least_steps = 4000;
 }
 
-void pix2pix_check(const Config& c) { check_translation_networks(c); }
+void pix2pix_check(const Config& c) {
+  check_translation_networks(c);
+  const auto& weights = c.get<Pix2pixSettings>();
+  if (weights.lambda_gan <= 0 && weights.lambda_l1 <= 0)
+    fail(Exit::usage, "--lambda-gan 0 and --lambda-l1 0: nothing would be learnt");
+}
 
 std::unique_ptr<Model> make_pix2pix() { return std::make_unique<Pix2pix>(); }
 

@@ -11,6 +11,10 @@ namespace gan {
 struct Pix2pixSettings : Group<Pix2pixSettings> {
   Pix2pixSettings() : Group("pixel loss") {}
   Setting<double> lambda_l1{*this, "lambda-l1", 100, "weight of the mean distance to the right picture", "0..", kTrain};
+  Setting<std::string> pixel_loss{*this, "pixel-loss", "l1", "that distance: l1; l2 or huber, which make the mean of what is possible instead of the median", "l1|l2|huber", kTrain};
+  Setting<double> lambda_gan{*this, "lambda-gan", 1, "weight of the discriminator in the generator's loss; 0: there is none", "0..", kTrain | kNetwork};
+
+  PixelLossKind kind() const;
 };
 // clang-format on
 
@@ -41,8 +45,10 @@ class Pix2pix : public Model {
   Tensor generate(const Tensor& a, const Use& use);  // B (N,H,W,Cb), by averaged weights where there are any
 
  private:
-  Network &g_, &d_;
-  Player &generator_player_, &discriminator_player_;
+  Network& g_;
+  Network* d_ = nullptr;
+  Player& generator_player_;
+  Player* discriminator_player_ = nullptr;  // where it counts
   std::unique_ptr<Generator> generator_;
   std::unique_ptr<Discriminator> discriminator_;
   ImagePool pool_;  // of pairs

@@ -39,8 +39,8 @@ std::span<const ZooEntry> zoo() {
             AdversarialSettings, Pix2pixSettings, PoolSettings>,
        pix2pix_preset, pix2pix_tuned, pix2pix_check, make_pix2pix, Examples::pairs},
       {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
-       with<ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings, Pix2pixSettings,
-            PoolSettings>,
+       with<ExposureSettings, ConvSettings, TranslationSettings, SpectralSettings, AdversarialSettings,
+            Pix2pixSettings, PoolSettings>,
        colorize_preset, colorize_tuned, colorize_check, make_colorize, Examples::colour},
       {"cyclegan", "pictures from pictures, learnt from two sets without pairs (Zhu et al. 2017)",
        with<PairSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
@@ -56,8 +56,9 @@ std::span<const ZooEntry> zoo() {
        style_preset, style_tuned, style_check, make_style, Examples::referenced},
       {"restyle",
        "colour and a style for grey photos, learnt in three stages (colorize, style, both together)",
-       with<StyleSetSettings, MadeInputSettings, ConvSettings, TranslationSettings, SpectralSettings,
-            AdversarialSettings, FeatureSettings, StyleLossSettings, StyleSettings, RestyleSettings>,
+       with<StyleSetSettings, MadeInputSettings, ExposureSettings, ConvSettings, TranslationSettings,
+            SpectralSettings, AdversarialSettings, FeatureSettings, StyleLossSettings, StyleSettings,
+            RestyleSettings>,
        restyle_preset, restyle_tuned, restyle_check, make_restyle, Examples::coloured},
   };
   return entries;
