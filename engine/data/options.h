@@ -32,6 +32,10 @@ struct MadeInputSettings : Group<MadeInputSettings> {
 
   bool on() const { return !make_input->empty(); }
 };
+struct TeacherSettings : Group<TeacherSettings> {
+  TeacherSettings() : Group("teacher") {}
+  Setting<std::string> teacher{*this, "teacher", "drawn", "what the program makes of a photo by rules for --lambda-structure: drawn with ink lines around flat areas, or painted in dabs of colour", "drawn|painted", kTrain};
+};
 struct ExposureSettings : Group<ExposureSettings> {
   ExposureSettings() : Group("colour photos") {}
   Setting<double> jitter_exposure{*this, "jitter-exposure", 0, "stops by which photos are made darker or brighter at most, at random, as by a camera; 0: never", "0..3", kTrain};
@@ -46,6 +50,7 @@ struct DataOptions {
   std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:..."
   std::string style;  // of Examples::styled, coloured: where the pictures of the style are, of the same forms
   Examples examples = Examples::pictures;
+  bool painted = false;  // the teacher of styled examples: painted, or drawn in ink
   // Of pairs, none: the source has aligned pairs. Of styled and coloured ones, none: the photo is the input.
   InputKind make_input = InputKind::none;
   bool b_to_a = false;         // B of the source is "A", the input, and A is "B", the target

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "engine/data/made_input.h"
@@ -67,6 +68,21 @@ LabPlanes bilateral(const LabPlanes& from, float space, float edge) {
     }
   }
   return to;
+}
+
+// Lightness from 0 to 100 as a drawing has it: dark parts lighter, and more contrast between them and light ones.
+float brightened(float l) {
+  constexpr float lift = 0.22f;
+  const float x = std::pow(std::max(0.0f, l) / 100, 1 - lift);
+  return 100 * (x + lift / 2 * (x * x * (3 - 2 * x) - x));
+}
+
+// Lightness drawn toward the nearest of seven tones, half-way between them least: shades with soft borders (Winnemoeller
+// et al. 2006).
+float in_steps(float l) {
+  constexpr float step = 100.0f / 6, sharpness = 2;
+  const float tone = step * std::round(l / step);
+  return tone + step / 2 * std::tanh(sharpness * 2 * (l - tone) / step) / std::tanh(sharpness);
 }
 
 uint8_t byte_from(float value) { return uint8_t(std::lround(std::clamp(value, 0.0f, 1.0f) * 255)); }
@@ -133,9 +149,10 @@ Image drawn_by_rules(const Image& photo, int side) {
   }
   LabPlanes lab = lab_of(colour);
   constexpr int passes = 4;
-  constexpr float edge = 28, richer = 1.3f, ink = 0.85f;
+  constexpr float edge = 36, richer = 1.5f, ink = 0.85f;
   const float space = std::clamp(2.5f * float(side) / 256, 1.0f, 6.0f);
   for (int pass = 0; pass < passes; ++pass) lab = bilateral(lab, space, edge);
+  for (float& l : lab.l) l = in_steps(brightened(l));
   const Image lines = make_input(colour, InputKind::sketch, {}, side);
   Image drawn(photo.height, photo.width, 3);
   for (size_t i = 0; i < lab.l.size(); ++i) {
@@ -147,6 +164,86 @@ Image drawn_by_rules(const Image& photo, int side) {
     p[0] = byte_from(rgb.x), p[1] = byte_from(rgb.y), p[2] = byte_from(rgb.z);
   }
   return drawn;
+}
+
+namespace {
+
+// The neighbours of a pixel that a dab is made of, and how much of each lies in the eight sectors around it.
+constexpr int kSectors = 8;
+struct DabNeighbour {
+  int dy, dx;
+  std::array<float, kSectors> weights;
+};
+
+std::vector<DabNeighbour> dab_neighbours(float radius) {
+  constexpr float turn = 2 * std::numbers::pi_v<float>, width = 0.4f;  // radians, of a sector
+  const int reach = int(std::ceil(radius));
+  std::vector<DabNeighbour> neighbours;
+  for (int dy = -reach; dy <= reach; ++dy)
+    for (int dx = -reach; dx <= reach; ++dx) {
+      const float square = float(dy * dy + dx * dx);
+      if (square > radius * radius + 0.5f) continue;
+      DabNeighbour neighbour{dy, dx, {}};
+      float sum = 0;
+      for (int k = 0; k < kSectors; ++k) {
+        const float off = std::remainder(std::atan2(float(dy), float(dx)) - turn * float(k) / kSectors, turn);
+        float& weight = neighbour.weights[size_t(k)];
+        weight = square == 0 ? 1 : std::exp(-off * off / (2 * width * width));
+        sum += weight;
+      }
+      const float near = std::exp(-square / (2 * (radius / 2) * (radius / 2)));
+      for (float& weight : neighbour.weights) weight *= near / sum;
+      neighbours.push_back(neighbour);
+    }
+  return neighbours;
+}
+
+}  // namespace
+
+// The mean colours of the sectors, weighed by how even each is: across an edge no sector counts.
+Image painted_by_rules(const Image& photo, int side) {
+  constexpr float richer = 1.4f, even = 1.0f / 20;  // deviation of an even sector, of white
+  if (side == 0) side = std::min(photo.height, photo.width);
+  const std::vector<DabNeighbour> neighbours = dab_neighbours(std::max(2.0f, 6.5f * float(side) / 256));
+  const size_t channels = size_t(photo.channels);
+  Image painted(photo.height, photo.width, photo.channels);
+  for (int y = 0; y < photo.height; ++y)
+    for (int x = 0; x < photo.width; ++x) {
+      std::array<float, kSectors> weight{}, square{};
+      std::array<std::array<float, kSectors>, 3> sum{};
+      for (const DabNeighbour& at : neighbours) {
+        const size_t v = size_t(std::clamp(y + at.dy, 0, photo.height - 1));
+        const size_t u = size_t(std::clamp(x + at.dx, 0, photo.width - 1));
+        const uint8_t* p = &photo.pixels[(v * size_t(photo.width) + u) * channels];
+        const std::array<float, 3> colour = {float(p[0]) / 255, channels > 1 ? float(p[1]) / 255 : 0,
+                                             channels > 1 ? float(p[2]) / 255 : 0};
+        const float of_colour = colour[0] * colour[0] + colour[1] * colour[1] + colour[2] * colour[2];
+        for (size_t k = 0; k < kSectors; ++k) {
+          weight[k] += at.weights[k];
+          square[k] += at.weights[k] * of_colour;
+          for (size_t c = 0; c < 3; ++c) sum[c][k] += at.weights[k] * colour[c];
+        }
+      }
+      float all = 0;
+      Colour<float> mean{0, 0, 0};
+      for (size_t k = 0; k < kSectors; ++k) {
+        const float r = sum[0][k] / weight[k], g = sum[1][k] / weight[k], b = sum[2][k] / weight[k];
+        const float variance = std::max(0.0f, square[k] / weight[k] - r * r - g * g - b * b) / (even * even);
+        const float share = 1 / (1 + variance * variance * variance * variance);
+        all += share;
+        mean = {mean.x + share * r, mean.y + share * g, mean.z + share * b};
+      }
+      mean = {mean.x / all, mean.y / all, mean.z / all};
+      uint8_t* p = &painted.pixels[(size_t(y) * size_t(photo.width) + size_t(x)) * channels];
+      if (channels == 1) {
+        p[0] = byte_from(mean.x);
+        continue;
+      }
+      const Colour<float> lab = srgb_to_lab(mean);
+      const Colour<float> rgb = lab_to_srgb(Colour<float>{lab.x, richer * lab.y, richer * lab.z});
+      p[0] = byte_from(rgb.x), p[1] = byte_from(rgb.y), p[2] = byte_from(rgb.z);
+    }
+  return painted;
 }
 
 Image with_soft_edges(const Image& picture) {

@@ -5,13 +5,16 @@
 
 namespace gan {
 
-// A teacher: the photo drawn by rules. Even parts are smoothed without crossing edges, colours are stronger, and edges
-// have ink lines (Winnemoeller, Olsen & Gooch 2006, without their steps of light: a network learns those last, and they
-// are not what makes a drawing). A network that learns a style
-// from pictures that do not belong to its photos keeps its lines where this picture has them. Same size, 3 channels;
-// a grey photo stays grey. `side`: the size at which lines and smoothing have their usual width, about 1.5 pixels at 256;
-// 0: the photo's shorter side.
+// A teacher: the photo drawn by rules. Even parts are smoothed without crossing edges, light comes in soft steps, colours
+// are stronger, and edges have ink lines (Winnemoeller, Olsen & Gooch 2006). A network that learns a style from pictures
+// that do not belong to its photos keeps its lines where this picture has them. Same size, 3 channels; a grey photo
+// stays grey. `side`: the size at which lines and smoothing have their usual width, about 1.5 pixels at 256; 0: the
+// photo's shorter side.
 Image drawn_by_rules(const Image& photo, int side = 0);
+// Another teacher: the photo in dabs of even, strong colour with clear borders, as gouache (Kuwahara's filter in the
+// form of Papari, Petkov & Campisi 2007, eight sectors). Same size and channels. `side`: the size at which a dab is about
+// 13 pixels wide at 256; 0: the photo's shorter side.
+Image painted_by_rules(const Image& photo, int side = 0);
 
 // A picture of the style with its edges blurred, all else as it was (Chen, Liu & Chen 2019, section 3.1): edges
 // by Canny's method, made wider to 5 pixels, and there a Gaussian of 5 x 5. A discriminator that rejects it asks for

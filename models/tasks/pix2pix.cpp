@@ -11,11 +11,6 @@ Pix2pix::Pix2pix()
     : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
       generator_player_(add_player("G", {&g_})) {}
 
-PixelLossKind Pix2pixSettings::kind() const {
-  if (pixel_loss == "l2") return PixelLossKind::l2;
-  return pixel_loss == "huber" ? PixelLossKind::huber : PixelLossKind::l1;
-}
-
 Pix2pix::Sides Pix2pix::sides() const {
   return {{.name = "A", .of = "A"}, {.name = "B", .of = "B"}, config.channels, config.channels};
 }
@@ -70,7 +65,8 @@ void Pix2pix::learn(Step& step) {
   // it should have made.
   {
     Turn turn(step, generator_player_);
-    const Tensor distance = pixel_loss(fake, b, weights.kind(), weights.lambda_l1).loss;
+    const Tensor distance =
+        pixel_loss(fake, b, config.get<PixelLossSettings>().kind(), weights.lambda_l1).loss;
     Tensor sum = distance;
     if (d_) {
       Tensor taken = generator_loss(judge(*d_, *discriminator_, concat_channels(a, fake)), adversarial);

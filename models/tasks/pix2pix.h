@@ -2,6 +2,7 @@
 // sees both. Pix2pix itself, and what colorize builds on.
 #pragma once
 #include "models/losses/image_pool.h"
+#include "models/losses/pixel.h"
 #include "models/networks/translation_networks.h"
 #include "models/players/model.h"
 
@@ -9,12 +10,9 @@ namespace gan {
 
 // clang-format off
 struct Pix2pixSettings : Group<Pix2pixSettings> {
-  Pix2pixSettings() : Group("pixel loss") {}
+  Pix2pixSettings() : Group("pix2pix") {}
   Setting<double> lambda_l1{*this, "lambda-l1", 100, "weight of the mean distance to the right picture", "0..", kTrain};
-  Setting<std::string> pixel_loss{*this, "pixel-loss", "l1", "that distance: l1; l2 or huber, which make the mean of what is possible instead of the median", "l1|l2|huber", kTrain};
   Setting<double> lambda_gan{*this, "lambda-gan", 1, "weight of the discriminator in the generator's loss; 0: there is none", "0..", kTrain | kNetwork};
-
-  PixelLossKind kind() const;
 };
 // clang-format on
 

@@ -6,7 +6,8 @@
 //   fused    all of them  the decoder gets what G has coloured, and G feels what becomes of its colours
 //
 //   G         lightness A (N,H,W,1) -> colour (N,H,W,2)
-//   D         lightness and colour (N,H,W,3) -> logits: are these the photo's own colours?
+//   D         lightness and colour (N,H,W,3) -> logits: are these the photo's own colours? Only with
+//             --lambda-adversarial
 //   features  picture (N,H,W,3) -> levels, frozen
 //   decoder   levels with the statistics of a style's -> picture (N,H,W,3)
 //
@@ -16,6 +17,7 @@
 
 #include "engine/data/options.h"
 #include "models/losses/adversarial.h"
+#include "models/losses/pixel.h"
 #include "models/networks/translation_networks.h"
 #include "models/players/generated.h"
 #include "models/players/judge.h"
@@ -29,13 +31,11 @@ class Restyle : public Model {
  public:
   Restyle()
       : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
-        d_(add_network("D")),
         decoder_(add_network("decoder", {.averaged = true, .used = true, .weights_from = ""})),
         features_(add_network(
             "features",
             {.averaged = false, .used = true, .weights_from = "features", .built_in = fill_filters})),
         maker_(add_player("G", {&g_, &decoder_})),
-        judging_(add_player("D", {&d_}, true)),
         style_(features_, decoder_) {}
 
   // ---- use
@@ -79,7 +79,7 @@ class Restyle : public Model {
     const Tensor &l = in.tensors.at("A")[0], &colour = in.tensors.at("colour")[0];
     const Pass pass{.dropout = config.get<TranslationSettings>().dropout, .tell = tell};
     if (network == "G") (*colourist_)(g_.parameters, l, pass);
-    else if (network == "D") (*critic_)(d_.parameters, concat_channels(l, colour), pass);
+    else if (network == "D") (*critic_)(d_->parameters, concat_channels(l, colour), pass);
     else style_.describe(in.tensors.at("B")[0], network, tell);
   }
 
@@ -90,11 +90,18 @@ class Restyle : public Model {
     add_input({.name = "colour", .kind = InputSpec::Kind::colour, .of = "A"});
     if (makes_inputs()) add_input({.name = "light", .kind = InputSpec::Kind::lightness, .of = "A"});
     colourist_ = make_generator(g_.parameters, config, 1, 2);
-    critic_ = make_discriminator(d_.parameters, config, 3);
+    if (config.get<StyleLossSettings>().lambda_adversarial > 0) {
+      d_ = &add_network("D");
+      critic_ = make_discriminator(d_->parameters, config, 3);
+      judging_ = &add_player("D", {d_}, true);
+    }
     style_.declare(config);
     const auto& stages = config.get<RestyleSettings>();
-    if (stages.colour_steps > 0)
-      add_stage({.name = "colour", .steps = stages.colour_steps, .trains = {"G", "D"}});
+    if (stages.colour_steps > 0) {
+      std::vector<std::string> trained = {"G"};
+      if (d_) trained.push_back("D");
+      add_stage({.name = "colour", .steps = stages.colour_steps, .trains = trained});
+    }
     if (stages.style_steps > 0)
       add_stage({.name = "style", .steps = stages.style_steps, .trains = {"decoder"}});
     add_stage({.name = "fused", .trains = {}});
@@ -112,10 +119,10 @@ class Restyle : public Model {
       coloured = (*colourist_)(g_.parameters, l, step.pass(config.get<TranslationSettings>().dropout));
 
     // The discriminator sees lightness with the colours that G gave it, then with its own.
-    if (colours) {
-      Turn turn(step, judging_);
-      const auto fake = judge(d_, *critic_, concat_channels(l, coloured.detach()));
-      const auto real = judge(d_, *critic_, concat_channels(l, colour));
+    if (colours && d_) {
+      Turn turn(step, *judging_);
+      const auto fake = judge(*d_, *critic_, concat_channels(l, coloured.detach()));
+      const auto real = judge(*d_, *critic_, concat_channels(l, colour));
       const LossValue loss = discriminator_loss(real, fake, adversarial, 0.5);
       step.report("loss_D", loss.loss);
       report_judgement(step, loss);
@@ -128,13 +135,17 @@ class Restyle : public Model {
     Tensor sum;
     const auto count = [&](const Tensor& part) { sum = sum ? add(sum, part) : part; };
     if (colours) {
-      const Tensor taken =
-          affine(generator_loss(judge(d_, *critic_, concat_channels(l, coloured)), adversarial),
-                 w.lambda_adversarial);
-      const Tensor near = pixel_loss(coloured, colour, PixelLossKind::l1, w.lambda_colour).loss;
-      step.report("loss_G_GAN", taken);
+      const Tensor near =
+          pixel_loss(coloured, colour, config.get<PixelLossSettings>().kind(), w.lambda_colour).loss;
       step.report("loss_colour", near);
-      count(taken), count(near);
+      count(near);
+      if (d_) {
+        const Tensor taken =
+            affine(generator_loss(judge(*d_, *critic_, concat_channels(l, coloured)), adversarial),
+                   w.lambda_adversarial);
+        step.report("loss_G_GAN", taken);
+        count(taken);
+      }
     }
     if (styles) {
       const Tensor photo =
@@ -152,8 +163,10 @@ class Restyle : public Model {
   const char* given() const { return makes_inputs() ? "made" : "A"; }
   const Tensor& own_lightness(const Step& step) const { return step.input(makes_inputs() ? "light" : "A"); }
 
-  Network &g_, &d_, &decoder_, &features_;
-  Player &maker_, &judging_;
+  Network &g_, &decoder_, &features_;
+  Network* d_ = nullptr;  // where --lambda-adversarial asks for it
+  Player& maker_;
+  Player* judging_ = nullptr;
   std::unique_ptr<Generator> colourist_;
   std::unique_ptr<Discriminator> critic_;
   ReferenceStyle style_;
@@ -170,10 +183,15 @@ void restyle_preset(Config& c) {
   w.lambda_colour = 100, w.lambda_content = 1, w.lambda_style = 10;
 }
 
+// Colours are learnt as colorize learns them.
 void restyle_tuned(Config& c, bool cpu) {
-  if (cpu) c.batch = 2, c.get<ConvSettings>().ngf = 32, c.get<ConvSettings>().ndf = 32;
-  c.lr = 3e-4, c.lr_d = 1e-4, c.ema = 0.998;
-  c.get<StyleLossSettings>().lambda_colour = 1000;
+  if (cpu) c.batch = 4, c.get<ConvSettings>().ngf = 16, c.get<ConvSettings>().ndf = 16;
+  c.lr = 3e-4, c.weight_decay = 1e-4, c.ema = 0.998;
+  c.get<ConvSettings>().norm = "none";
+  c.get<ExposureSettings>().jitter_exposure = 0.5;
+  c.get<PixelLossSettings>().pixel_loss = "l2";
+  auto& w = c.get<StyleLossSettings>();
+  w.lambda_adversarial = 0, w.lambda_colour = 100;
   c.epochs = 30, c.least_steps = 4000;
 }
 

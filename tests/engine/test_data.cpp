@@ -158,6 +158,38 @@ TEST_CASE("augmentation: crops and flips happen, and only when wanted") {
   CHECK(int(std::lround((centre[0] + 1) * 127.5)) == 16 * 4);  // left 4 of a 16-pixel ramp
 }
 
+TEST_CASE("exposure: light times a power of two, other for each picture and draw, up to what was asked for") {
+  // 255 * sRGB(2 * light(100/255)) by the formulas of IEC 61966-2-1, in double precision; white stays white.
+  Image three = plain(1, 0);
+  three.pixels = {0, 100, 200};
+  CHECK(exposed(three, 1).pixels == std::vector<uint8_t>{0, 138, 255});
+  CHECK(exposed(three, -1).pixels == std::vector<uint8_t>{0, 71, 146});
+  CHECK(exposed(three, 0).pixels == three.pixels);
+
+  Folder folder;
+  Image two = plain(8, 60);
+  // Red above green: a picture of one colour would be left out as grey.
+  for (size_t i = 0; i < 64; ++i) two.pixels[3 * i + (i < 32 ? 0 : 1)] = 90;
+  for (int i = 0; i < 24; ++i) write_png(folder.path / fmt::format("{:02}.png", i), two);
+  DataOptions o = options(folder.path);
+  o.examples = Examples::colour;
+  o.jitter_exposure = 1;
+  o.split = {0.9, 0.1};
+  DeviceContext context(Device::cpu);
+  PictureSet set(o);
+  const std::vector<int> first = first_bytes(set.batch(context, 0, 21).at("picture"));
+  const int darkest = exposed(two, -1).pixels[0], brightest = exposed(two, 1).pixels[0];
+  for (const int value : first) CHECK((value >= darkest && value <= brightest));
+  CHECK(*std::min_element(first.begin(), first.end()) < 80);
+  CHECK(*std::max_element(first.begin(), first.end()) > 100);
+  CHECK(std::set<int>(first.begin(), first.end()).size() > 10);
+  PictureSet again(o);
+  CHECK(first_bytes(again.batch(context, 0, 21).at("picture")) == first);
+  CHECK(first_bytes(again.batch(context, 1, 21).at("picture")) != first);
+  CHECK(set.example(0, true).at("picture").pixels ==
+        two.pixels);  // validation is of the pictures as they are
+}
+
 TEST_CASE("split: disjoint, complete, the same for the same seed") {
   Folder folder;
   write_plain_set(folder.path, 20);

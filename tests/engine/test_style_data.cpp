@@ -8,6 +8,7 @@
 #include "engine/data/picture_set.h"
 #include "engine/data/style_examples.h"
 #include "engine/data/tiles.h"
+#include "kernels/shared/colour.h"
 #include "tests/support/shell.h"
 #include "tests/support/skip.h"
 
@@ -115,6 +116,43 @@ TEST_CASE("teachers: even parts stay even, an edge gets a dark line, grey stays 
   CHECK(flat.at(48, 48, 0) - flat.at(48, 48, 2) > 55);
   Image grey(32, 32, 1, 77);
   CHECK(drawn_by_rules(grey).channels == 3);
+}
+
+TEST_CASE("a drawn teacher's light is brighter and lies near one of seven tones") {
+  // x = (L/100)^0.78, L' = 100 (x + 0.11 (3x^2 - 2x^3 - x)); the tone t is the nearest multiple of 100/6, and
+  // L'' = t + 100/12 tanh(4 (L' - t) / (100/6)) / tanh(2).
+  for (const int value : {10, 60, 100, 128, 180, 230}) {
+    const double l = srgb_to_lab(Colour<double>{value / 255.0, value / 255.0, value / 255.0}).x;
+    const double x = std::pow(l / 100, 0.78);
+    const double bright = 100 * (x + 0.11 * (3 * x * x - 2 * x * x * x - x)), step = 100.0 / 6;
+    const double tone = step * std::round(bright / step);
+    const double wanted = tone + step / 2 * std::tanh(4 * (bright - tone) / step) / std::tanh(2.0);
+    const Image drawn = drawn_by_rules(Image(48, 48, 3, uint8_t(value)));
+    CAPTURE(value);
+    CHECK(std::abs(light(drawn, 24, 24) - 255 * lab_to_srgb(Colour<double>{wanted, 0, 0}).x) <= 1.5);
+  }
+}
+
+TEST_CASE(
+    "a painted teacher: noise goes, an edge stays as sharp as it was, colour is stronger, grey stays grey") {
+  const Image edge = step_edge(96, 48, 90, 190), painted = painted_by_rules(edge);
+  CHECK(light(painted, 48, 48) - light(painted, 48, 47) >= 90);  // of 100
+  for (int x = 0; x < 96; ++x) CHECK(std::abs(light(painted, 48, x) - light(edge, 48, x)) <= 5);
+  Image noisy(96, 96, 3);
+  for (size_t i = 0; i < noisy.pixels.size(); ++i)
+    noisy.pixels[i] = uint8_t(std::array{150, 110, 100}[i % 3] + int(i * 7919 % 9) - 4);
+  const Image even = painted_by_rules(noisy, 256);
+  double before = 0, after = 0;
+  for (int y = 16; y < 80; ++y)
+    for (int x = 16; x < 79; ++x) {
+      before += std::abs(light(noisy, y, x + 1) - light(noisy, y, x));
+      after += std::abs(light(even, y, x + 1) - light(even, y, x));
+    }
+  CHECK(after < before / 4);
+  CHECK(even.at(48, 48, 0) - even.at(48, 48, 2) > 60);  // 50 before
+  const Image grey = painted_by_rules(Image(32, 32, 1, 77));
+  CHECK(grey.channels == 1);
+  CHECK(grey.pixels == Image(32, 32, 1, 77).pixels);
 }
 
 TEST_CASE("soft edges: an edge is blurred over five pixels, all else keeps its bytes") {

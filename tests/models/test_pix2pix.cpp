@@ -412,6 +412,45 @@ TEST_CASE("the loss's gradient by pix2pix's nets, dropout included, against fini
   }
 }
 
+TEST_CASE("weights and kinds of pix2pix's losses; without a discriminator there is none anywhere") {
+  const auto losses = [](auto set, size_t* networks = nullptr) {
+    Config c = preset("pix2pix");
+    c.size = 32, put(c, "ngf", 1), put(c, "ndf", 1), put(c, "n-layers-d", 1), put(c, "dropout", "false");
+    set(c);
+    DeviceContext context(Device::ref);
+    const auto model = build_model(context, c);
+    if (networks) *networks = model->networks.size();
+    const StepInput in = random_pairs(context, *model, 1, 0);
+    Use use;
+    use.pictures["picture"] = in.tensors.at("A")[0];
+    use.statistics = Statistics::batch;
+    const std::vector<double> a = model->make(use).host(), b = in.tensors.at("B")[0].host();
+    std::map<std::string, double> found{{"mean", 0}, {"mean square", 0}};
+    for (size_t i = 0; i < a.size(); ++i) {
+      found["mean"] += std::abs(a[i] - b[i]) / double(a.size());
+      found["mean square"] += (a[i] - b[i]) * (a[i] - b[i]) / double(a.size());
+    }
+    for (const auto& [key, value] : model->step(in).read()) found[key] = value;
+    return found;
+  };
+  auto plain = losses([](Config&) {});
+  CHECK(plain["loss_G_L1"] == doctest::Approx(100 * plain["mean"]).epsilon(1e-9));
+  CHECK(plain["loss_G"] == doctest::Approx(plain["loss_G_GAN"] + plain["loss_G_L1"]).epsilon(1e-12));
+  auto squares = losses([](Config& c) { put(c, "pixel-loss", "l2"), put(c, "lambda-l1", 3); });
+  CHECK(squares["loss_G_L1"] == doctest::Approx(3 * squares["mean square"]).epsilon(1e-9));
+  auto heavy = losses([](Config& c) { put(c, "lambda-gan", 2.5); });
+  CHECK(heavy["loss_G_GAN"] == doctest::Approx(2.5 * plain["loss_G_GAN"]).epsilon(1e-9));
+  CHECK(heavy["loss_D"] == doctest::Approx(plain["loss_D"]).epsilon(1e-12));
+  size_t networks = 0;
+  auto alone = losses([](Config& c) { put(c, "lambda-gan", 0); }, &networks);
+  CHECK(networks == 1);
+  CHECK(alone.count("loss_D") == 0);
+  CHECK(alone["loss_G"] == doctest::Approx(plain["loss_G_L1"]).epsilon(1e-12));
+  Config nothing = preset("pix2pix");
+  put(nothing, "lambda-gan", 0), put(nothing, "lambda-l1", 0);
+  CHECK_THROWS_AS(find_model("pix2pix").check(nothing), Error);
+}
+
 TEST_CASE("resize and shuffle begin without a checkerboard, a transposed convolution does not") {
   using Kind = ConvBlock::Kind;
   DeviceContext context(Device::ref);

@@ -244,8 +244,9 @@ TEST_CASE("gan train restyle, and gan translate with a style, with its colours k
     arguments.insert(arguments.end(), more.begin(), more.end());
     return shell.gan(arguments);
   };
-  const auto run = train("restyle", {"--ndf", "4", "--style", "builtin:abstract", "--steps", "3",
-                                     "--colour-steps", "1", "--style-steps", "1", "--eval-every", "1"});
+  const auto run =
+      train("restyle", {"--ndf", "4", "--norm", "instance", "--style", "builtin:abstract", "--steps", "3",
+                        "--colour-steps", "1", "--style-steps", "1", "--eval-every", "1"});
   CAPTURE(run.err);
   REQUIRE(run.code == 0);
   CHECK(contains(run.err, "4 A and "));

@@ -211,11 +211,10 @@ TEST_CASE(
   };
   CHECK(differs("comic").empty());
   CHECK(differs("anime") == Names{"lambda-structure", "lambda-colour", "lambda-surface"});
-  CHECK(differs("paint") == Names{"lambda-structure", "lambda-colour", "d-soft", "lambda-style",
-                                  "lambda-texture", "lambda-surface"});
-  CHECK(differs("abstract") == Names{"lambda-structure", "lambda-colour", "lambda-content", "d-soft",
-                                     "lambda-adversarial", "lambda-style", "lambda-texture",
-                                     "lambda-surface"});
+  CHECK(differs("paint") ==
+        Names{"teacher", "lambda-structure", "d-soft", "lambda-style", "lambda-texture", "lambda-surface"});
+  CHECK(differs("abstract") == Names{"teacher", "lambda-structure", "d-soft", "lambda-adversarial",
+                                     "lambda-style", "lambda-texture", "lambda-surface"});
   for (const NamedPreset& one : comic_presets()) {
     CAPTURE(std::string(one.name));
     CHECK(refusal(config_of_preset(one.name, "comic", Device::cpu)) == "no error");

@@ -41,6 +41,10 @@ std::vector<ListedExample> known_as(const std::string& picture, std::vector<List
   return examples;
 }
 
+Image teacher_of(const Image& photo, const DataOptions& options) {
+  return options.painted ? painted_by_rules(photo) : drawn_by_rules(photo);
+}
+
 void add_made(Example& example, const DataOptions& options, const InputSeed& seed, int side) {
   Image made = make_input(example.at("A"), options.make_input, seed, side);
   example.pictures.emplace_back("made", std::move(made));
@@ -80,7 +84,7 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
   read.pictures.emplace_back(photo ? "A" : "B", picture);
   if (teaches(options))
     read.pictures.emplace_back(photo ? "drawn" : "soft",
-                               photo ? drawn_by_rules(picture) : with_soft_edges(picture));
+                               photo ? teacher_of(picture, options) : with_soft_edges(picture));
   const bool anew = is_drawn_anew(options.make_input);
   if (photo && options.make_input != InputKind::none && (reading.seed || !anew))
     add_made(read, options, reading.seed.value_or(InputSeed{}),
