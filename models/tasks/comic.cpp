@@ -227,12 +227,11 @@ void comic_preset(Config& c) {
   s.content_steps = 300;
 }
 
-// The generator has no norm: it learns fast rates well, and a teacher's lines late. Discriminators of half the width
-// cost a quarter, and are most of a step.
 // The generator learns the teacher at first, alone: from far away all other parts pull it elsewhere, and what it learns
 // in minutes so would take hours. Then discriminators that weigh little bend it toward the style. It has no norm: fast
-// rates are fine, with a short memory of squares for the moment when the discriminators come in. Discriminators of half
-// the width cost a quarter, and are most of a step.
+// rates are fine, with a short memory of squares for the moment when the discriminators come in. Gram matrices of random
+// filters draw ripples beside edges, so they are left to styles that have brush strokes. Discriminators of half the width
+// cost a quarter, and are most of a step.
 void comic_tuned(Config& c, bool cpu) {
   if (cpu) {
     c.batch = 2;
@@ -243,8 +242,8 @@ void comic_tuned(Config& c, bool cpu) {
   c.ema = 0.99, c.epochs = 10, c.least_steps = 20000;
   auto& s = c.get<ComicSettings>();
   auto& w = c.get<StyleLossSettings>();
-  s.lambda_structure = 16, s.lambda_texture = 0.7, s.lambda_surface = 0.5;
-  w.lambda_content = 0, w.lambda_colour = 0, w.lambda_style = 50, w.lambda_tv = 0;
+  s.lambda_structure = 30, s.lambda_texture = 0.4, s.lambda_surface = 0.5;
+  w.lambda_content = 0, w.lambda_colour = 0, w.lambda_style = 0, w.lambda_tv = 0;
   s.content_steps = 4000;
 }
 
@@ -256,7 +255,7 @@ std::span<const NamedPreset> comic_presets() {
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
          auto& w = c.get<StyleLossSettings>();
-         s.lambda_structure = 10, w.lambda_colour = 2, s.lambda_surface = 1;
+         s.lambda_structure = 20, w.lambda_colour = 3, s.lambda_surface = 1;
        }},
       {"comic", [](Config&) {}},  // ink lines, flat areas
       // Dabs and strokes instead of lines, more of the style's colours.
@@ -265,8 +264,8 @@ std::span<const NamedPreset> comic_presets() {
          auto& s = c.get<ComicSettings>();
          auto& w = c.get<StyleLossSettings>();
          c.get<TeacherSettings>().teacher = "painted";
-         s.lambda_structure = 6, s.d_soft = 0;
-         w.lambda_style = 100, s.lambda_texture = 1.5, s.lambda_surface = 1;
+         s.lambda_structure = 8, s.d_soft = 0;
+         w.lambda_style = 60, s.lambda_texture = 1.5, s.lambda_surface = 1;
        }},
       // Little but the photo's composition stays.
       {"abstract",
