@@ -2,8 +2,10 @@
 #include "engine/data/abstract.h"
 
 #include <iterator>
+#include <utility>
 
 #include "engine/data/abstract/school.h"
+#include "engine/picture/channels.h"
 #include "kernels/contract/check.h"
 
 namespace gan {
@@ -37,14 +39,9 @@ Image draw_abstract(uint64_t index, int size, int channels) {
   const abstract::Palette palette = abstract::choose_palette(dice);
   abstract::Canvas canvas(size, static_cast<uint32_t>(dice.next()));
   const abstract::Finish finish = school.paint(canvas, palette, dice);
-  const Image painting = canvas.finished(finish);
-  if (channels == 3) return painting;
-  Image grey(size, size, 1);
-  for (size_t i = 0; i < grey.pixels.size(); ++i) {
-    const uint8_t* p = &painting.pixels[3 * i];
-    grey.pixels[i] = luma(p[0], p[1], p[2]);
-  }
-  return grey;
+  Image painting = canvas.finished(finish);
+  if (channels == 1) return in_grey(std::move(painting));
+  return painting;
 }
 
 std::string abstract_school(uint64_t index) {

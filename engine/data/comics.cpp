@@ -3,8 +3,10 @@
 #include "engine/data/comics.h"
 
 #include <array>
+#include <utility>
 
 #include "engine/data/comics/canvas.h"
+#include "engine/picture/channels.h"
 #include "kernels/contract/check.h"
 
 namespace gan::comics {
@@ -728,13 +730,8 @@ std::vector<uint8_t> draw_comics_face(uint64_t index, ComicsStyle style, int siz
 Image draw_face(uint64_t index, ComicsStyle style, int size, int channels) {
   Image face(size, size, 3);
   face.pixels = draw_comics_face(index, style, size);
-  if (channels == 3) return face;
-  Image grey(size, size, 1);
-  for (size_t i = 0; i < grey.pixels.size(); ++i) {
-    const uint8_t* p = &face.pixels[3 * i];
-    grey.pixels[i] = luma(p[0], p[1], p[2]);
-  }
-  return grey;
+  if (channels == 1) return in_grey(std::move(face));
+  return face;
 }
 
 ComicsTraits comics_traits(uint64_t index) {

@@ -47,5 +47,7 @@ Image read_file(const std::filesystem::path& file, const DataOptions& options);
 Image fit_square(const Image& image, int side, Filter filter);
 // The same where the reading asks for a side.
 Image fitted(const Image& image, const Reading& reading);
+// A pair of two files, A first, as DataLayout::read: both have one size.
+Example read_two_files(const ListedExample& example, const DataOptions& options, const Reading& reading);
 
 }  // namespace gan

@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 
 // Each in its own file in layouts/.
 extern const DataLayout photos_and_styles_layout, made_inputs_layout, drawn_paintings_layout,
-    drawn_faces_layout, two_folders_layout, side_by_side_layout, unpaired_layout, folder_layout;
+    drawn_faces_layout, two_folders_layout, named_pairs_layout, side_by_side_layout, unpaired_layout,
+    folder_layout;
 
 std::span<const DataLayout* const> layouts() {
   static constexpr const DataLayout* rows[] = {
@@ -21,6 +22,7 @@ std::span<const DataLayout* const> layouts() {
       &drawn_paintings_layout,    //
       &drawn_faces_layout,        //
       &two_folders_layout,        //
+      &named_pairs_layout,        //
       &side_by_side_layout,       //
       &unpaired_layout,           //
       &folder_layout,

@@ -105,11 +105,12 @@ struct PictureSet::Impl {
   };
   std::optional<Ahead> ahead;  // the next streamed batch, being decoded; last: it reads the other members
 
-  explicit Impl(const DataOptions& wanted) : options(wanted), side(wanted.stored_size()) {
+  Impl(const DataOptions& wanted, const ReadingProgress& progress)
+      : options(wanted), side(wanted.stored_size()) {
     if (side < options.size)
       fail(Exit::usage, "--load-size {} is smaller than --size {}", options.load_size, options.size);
     list();
-    read_everything();
+    read_everything(progress);
     divide();
   }
 
@@ -153,17 +154,23 @@ struct PictureSet::Impl {
 
   // Everything is read once, also where nothing is kept: what is unreadable must be known before the order is
   // drawn.
-  void read_everything() {
+  void read_everything(const ReadingProgress& progress) {
     int64_t count = int64_t(validation.size());
+    for (const List& list : lists) count += int64_t(list.examples.size());
+    int64_t done = 0;
+    std::mutex mutex;
+    const auto one_done = [&] {
+      const std::lock_guard lock(mutex);
+      if (progress) progress(++done, count);
+    };
     std::vector<std::string> problems;
     bool none_left = false, none_readable = false;
     std::string emptied;
     for (List& list : lists) {
       const int64_t before = int64_t(list.examples.size());
-      count += before;
       const size_t bad_before = problems.size();
       if (!streams) list.resident.resize(size_t(before) * example_bytes(list));
-      leave_out_unfit(list.examples, &list, problems);
+      leave_out_unfit(list.examples, &list, problems, one_done);
       if (!streams) list.resident.resize(list.examples.size() * example_bytes(list));
       if (!list.examples.empty() || none_left) continue;
       none_left = true;
@@ -171,7 +178,7 @@ struct PictureSet::Impl {
       emptied = fmt::format("{} {}", before, layout->counted);
       if (lists.size() > 1) emptied += fmt::format(" {}", list.pictures[0]);
     }
-    leave_out_unfit(validation, nullptr, problems);
+    leave_out_unfit(validation, nullptr, problems, one_done);
     bad = int64_t(problems.size());
     listed = count;
 
@@ -192,13 +199,14 @@ struct PictureSet::Impl {
 
   // Takes out what cannot be read, with the reasons in `problems`, and what is grey in a colour set. `list`:
   // whose examples these are; without one they are for validation and their pixels are not kept.
-  void leave_out_unfit(std::vector<ListedExample>& examples, List* list, std::vector<std::string>& problems) {
+  void leave_out_unfit(std::vector<ListedExample>& examples, List* list, std::vector<std::string>& problems,
+                       const std::function<void()>& one_done) {
     const size_t bytes = list && !streams ? example_bytes(*list) : 0;
     std::vector<std::string> reasons(examples.size());
     std::vector<uint8_t> grey(examples.size());
     parallel_for(int64_t(examples.size()), options.workers, [&](int64_t i) {
       const ListedExample& listed = examples[size_t(i)];
-      if (bytes == 0 && listed.drawn >= 0) return;  // nothing to find out
+      if (bytes == 0 && listed.drawn >= 0) return one_done();  // nothing to find out
       throw_if_stopped();
       try {
         const Example example = read(listed, side);
@@ -208,6 +216,7 @@ struct PictureSet::Impl {
         if (error.code() != Exit::bad_data) throw;
         reasons[size_t(i)] = error.what();
       }
+      one_done();
     });
     size_t kept = 0;
     for (size_t i = 0; i < examples.size(); ++i) {
@@ -517,7 +526,8 @@ struct PictureSet::Impl {
   }
 };
 
-PictureSet::PictureSet(const DataOptions& options) : impl_(std::make_unique<Impl>(options)) {}
+PictureSet::PictureSet(const DataOptions& options, const ReadingProgress& progress)
+    : impl_(std::make_unique<Impl>(options, progress)) {}
 PictureSet::~PictureSet() = default;
 int64_t PictureSet::train_count() const { return impl_->train_count(); }
 int64_t PictureSet::validation_count() const { return int64_t(impl_->validation.size()); }

@@ -1,6 +1,7 @@
 // Pictures for training: decoded once, kept as bytes, and dealt out in an order that depends on nothing but
 // the seed. Where they lie and what they are to each other is the business of layouts (layout.h).
 #pragma once
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,12 +20,15 @@ struct Batch {
   const Tensor& at(const std::string& name) const { return picture_named(name, pictures); }
 };
 
+// Called while a set is read or drawn, by one thread at a time: so many of its pictures are done.
+using ReadingProgress = std::function<void(int64_t done, int64_t all)>;
+
 class PictureSet {
  public:
   // Finds the layout of options.source and decodes everything that fits the cache. Unreadable files are named
   // on stderr, once, and left out; more than bad_allowed() of them, or all, throw Exit::bad_data naming the first
   // few with their reasons.
-  explicit PictureSet(const DataOptions& options);
+  explicit PictureSet(const DataOptions& options, const ReadingProgress& progress = {});
   ~PictureSet();
 
   int64_t train_count() const;  // examples to draw from; of two independent lists those of the longer

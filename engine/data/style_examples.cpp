@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/data/made_input.h"
+#include "engine/picture/channels.h"
 #include "kernels/shared/colour.h"
 
 namespace gan {
@@ -142,11 +143,7 @@ std::vector<uint8_t> edges_of(const Image& picture) {
 
 Image drawn_by_rules(const Image& photo, int side) {
   if (side == 0) side = std::min(photo.height, photo.width);
-  Image colour = photo;
-  if (photo.channels == 1) {
-    colour = Image(photo.height, photo.width, 3);
-    for (size_t i = 0; i < colour.pixels.size(); ++i) colour.pixels[i] = photo.pixels[i / 3];
-  }
+  const Image colour = in_colour(photo);
   LabPlanes lab = lab_of(colour);
   constexpr int passes = 4;
   constexpr float edge = 36, richer = 1.5f, ink = 0.85f;

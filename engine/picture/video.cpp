@@ -199,25 +199,26 @@ class FfmpegSink : public FrameSink {
   }
 
   void finish() override {
-    const int code = process_.wait();
+    if (process_.wait() != 0) fail_as_ffmpeg_did();
     const std::string words = process_.last_words();
-    if (code != 0) fail_with(words.empty() ? fmt::format("exit code {}", code) : words);
     if (!words.empty()) talk(fmt::format("{}: ffmpeg: {}", name_, words));
   }
 
  private:
-  // ffmpeg that has ended says why.
+  // ffmpeg that has ended says why, unless a signal ended it.
   template <class Action>
   void in_pipe(Action action) {
     try {
       action();
     } catch (const std::system_error& error) {
       if (error.code() != std::errc::broken_pipe) throw;
-      process_.wait();
-      fail_with(process_.last_words());
+      fail_as_ffmpeg_did();
     }
   }
-  [[noreturn]] void fail_with(const std::string& words) const {
+  [[noreturn]] void fail_as_ffmpeg_did() {
+    const int code = process_.wait();
+    std::string words = process_.last_words();
+    if (words.empty()) words = fmt::format("exit code {}", code);
     fail(Exit::io, "ffmpeg cannot write {}: {}{}", name_, words,
          sound_ ? "; if the kind of sound is at fault, .mkv takes every kind" : "");
   }

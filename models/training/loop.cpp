@@ -1,6 +1,8 @@
 // The training loop: prepare, draw, step, log, sample, save, stop.
 #include "models/training/loop.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -35,6 +37,9 @@ constexpr int kBelowEasiest = 4;
 constexpr int64_t kFirstCoverage = 100;            // steps: before, there are no faces
 constexpr int64_t kClock = 1000;                   // parts of the time that a schedule by the clock knows
 constexpr double kFirstGrid = 40, kMeasured = 10;  // seconds
+constexpr double kSilent = 2;                      // seconds of reading pictures that pass without a word
+// --dry-run tries steps of each stage for so many seconds together, one at least; none that alone would take longer.
+constexpr double kTrial = 2, kLargestTrial = 1e11;  // seconds, operations of floating-point arithmetic
 
 // The first tensor that holds a number that is not finite, in words.
 std::string first_bad_tensor(Model& model) {
@@ -118,7 +123,10 @@ class Run {
     else length_ = plan_length(config_, plan.draws, pictures_->draws_per_epoch(config_.batch));
     if (config_.dry_run) {
       print_plan(config_, origins_, plan, chosen.device);
-      if (!config_.json) fmt::print("length           {}\n", length_words(plan));
+      if (config_.json) return int(Exit::ok);
+      fmt::print("length           {}\n", length_words(plan));
+      std::fflush(stdout);
+      fmt::print("time             {}\n", time_words(chosen.device, plan));
       return int(Exit::ok);
     }
     device_ = chosen.device;
@@ -167,7 +175,8 @@ class Run {
     if (config_.load_size > 0)
       of_size.load_size = std::max(size, int(int64_t(config_.load_size) * size / config_.size));
     try {
-      pictures_ = std::make_unique<PictureSet>(data_options(of_size));
+      pictures_ = std::make_unique<PictureSet>(data_options(of_size), reading_progress());
+      progress_.clear();
     } catch (const Error& error) {
       if (config_.resume->empty() || error.code() != Exit::bad_data) throw;
       fail(error.code(),
@@ -180,6 +189,17 @@ class Run {
       fail(Exit::usage, "--batch {} is more than the {} training pictures of {}; use --batch {}",
            config_.batch, pictures_->train_count(), config_.data, pictures_->train_count());
     if (first) progress_.say(pictures_->words());
+  }
+
+  // A line while pictures are read or drawn, where that takes time.
+  ReadingProgress reading_progress() {
+    if (config_.json) return {};
+    return [this, start = now()](int64_t done, int64_t all) {
+      const double passed = now() - start;
+      if (passed < kSilent || done == all) return;
+      progress_.show_line(fmt::format("pictures {}/{}  {} left", done, all,
+                                      duration_text(passed / double(done) * double(all - done))));
+    };
   }
 
   // Each setting is within its range, and together they may still be more than a network can be.
@@ -407,6 +427,53 @@ class Run {
     return fmt::format(
         "{}; checkpoints of {:.3g} MiB, {}", length, double(plan.checkpoint_bytes) / (1 << 20),
         config_.keep > 0 ? fmt::format("at most {} of them", config_.keep + 2) : "all of them kept");
+  }
+  // --dry-run: the time that steps will take, from trying some of them. What they learn is forgotten.
+  std::string time_words(Device device, const StepPlan& plan) {
+    const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
+    const bool emulated = device == Device::simt || device == Device::ref;
+    const int64_t from = start_ ? read_train_state(*start_).step : 0;
+    if (replay_) return "not measured: it is a replay's";
+    if (emulated) return "not measured: this device is for looking into kernels";
+    if (from > 0 && config_.minutes > 0)
+      return "not measured: --minutes counts what the run has behind it too";
+    if (plan.flop > kLargestTrial || double(plan.memory_bytes()) > memory / 2)
+      return "not measured: a step is too large to try one in passing";
+    context_ = std::make_unique<DeviceContext>(device);
+    model_ = build_model(*context_, config_);
+    const auto& stages = model_->stages();
+    state_.step = from;
+    double seconds = 0, each = 0;
+    int64_t stage_end = 0;
+    for (size_t stage = 0; stage < stages.size(); ++stage) {
+      stage_end = stages[stage].steps > 0 ? stage_end + stages[stage].steps : INT64_MAX;
+      const int64_t end = std::min(stage_end, length_.last_step);
+      if (state_.step >= end) continue;
+      stage_said_ = int(stage);  // nothing to announce
+      each = seconds_of_a_step(kTrial / double(stages.size()));
+      int64_t steps = end - state_.step;
+      if (config_.minutes > 0)
+        steps = int64_t(std::min(double(steps), (config_.minutes * 60 - seconds) / each));
+      seconds += double(steps) * each;
+      state_.step += steps;
+      if (state_.step < end) break;  // the time is over
+    }
+    return fmt::format("about {} for {} steps, {:.3g} s each{}; grids and validation come on top",
+                       duration_text(seconds), state_.step - from, each,
+                       stages.size() > 1 ? " in the last stage" : "");
+  }
+  // The mean of as many as there is time for; the first, for which libraries prepare themselves, only where it is alone.
+  double seconds_of_a_step(double time) {
+    const double start = now();
+    double first = 0;
+    int64_t draw = 0;
+    for (int taken = 1;; ++taken) {
+      throw_if_stopped();
+      (void)model_->step(next(draw)).read();
+      const double passed = now() - start;
+      if (taken == 1) first = passed;
+      if (passed >= time) return taken == 1 ? passed : (passed - first) / (taken - 1);
+    }
   }
   void say_pace(double rate, double elapsed, int64_t steps_taken) {
     pace_said_ = true;

@@ -99,6 +99,29 @@ TEST_CASE("an epoch deals every picture once, each epoch in another order, the s
   CHECK(different != epochs[0]);
 }
 
+TEST_CASE("reading a set tells how far it is: each picture once, bad ones and those for validation too") {
+  Folder folder;
+  for (const char* part : {"train", "val"}) {
+    fs::create_directories(folder.path / part);
+    write_plain_set(folder.path / part, 6);
+  }
+  std::ofstream(folder.path / "train/bad.png") << "no picture";
+  DataOptions o = options(folder.path);
+  o.workers = 3, o.max_bad = 0.5;
+  for (const double cache_gb : {1.0, 0.0}) {
+    o.cache_gb = cache_gb;
+    std::vector<int64_t> told;
+    PictureSet set(o, [&](int64_t done, int64_t all) {
+      CHECK(all == 13);
+      told.push_back(done);
+    });
+    std::vector<int64_t> each(13);
+    for (size_t i = 0; i < each.size(); ++i) each[i] = int64_t(i) + 1;
+    CHECK(told == each);
+    CHECK(set.bad_count() == 1);
+  }
+}
+
 TEST_CASE("a set above the cache limit streams in the same order with the same result") {
   Folder folder;
   for (int i = 0; i < 12; ++i) {

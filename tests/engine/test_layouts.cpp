@@ -2,6 +2,7 @@
 // is none.
 #include <doctest/doctest.h>
 
+#include <map>
 #include <set>
 
 #include "engine/data/folders.h"
@@ -64,11 +65,13 @@ DataOptions styled(const std::string& photos, const std::string& style, InputKin
 }  // namespace
 
 TEST_CASE("layouts: what a source is taken for depends on what lies there and on what is wanted") {
-  TemporaryFolder plain, ab, named;
+  TemporaryFolder plain, ab, named, ends;
   write(plain, "x/1.png", Image(8, 16, 3, 90));
   for (const char* side : {"A", "B"}) write(ab, std::string(side) + "/1.png");
   for (const char* side : {"trainA", "trainB"}) write(named, std::string(side) + "/1.png");
-  const std::string p = plain.path(), a = ab.path(), n = named.path(), faces = "builtin:comics";
+  for (const char* name : {"x/1_A", "x/1_B"}) write(ends, std::string(name) + ".png");
+  const std::string p = plain.path(), a = ab.path(), n = named.path(), e = ends.path(),
+                    faces = "builtin:comics";
   const std::string two = a + "/A," + n + "/trainA";
   struct Row {
     DataOptions options;
@@ -81,6 +84,8 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
       {wanting(Examples::colour, n), "folder", {"picture"}},
       {wanting(Examples::pairs, p), "pairs side by side", {"A", "B"}},
       {wanting(Examples::pairs, a), "A and B folders", {"A", "B"}},
+      {wanting(Examples::pairs, e), "pairs by name", {"A", "B"}},
+      {wanting(Examples::pictures, e), "folder", {"picture"}},
       {wanting(Examples::pairs, n), "A and B folders", {"A", "B"}},
       {wanting(Examples::pairs, two), "A and B folders", {"A", "B"}},
       {wanting(Examples::pairs, a, InputKind::blur), "made inputs", {"A", "B"}},
@@ -113,6 +118,50 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
   CHECK(pictures_of(wanting(Examples::pairs, faces, InputKind::mask), false) == std::set<std::string>{"B"});
   CHECK(pictures_of(styled(faces, p, InputKind::old, Examples::coloured), false) ==
         std::set<std::string>{"A", "B"});
+}
+
+TEST_CASE("layouts: x_A and x_B in one folder are a pair; what has no partner, or two, is named") {
+  TemporaryFolder folder;
+  const auto coloured = [&](const std::string& name, uint8_t level) {
+    write(folder, name, Image(8, 8, 3, level));
+  };
+  coloured("train/1_A.png", 10), coloured("train/1_B.png", 20);
+  coloured("train/deep/2-A.png", 30), coloured("train/deep/2-B.png", 40);
+  coloured("train/3_A.png", 50);
+  coloured("train/4_B.png", 60);
+  coloured("train/stray.png", 70);
+  coloured("val/5_A.png", 80), coloured("val/5_B.png", 90);
+  DataOptions o = wanting(Examples::pairs, folder.path());
+  for (const bool b_to_a : {false, true}) {
+    CAPTURE(b_to_a);
+    o.b_to_a = b_to_a;
+    const DataLayout& layout = find_layout(o);
+    REQUIRE(layout.name == std::string("pairs by name"));
+    const Listing found = layout.list(o);
+    CHECK(found.test.empty());
+    REQUIRE(found.validation.size() == 1);
+    std::map<std::string, std::string> problems;  // and for whole pairs the levels of both
+    for (const ListedExample& example : found.train[0].examples) {
+      problems[example.name] = example.problem;
+      if (!example.problem.empty()) continue;
+      const Example pair = read_example(layout, example, o, reading_of(o, 8));
+      problems[example.name] = fmt::format("{} {}", pair.at("A").at(0, 0, 0), pair.at("B").at(0, 0, 0));
+    }
+    CHECK(problems.size() == 5);
+    CHECK(problems["1"] == (b_to_a ? "20 10" : "10 20"));
+    CHECK(problems["deep/2"] == (b_to_a ? "40 30" : "30 40"));
+    CHECK(has(problems["3"], "3_A.png: no partner 3_B.* beside it"));
+    CHECK(has(problems["4"], "4_B.png: no partner 4_A.* beside it"));
+    CHECK(has(problems["stray"], "stray.png: its name ends neither in _A nor in _B"));
+    const Example pair = read_example(layout, found.validation[0], o, reading_of(o, 8));
+    CHECK(pair.at(b_to_a ? "B" : "A") == Image(8, 8, 3, 80));
+  }
+  fs::copy_file(folder / "train/1_A.png", folder / "train/1_A.jpg");
+  for (const ListedExample& example : find_layout(o).list(o).train[0].examples)
+    if (example.name == "1") CHECK(has(example.problem, "have the same name"));
+  // Few pairs among many pictures are no such set.
+  for (int i = 0; i < 9; ++i) coloured(fmt::format("train/more{}.png", i), 5);
+  CHECK(name_of_layout(o) == "pairs side by side");
 }
 
 TEST_CASE("layouts: an error says what was looked for and what is there") {

@@ -67,6 +67,11 @@ TEST_CASE("metrics: sharpness is the part of the reference's detail") {
   for (int y = 0; y < 6; ++y)
     for (int x = 0; x < 4; ++x) as_turned.at(y, x, 0) = stripes.at(x, y, 0);
   CHECK(sharpness(turned, as_turned) == 0.25);  // along the other side
+  Image blue(4, 6, 3), faint_blue(4, 6, 3);     // one channel has all the detail
+  for (int y = 0; y < 4; ++y)
+    for (int x = 0; x < 6; ++x)
+      blue.at(y, x, 2) = stripes.at(y, x, 0), faint_blue.at(y, x, 2) = faint.at(y, x, 0);
+  CHECK(sharpness(faint_blue, blue) == 0.25);
 }
 
 TEST_CASE("metrics: closed forms") {

@@ -51,6 +51,22 @@ TEST_CASE("coverage: faces of the set are found by their traits, new ones cover 
     CHECK(found["face_coverage"] < 0.1);
     CHECK(found["face_distinct"] < 0.02);
     CHECK(result.words.find("hair never made: ") != std::string::npos);
+
+    // One face of each kind, over and over: every kind is made, but few faces.
+    std::vector<Image> kinds;
+    std::set<std::vector<int>> seen;
+    for (uint64_t i = 0; i < 2048; ++i) {
+      const ComicsTraits traits = comics_traits(i);
+      if (seen.insert({traits.hair_style, traits.hat, traits.glasses}).second)
+        kinds.push_back(faces(i, 1, channels)[0]);
+    }
+    const size_t count = kinds.size();
+    REQUIRE(count < size_t(FaceCoverage::kPictures));
+    while (kinds.size() < size_t(FaceCoverage::kPictures)) kinds.push_back(kinds[kinds.size() - count]);
+    found = measures_of(coverage.look(kinds));
+    CHECK(found["face_modes"] == double(count));
+    CHECK(found["face_coverage"] > 1);
+    CHECK(found["face_distinct"] < 0.8);
   }
 }
 

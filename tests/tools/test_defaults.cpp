@@ -1,5 +1,7 @@
 // What a newcomer meets: presets, lengths by the clock, what is said before and after, output by the time.
 #include <doctest/doctest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <nlohmann/json.hpp>
@@ -98,6 +100,71 @@ TEST_CASE("defaults: every model's preset trains on the built-in pictures") {
       CHECK(contains(result.out, " passes over the set"));
       CHECK(contains(result.out, "checkpoints of "));
     }
+  }
+}
+
+TEST_CASE("defaults: a dry run tries a few steps and says what time they will take") {
+  Shell shell;
+  const auto time_of = [&](const Words& more) {
+    Words words = small_pix2pix({"--dry-run"});
+    words.insert(words.end(), more.begin(), more.end());
+    const auto result = shell.gan(words);
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    const size_t at = result.out.rfind("\ntime  ");
+    return at == std::string::npos ? "" : result.out.substr(at + 18);
+  };
+  const auto seconds_each = [](const std::string& words) {  // "... steps, 0.0123 s each..."
+    const size_t at = words.find(" steps, ");
+    return at == std::string::npos ? 0.0 : std::atof(words.c_str() + at + 8);
+  };
+  const std::string known = time_of({"--steps", "3600000"});
+  CAPTURE(known);
+  CHECK(contains(known, " for 3600000 steps, "));
+  const double each = seconds_each(known);
+  REQUIRE(each > 0);
+  // A thousand hours for each second of a step.
+  const size_t hours = size_t(std::atoi(known.c_str() + std::string("about ").size()));
+  CHECK(double(hours) == doctest::Approx(each * 1000).epsilon(0.01).scale(200));
+  const std::string clock = time_of({"--minutes", "10"});
+  CAPTURE(clock);
+  CHECK((clock.starts_with("about 10m00s for ") || clock.starts_with("about 9m5")));
+  const double steps = std::atof(clock.c_str() + clock.find(" for ") + 5);
+  CHECK(steps * seconds_each(clock) == doctest::Approx(600).epsilon(0.02));
+  // Of a run that goes on only what is left.
+  REQUIRE(shell.gan(small_pix2pix({"--steps", "3", "--out", "run", "--quiet"})).code == 0);
+  const auto resumed = shell.gan({"train", "--resume", "run", "--steps", "10", "--dry-run"});
+  CHECK(contains(resumed.out, " for 7 steps, "));
+  const Words emulated = {"train", "dcgan",    "builtin:comics", "--size", "32",       "--ngf", "2",
+                          "--ndf", "2",        "--batch",        "4",      "--device", "simt",  "--steps",
+                          "1",     "--dry-run"};
+  CHECK(contains(shell.gan(emulated).out, "not measured: this device"));
+  CHECK(contains(shell
+                     .gan({"train", "pix2pix", "builtin:comics", "--batch", "128", "--cache-gb", "0",
+                           "--device", "cpu", "--dry-run"})
+                     .out,
+                 "not measured: a step is too large"));
+}
+
+TEST_CASE("defaults: while pictures are drawn a line says how far that is, unless nobody wants it") {
+  Shell shell;
+  const auto started = [&](const Words& more) {
+    Words words = {"train",    "comic", "builtin:comics", "--style", "builtin:abstract", "--size", "256",
+                   "--device", "cpu",   "--out",          "run"};
+    words.insert(words.end(), more.begin(), more.end());
+    return shell.start(gan_binary, words);
+  };
+  const pid_t telling = started({});
+  for (int i = 0; i < 6000 && !contains(text_of(shell.folder / ".stderr"), " left"); ++i) usleep(10000);
+  kill(telling, SIGINT);
+  const auto told = shell.wait(telling);
+  CHECK(told.code == 130);
+  CHECK_MESSAGE(contains(told.err, "pictures "), told.err);
+  CHECK(contains(told.err, "stopped by a signal before the first step"));
+  for (const char* silent : {"--quiet", "--json"}) {
+    const pid_t child = started({silent});
+    sleep(4);  // the line comes after two seconds
+    kill(child, SIGINT);
+    CHECK_FALSE(contains(shell.wait(child).err, "pictures "));
   }
 }
 

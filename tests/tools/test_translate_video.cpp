@@ -106,6 +106,9 @@ TEST_CASE("gan translate --video: what is refused, and what each end leaves behi
   check_refused(shell.gan(translate({"no.y4m", "--out", "out.y4m"})), 3, "no.y4m");
   check_refused(shell.gan(translate({"in.y4m", "--out", "out.mp4"}), {"PATH=/nowhere"}), 1,
                 "y4m and PPM streams");
+  write_text(shell.folder / "in.mp4", "some kind of film");
+  check_refused(shell.gan(translate({"in.mp4", "--out", "out.y4m"}), {"PATH=/nowhere"}), 1,
+                "y4m and PPM streams");
   check_refused(shell.gan({"translate", std::string(source_dir) + "/tests/data/earlier/dcgan", "--video",
                            "in.y4m", "--out", "out.y4m"}),
                 2, "noise");
@@ -133,6 +136,9 @@ TEST_CASE("gan translate --video: what is refused, and what each end leaves behi
   REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
   check_refused_at_end(full, 7, "f.y4m cannot be written");
   CHECK(frames_in(shell.folder / "f.y4m") == 2);
+  shell.out_to = "/dev/full";
+  const auto nowhere = shell.gan(translate({"in.y4m", "--out", "-"}));
+  check_refused_at_end(nowhere, 7, "standard output cannot be written");
 }
 
 TEST_CASE("gan translate --video: a signal half-way, and a reader that goes away") {
@@ -277,6 +283,30 @@ TEST_CASE("gan translate --video: other kinds of films through ffmpeg, with thei
   const std::string sound = facts("in.mp4", "a", "codec_name,nb_read_packets");
   CHECK(sound != "");
   CHECK(facts("out.mp4", "a", "codec_name,nb_read_packets") == sound);
+  // A side of an odd number of pixels: codecs want even ones, other kinds keep it.
+  run("ffmpeg", {"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=1", "-vf",
+                 "crop=51:37:exact=1", "-c:v", "ffv1", "-pix_fmt", "yuv444p", "odd.mkv"});
+  const auto odd = shell.gan(translate({"odd.mkv", "--out", "even.mp4"}));
+  REQUIRE_MESSAGE(odd.code == 0, odd.err);
+  CHECK(contains(odd.err, "51 x 37 pixels have an odd side; the last row and column are there twice"));
+  CHECK(facts("even.mp4", "v", "width,height,nb_read_packets") == "52\n38\n25\n");
+  REQUIRE(shell.gan(translate({"odd.mkv", "--out", "odd.y4m"})).code == 0);
+  const auto as_it_was = open_frames(shell.folder / "odd.y4m");
+  CHECK((as_it_was->format().width == 51 && as_it_was->format().height == 37));
+  CHECK(frames_in(shell.folder / "odd.y4m") == 25);
+  // A disk that is full half-way: what ffmpeg says, and whole frames.
+  run("ffmpeg", {"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=8", "-c:v",
+                 "mpeg4", "full.mp4"});
+  rlimit before{}, limit{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  limit = before, limit.rlim_cur = 50000;
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const auto full = shell.gan(translate({"full.mp4", "--out", "full.ts"}));
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &before) == 0);
+  check_refused_at_end(full, 7, "ffmpeg cannot write full.ts: exit code ");
+  const int64_t whole = std::atoll(facts("full.ts", "v", "nb_read_packets").c_str());
+  CHECK(whole > 0);
+  CHECK(whole < 200);
   // Broken off: the file plays.
   run("ffmpeg", {"-v", "error", "-f", "lavfi", "-i", "testsrc2=size=96x64:rate=25:duration=120", "-c:v",
                  "mpeg4", "long.mp4"});

@@ -201,7 +201,7 @@ Command describe_train() {
       {"MODEL", "one of " + models + "; with --resume it may be left out", Word::Kind::model, false, {}},
       {"DATA",
        "folder of pictures (sub-folders welcome), of pairs for pix2pix (train/ with A and B side by side, or "
-       "folders A and B, trainA and trainB, train/A and train/B), or drawn ones that need no files: builtin:comics (faces), builtin:abstract (paintings)",
+       "folders A and B, trainA and trainB, train/A and train/B, or x_A.png beside x_B.png), or drawn ones that need no files: builtin:comics (faces), builtin:abstract (paintings)",
        Word::Kind::file,
        false,
        {}}};

@@ -13,6 +13,7 @@
 #include "engine/data/options.h"
 #include "engine/files/stop.h"
 #include "engine/files/talk.h"
+#include "engine/picture/channels.h"
 #include "engine/picture/motion.h"
 #include "engine/picture/video.h"
 #include "engine/run/runlog.h"
@@ -55,23 +56,6 @@ Names names_of(const Arguments& arguments, const UseSettings& settings) {
   if (!settings.call.force && fs::exists(names.out, ignored) && !fs::is_fifo(names.out, ignored))
     fail(Exit::usage, "{} exists already; choose another --out, or --force to overwrite it", names.out);
   return names;
-}
-
-Image in_grey(const Image& colours) {
-  Image grey(colours.height, colours.width, 1);
-  for (size_t i = 0; i < grey.pixels.size(); ++i) {
-    const uint8_t* p = &colours.pixels[3 * i];
-    grey.pixels[i] = luma(p[0], p[1], p[2]);
-  }
-  return grey;
-}
-
-Image in_colour(Image picture) {
-  if (picture.channels == 3) return picture;
-  Image colours(picture.height, picture.width, 3);
-  for (size_t i = 0; i < picture.pixels.size(); ++i)
-    std::fill_n(&colours.pixels[3 * i], 3, picture.pixels[i]);
-  return colours;
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start) {

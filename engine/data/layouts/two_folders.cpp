@@ -89,19 +89,9 @@ Listing list(const DataOptions& options) {
   return listing;
 }
 
-Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
-  const auto &file_a = example.sources[0].file, &file_b = example.sources[1].file;
-  Image a = read_file(file_a, options), b = read_file(file_b, options);
-  if (a.height != b.height || a.width != b.width)
-    fail(Exit::bad_data, "{} is {} x {} and its partner {} is {} x {}: a pair has one size", file_a.string(),
-         a.width, a.height, file_b.string(), b.width, b.height);
-  if (options.b_to_a) std::swap(a, b);
-  return {{}, {{"A", fitted(a, reading)}, {"B", fitted(b, reading)}}};
-}
-
 }  // namespace
 
-extern const DataLayout two_folders_layout = {"A and B folders", looks_for, "pairs", "--pairs", serves,
-                                              recognises,        list,      read};
+extern const DataLayout two_folders_layout = {"A and B folders", looks_for, "pairs",       "--pairs", serves,
+                                              recognises,        list,      read_two_files};
 
 }  // namespace gan
