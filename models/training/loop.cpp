@@ -10,6 +10,7 @@
 #include "engine/files/stop.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
+#include "models/networks/features.h"
 #include "models/training/coverage.h"
 #include "models/training/evaluation.h"
 #include "models/training/feeder.h"
@@ -125,7 +126,7 @@ class Run {
     say_plan(chosen, plan);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
-    model_ = build_model(*context_, config_);
+    model_ = build_model(*context_, of_model(), start_ ? frozen_of(*start_, of_model()) : Frozen::from_settings);
     throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
@@ -185,7 +186,7 @@ class Run {
   // Each setting is within its range, and together they may still be more than a network can be.
   StepPlan planned(Device device) const {
     try {
-      return plan_step(config_, device);
+      return plan_step(of_model(), device);
     } catch (const Error& error) {
       if (error.code() != Exit::failure) throw;
       std::string sizes;
@@ -206,6 +207,20 @@ class Run {
                               double(plan.memory_bytes()) / (1 << 20)));
   }
 
+  // A run's settings name the file that a network of features came from. Its checkpoints hold the network and say which
+  // it is: that counts, unless this call names another.
+  std::optional<std::string> features_held_by(const SafetensorsFile& checkpoint) const {
+    const auto origin = origins_.find("features");
+    const bool given = origin != origins_.end() && !origin->second.starts_with("run ");
+    if (given || !config_.has<FeatureSettings>()) return {};
+    return read_checkpoint_config(checkpoint).get<FeatureSettings>().features;
+  }
+  Config of_model() const {
+    Config config = config_;
+    if (held_features_) config.get<FeatureSettings>().features = *held_features_;
+    return config;
+  }
+
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
   void open_start() {
     const std::string from = config_.resume->empty() ? config_.init : config_.resume;
@@ -216,7 +231,8 @@ class Run {
     }
     if (!config_.resume->empty()) {
       start_ = open_verified_checkpoint(from);
-      check_checkpoint(*start_, config_, true);
+      held_features_ = features_held_by(*start_);
+      check_checkpoint(*start_, of_model(), true);
     } else {
       init_file_ = open_init(from);
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
@@ -367,7 +383,8 @@ class Run {
         line = {{"lr", input.learning_rate}};
         if (length_.by_clock) line.emplace_back("clock", double(state_.clock));
         line.insert(line.end(), shown.begin(), shown.end());
-        health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
+        if (config_.has<AdversarialSettings>())
+          health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
       }
       const bool evaluate = config_.eval_every > 0 && (done || step % config_.eval_every == 0);
       const bool best = evaluate && evaluation_ && !evaluation_->empty() && this->evaluate(line);
@@ -404,8 +421,11 @@ class Run {
                             double(length_.last_step) / double(length_.steps_per_epoch));
     if (length_.last_step != INT64_MAX && config_.minutes > 0)
       length += fmt::format(", at most {:g} minutes", double(config_.minutes));
+    std::string frozen;
+    for (const auto& [network, bytes] : plan.frozen_bytes)
+      frozen += fmt::format(", {:.3g} of it {}, which does not learn", double(bytes) / (1 << 20), network);
     return fmt::format(
-        "{}; checkpoints of {:.3g} MiB, {}", length, double(plan.checkpoint_bytes) / (1 << 20),
+        "{}; checkpoints of {:.3g} MiB{}, {}", length, double(plan.checkpoint_bytes) / (1 << 20), frozen,
         config_.keep > 0 ? fmt::format("at most {} of them", config_.keep + 2) : "all of them kept");
   }
   void say_pace(double rate, double elapsed, int64_t steps_taken) {
@@ -418,6 +438,12 @@ class Run {
   }
   void say_next() {
     const std::string run = folder_->path().string();
+    if (!model_->makes_pictures()) {
+      progress_.say(fmt::format("done: {}; next: gan train style PHOTOS --style PICTURES --features {}; go on: gan "
+                                "train --resume {} --steps {}",
+                                run, run, run, 2 * state_.step));
+      return;
+    }
     const bool pictures = !model_->use().pictures.empty();
     progress_.say(fmt::format("done: {}; next: gan {} {}{}; go on: gan train --resume {} --steps {}", run,
                               pictures ? "translate" : "sample", run,
@@ -474,7 +500,8 @@ class Run {
 
   // Models of noise on the built-in faces: which traits they make.
   void look_at_faces(Metrics& line) {
-    if (replay_ || !model_->use().pictures.empty() || config_.data != "builtin:comics") return;
+    const bool of_noise = model_->makes_pictures() && model_->use().pictures.empty();
+    if (replay_ || !of_noise || config_.data != "builtin:comics") return;
     if (!coverage_) coverage_ = std::make_unique<FaceCoverage>(config_.channels);
     const auto found = coverage_->look(
         sample_pictures(*model_, *context_, FaceCoverage::kPictures, uint64_t(config_.seed) + 1));
@@ -507,6 +534,7 @@ class Run {
   }
 
   void write_grid() {
+    if (!model_->makes_pictures()) return;
     std::vector<Image> made;
     if (evaluation_) {
       folder_->write_sample(state_.step, evaluation_->grid(made));
@@ -534,6 +562,7 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;  // the checkpoint to resume, until it is loaded
+  std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features
   std::optional<WeightsFile> init_file_;  // the weights to start from, with --init, until they are loaded
   InitPlan init_;                         // what of them goes where
   std::unique_ptr<PictureSet> pictures_;
