@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "engine/data/picture_set.h"
 #include "models/networks/features.h"
 #include "models/tasks/encoder.h"
 #include "models/tasks/zoo.h"
@@ -99,7 +100,8 @@ std::string refusal(const std::string& features) {
 TEST_CASE("encoder: every task is learnt, and activations keep their size") {
   for (const Device device : {Device::cpu, Device::simt})
     for (const std::string task : kTasks) {
-      if (device == Device::simt && task != "halves") continue;  // slow there; halves has operations of all kinds
+      if (device == Device::simt && task != "halves")
+        continue;  // slow there; halves has operations of all kinds
       CAPTURE(std::string(name_of(device)));
       CAPTURE(task);
       DeviceContext context(device);
@@ -168,8 +170,9 @@ TEST_CASE("encoder: of the tasks whose answer is a picture, one is made; the oth
   }
 }
 
-TEST_CASE("encoder: what it has learnt is the network of features of comic, style and restyle, and lies in their "
-          "checkpoints") {
+TEST_CASE(
+    "encoder: what it has learnt is the network of features of comic, style and restyle, and lies in their "
+    "checkpoints") {
   for (const std::string name : {"comic", "style", "restyle"}) {
     CAPTURE(name);
     TemporaryFolder folder;
@@ -238,9 +241,26 @@ TEST_CASE("encoder: a file that is no encoder, or not all of it, is refused by n
   DeviceContext context(Device::cpu);
   const auto model = build_model(context, preset("mlpgan"));
   save_checkpoint(Folder(folder.path()), "m.safetensors", *model, {});
-  CHECK(contains(refusal((folder / "m.safetensors").string()), "no tensor is called features.N.weight or encoder"));
+  CHECK(contains(refusal((folder / "m.safetensors").string()),
+                 "no tensor is called features.N.weight or encoder"));
   // A network that the program does not hold has to come from a file.
   Config config = small_styles("comic");
   put(config, "features", "vgg16");
   CHECK_THROWS_WITH_AS(build_model(context, config), doctest::Contains("vgg16"), Error);
+}
+
+TEST_CASE("encoder: several sources of single pictures are one set, each read as it is alone") {
+  const auto set_of = [](const std::string& source) {
+    DataOptions options;
+    options.source = source, options.size = 32, options.builtin_count = 3, options.builtin_test = 2;
+    return PictureSet(options);
+  };
+  PictureSet both = set_of("builtin:abstract,builtin:comics"), paintings = set_of("builtin:abstract"),
+             faces = set_of("builtin:comics");
+  REQUIRE(both.train_count() == 6);
+  for (int64_t i = 0; i < 3; ++i) {
+    CHECK(both.example(i, false).at("picture").pixels == paintings.example(i, false).at("picture").pixels);
+    CHECK(both.example(3 + i, false).at("picture").pixels == faces.example(i, false).at("picture").pixels);
+  }
+  CHECK_THROWS_WITH_AS(set_of("builtin:abstract,nowhere"), doctest::Contains("nowhere: "), Error);
 }
