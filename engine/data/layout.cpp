@@ -12,19 +12,20 @@ namespace fs = std::filesystem;
 
 // Each in its own file in layouts/.
 extern const DataLayout photos_and_styles_layout, made_inputs_layout, drawn_paintings_layout,
-    drawn_faces_layout, two_folders_layout, side_by_side_layout, unpaired_layout, folder_layout, several_layout;
+    drawn_faces_layout, two_folders_layout, side_by_side_layout, unpaired_layout, folder_layout,
+    several_layout;
 
 std::span<const DataLayout* const> layouts() {
   static constexpr const DataLayout* rows[] = {
       &photos_and_styles_layout,  // the first that recognises a source is taken
       &made_inputs_layout,        //
-      &several_layout,            //
       &drawn_paintings_layout,    //
       &drawn_faces_layout,        //
       &two_folders_layout,        //
       &side_by_side_layout,       //
       &unpaired_layout,           //
-      &folder_layout,
+      &folder_layout,             //
+      &several_layout,
   };
   return rows;
 }

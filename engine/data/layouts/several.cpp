@@ -36,7 +36,10 @@ DataOptions of_source(const DataOptions& options, const std::string& source) {
   return one;
 }
 
-// Each part of all sources together. An example knows its source as the name of its only picture.
+std::string begins(const std::string& source) { return source + ": "; }
+
+// Each part of all sources together. An example's name begins with its source, so that it can be read by that alone:
+// layouts that make more of single pictures put other things where an example says what it is made of.
 Listing list(const DataOptions& options) {
   Listing all;
   all.train = {{{"picture"}, {}}};
@@ -46,8 +49,7 @@ Listing list(const DataOptions& options) {
     Listing listing = layout.list(one);
     const auto add = [&](std::vector<ListedExample>& into, std::vector<ListedExample>& examples) {
       for (ListedExample& example : examples) {
-        example.made_of = &layout;
-        example.sources[0].picture = source;
+        example.name = begins(source) + example.name;
         into.push_back(std::move(example));
       }
     };
@@ -64,9 +66,12 @@ Listing list(const DataOptions& options) {
 }
 
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
-  ListedExample own = example;
-  own.sources[0].picture = "picture";
-  return example.made_of->read(own, of_source(options, example.sources[0].picture), reading);
+  for (const std::string& source : sources_of(options.source)) {
+    if (!example.name.starts_with(begins(source))) continue;
+    const DataOptions one = of_source(options, source);
+    return find_layout(one).read(example, one, reading);
+  }
+  fail(Exit::failure, "{} is of none of the sources {}", example.name, options.source);
 }
 
 }  // namespace
