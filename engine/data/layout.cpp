@@ -13,7 +13,7 @@ namespace fs = std::filesystem;
 // Each in its own file in layouts/.
 extern const DataLayout photos_and_styles_layout, made_inputs_layout, drawn_paintings_layout,
     drawn_faces_layout, two_folders_layout, named_pairs_layout, side_by_side_layout, unpaired_layout,
-    folder_layout;
+    folder_layout, several_layout;
 
 std::span<const DataLayout* const> layouts() {
   static constexpr const DataLayout* rows[] = {
@@ -25,7 +25,8 @@ std::span<const DataLayout* const> layouts() {
       &named_pairs_layout,        //
       &side_by_side_layout,       //
       &unpaired_layout,           //
-      &folder_layout,
+      &folder_layout,             //
+      &several_layout,
   };
   return rows;
 }

@@ -1,10 +1,11 @@
-// VGG-16, VGG-19 and the own encoder: their layers, what a file of weights must hold, random filters.
+// VGG-16, VGG-19 and the own encoder: their layers, what a file of weights must hold, weights that the program holds.
 #include "models/networks/features.h"
 
 #include <algorithm>
 #include <cmath>
 
 #include "engine/files/safetensors.h"
+#include "engine/run/run_folder.h"
 #include "engine/tensor/picture_ops.h"
 #include "kernels/shared/philox.h"
 
@@ -20,7 +21,7 @@ struct Plan {
   bool pooled;                 // the picture is halved first
 };
 
-constexpr const char* kFilters = "filters";
+bool is_own(const std::string& kind) { return kind == own_filters || kind == own_encoder; }
 
 // torchvision counts convolutions, relus and pools alike: features.0 and features.2, behind the pool features.5, ...
 std::vector<Plan> vgg_plan(bool deep) {
@@ -42,7 +43,7 @@ std::vector<Plan> vgg_plan(bool deep) {
   return plan;
 }
 
-std::vector<Plan> filters_plan() {
+std::vector<Plan> own_plan() {
   constexpr int widths[] = {32, 64, 96, 96};
   std::vector<Plan> plan;
   int in = 3;
@@ -55,7 +56,7 @@ std::vector<Plan> filters_plan() {
 }
 
 std::vector<Plan> plan_of(const std::string& kind) {
-  if (kind == kFilters) return filters_plan();
+  if (is_own(kind)) return own_plan();
   GAN_CHECK(kind == "vgg16" || kind == "vgg19", "no network of features is called {}", kind);
   return vgg_plan(kind == "vgg19");
 }
@@ -66,21 +67,22 @@ std::vector<Plan> plan_of(const std::string& kind) {
 
 namespace {
 
-// What torchvision calls the tensors of a network, and their shapes there.
+// What files call the tensors of a network, and their shapes there.
 std::vector<std::pair<std::string, std::vector<int64_t>>> tensors_of(const std::string& kind) {
   std::vector<std::pair<std::string, std::vector<int64_t>>> tensors;
+  const std::string before = kind == own_encoder ? encoder_prefix : "";
   for (const Plan& conv : plan_of(kind)) {
-    tensors.push_back({conv.name + ".weight", {conv.out, conv.in, 3, 3}});
-    tensors.push_back({conv.name + ".bias", {conv.out}});
+    tensors.push_back({before + conv.name + ".weight", {conv.out, conv.in, 3, 3}});
+    tensors.push_back({before + conv.name + ".bias", {conv.out}});
   }
   return tensors;
 }
 
-// Which of the two has more of its tensors in the file.
+// Which of them has more of its tensors in the file.
 std::string nearest_kind(const SafetensorsFile& file) {
   std::string nearest;
   int most = 0;
-  for (const char* kind : {"vgg16", "vgg19"}) {
+  for (const char* kind : {own_encoder, "vgg16", "vgg19"}) {
     int found = 0;
     for (const auto& [name, shape] : tensors_of(kind)) found += file.find(name) != nullptr;
     if (found <= most) continue;
@@ -92,13 +94,17 @@ std::string nearest_kind(const SafetensorsFile& file) {
 
 }  // namespace
 
-std::string feature_kind(const std::string& path) {
-  if (path.empty()) return kFilters;
-  const auto file = SafetensorsFile::open(path);
-  const std::string kind = nearest_kind(file);
+std::string feature_kind(const std::string& features) {
+  if (features.empty()) return own_filters;
+  for (const char* kind : {own_filters, own_encoder, "vgg16", "vgg19"})
+    if (features == kind) return kind;
+  const auto file = SafetensorsFile::open(find_run_point(features) ? open_checkpoint(features) : InputFile(features));
+  const std::string path = file.path().string(), kind = nearest_kind(file);
   if (kind.empty())
     fail(Exit::bad_data,
-         "{}: no tensor is called features.N.weight; --features takes torchvision's VGG-16 or VGG-19", path);
+         "{}: no tensor is called features.N.weight or encoder.level1.weight; --features takes torchvision's VGG-16 "
+         "or VGG-19, or what the model encoder has learnt",
+         path);
   if (file.find("features.1.running_mean"))
     fail(Exit::bad_data,
          "{}: a VGG with batch norm (`features.1.running_mean`); take the weights of vgg16 or vgg19", path);
@@ -111,6 +117,7 @@ std::string feature_kind(const std::string& path) {
       fail(Exit::bad_data, "{}: tensor `{}` is ({}), that of {} is ({})", path, name,
            fmt::join(entry->shape, ","), kind, fmt::join(shape, ","));
   }
+  if (kind == own_encoder) return kind;  // its checkpoint holds more
   for (const TensorEntry& entry : file.tensors()) {
     const bool known = entry.name.starts_with("classifier.") ||
                        std::any_of(wanted.begin(), wanted.end(),
@@ -127,7 +134,7 @@ std::string feature_kind(const std::string& path) {
 FeatureTaps usual_taps(const std::string& kind) {
   if (kind == "vgg16") return {{"relu3_3"}, {"relu1_2", "relu2_2", "relu3_3", "relu4_3"}};
   if (kind == "vgg19") return {{"conv4_4"}, {"relu1_1", "relu2_1", "relu3_1", "relu4_1"}};
-  GAN_CHECK(kind == kFilters, "no network of features is called {}", kind);
+  GAN_CHECK(is_own(kind), "no network of features is called {}", kind);
   return {{"level3"}, {"level1", "level2", "level3", "level4"}};
 }
 
@@ -151,13 +158,9 @@ FeatureNetwork::FeatureNetwork(Parameters& p, const std::string& kind, const std
                        .behind = conv.behind,
                        .pooled = conv.pooled,
                        .conv = ConvLayer::make(p, conv.name, conv.in, conv.out,
-                                               kind == kFilters ? mirror : zeros, false, true),
+                                               is_own(kind) ? mirror : zeros, false, true),
                        .name = conv.name});
   }
-}
-
-bool FeatureNetwork::wants(const std::string& tap) const {
-  return std::find(taps_.begin(), taps_.end(), tap) != taps_.end();
 }
 
 std::vector<int> FeatureNetwork::channels() const {
@@ -169,7 +172,7 @@ std::vector<int> FeatureNetwork::channels() const {
 }
 
 int FeatureNetwork::smallest_side() const {
-  int side = kind_ == kFilters ? 2 : 1;  // a mirror needs a neighbour
+  int side = is_own(kind_) ? 2 : 1;  // a mirror needs a neighbour
   for (const Layer& layer : layers_) side *= layer.pooled ? 2 : 1;
   return side;
 }
@@ -191,19 +194,23 @@ Tensor normalised_colours(const Tensor& x) {
 
 }  // namespace
 
-std::vector<Tensor> FeatureNetwork::operator()(const Parameters& p, const Tensor& x, const Pass& pass) const {
+std::vector<Tensor> FeatureNetwork::at(const std::vector<std::string>& taps, const Parameters& p, const Tensor& x,
+                                       const Pass& pass) const {
   GAN_CHECK(x.shape().rank == 4 && x.dim(3) == 3 && std::min(x.dim(1), x.dim(2)) >= smallest_side(),
             "{} of {}; wanted (N,H,W,3) of at least {} pixels a side", kind_, to_string(x.shape()),
             smallest_side());
-  std::vector<Tensor> found(taps_.size());
+  std::vector<Tensor> found(taps.size());
+  const auto wants = [&](const std::string& tap) { return std::find(taps.begin(), taps.end(), tap) != taps.end(); };
   const auto at_tap = [&](const std::string& name, const Tensor& y) {
-    for (size_t i = 0; i < taps_.size(); ++i)
-      if (taps_[i] == name) found[i] = y;
+    for (size_t i = 0; i < taps.size(); ++i)
+      if (taps[i] == name) found[i] = y;
     if (pass.tap && wants(name)) pass.tap(name, y);
   };
-  const bool own = kind_ == kFilters;
+  const auto is_missing = [](const Tensor& y) { return !y; };
+  const bool own = is_own(kind_);
   Tensor y = own ? x : normalised_colours(x);
   for (const Layer& layer : layers_) {
+    if (std::none_of(found.begin(), found.end(), is_missing)) break;
     const double before = x.context().flop();
     if (layer.pooled) y = own ? average_pool(y) : max_pool(y);
     const bool apart = wants(layer.before);  // else the relu is fused
@@ -221,6 +228,7 @@ std::vector<Tensor> FeatureNetwork::operator()(const Parameters& p, const Tensor
          fmt::format("{}conv2d 3x3 stride 1 pad 1{} + relu", layer.pooled ? pool : "", own ? " reflect" : ""),
          y.shape(), weights, x.context().flop() - before});
   }
+  GAN_CHECK(std::none_of(found.begin(), found.end(), is_missing), "{} has no tap of {}", kind_, fmt::join(taps, ", "));
   return found;
 }
 
@@ -247,7 +255,6 @@ void orthogonalise(std::vector<double>& rows, size_t width, double length) {
 
 }  // namespace
 
-// The place of trained weights: where there are some, they are embedded in the program and put into the parameters here.
 void fill_filters(const Parameters& p) {
   constexpr uint64_t seed = 20160401;  // any number, but always the same: runs can be compared
   for (size_t i = 0; i < p.infos().size(); ++i) {
@@ -266,6 +273,17 @@ void fill_filters(const Parameters& p) {
     p.slice(int(i), p.weights()).upload(std::span<const float>(values));
   }
   p.weights().changed();
+}
+
+bool fill_features(const Parameters& p, const std::string& features) {
+  if (features.empty() || features == own_filters) {
+    fill_filters(p);
+    return true;
+  }
+  for (const char* kind : {own_encoder, "vgg16", "vgg19"})
+    if (features == kind)
+      fail(Exit::usage, "--features {}: the program holds no weights of it; name the file that has them", kind);
+  return false;
 }
 
 }  // namespace gan

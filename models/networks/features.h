@@ -1,10 +1,11 @@
 // Networks that look at pictures so that losses and measures can compare what they see: VGG-16 and VGG-19 (Simonyan and
 // Zisserman 2014) with torchvision's weights from a file, and the engine's own encoder, which needs no file. They
-// never learn (NetworkTraits::weights_from, built_in).
+// learn in no model that looks through them (NetworkTraits::weights_from, built_in).
 //
-// The own encoder, "filters", has four levels of a 3x3 reflect convolution and a relu, each but the first behind a 2x2
-// average: 3 -> 32 -> 64 -> 96 -> 96 channels, for (N,H,W,3) of at least 16 pixels a side. Its filters are random and
-// orthogonal, scaled so that a relu leaves the size of the activations as it is.
+// The own encoder has four levels of a 3x3 reflect convolution and a relu, each but the first behind a 2x2 average:
+// 3 -> 32 -> 64 -> 96 -> 96 channels, for (N,H,W,3) of at least 16 pixels a side. Its kind is "filters" with weights
+// that are random and orthogonal, scaled so that a relu leaves the size of the activations as it is, and "encoder"
+// with those that the model encoder has learnt (models/tasks/encoder.cpp).
 #pragma once
 #include <string>
 #include <vector>
@@ -16,14 +17,20 @@ namespace gan {
 // clang-format off
 struct FeatureSettings : Group<FeatureSettings> {
   FeatureSettings() : Group("features") {}
-  Setting<std::string> features{*this, "features", "", "network in which content and style are compared: a safetensors file of torchvision's VGG-16 or VGG-19; empty: the engine's own encoder", "", kTrain};
+  Setting<std::string> features{*this, "features", "", "network in which content and style are compared: filters (random ones), a run or checkpoint of the model encoder, or a safetensors file of torchvision's VGG-16 or VGG-19; empty: filters", "", kTrain};
 };
 // clang-format on
 
-// "vgg16", "vgg19" or, without a file, "filters". What is compared by a network is named after it. Looks at the names
-// and shapes in the file alone: Exit::bad_data when it is neither network, naming a tensor that is missing, of
-// another shape, or has no place (classifier.* may be there).
-std::string feature_kind(const std::string& file);
+// The kind of network that --features means: "filters", "encoder", "vgg16" or "vgg19". What is compared by a network is
+// named after it. The name of a kind means itself: so a checkpoint that holds the network says which it is. Anything
+// else is a file or a run, of which the names and shapes of tensors are looked at: Exit::bad_data when it is none of
+// these networks, naming a tensor that is missing, of another shape, or has no place (beside a VGG classifier.* may be
+// there, beside an encoder all else that a checkpoint has).
+std::string feature_kind(const std::string& features);
+
+inline constexpr const char* own_filters = "filters";
+inline constexpr const char* own_encoder = "encoder";
+inline constexpr const char* encoder_prefix = "encoder.";  // of the tensors of a learnt encoder in its checkpoint
 
 // Where losses usually look in a network of that kind, from fine to coarse.
 struct FeatureTaps {
@@ -41,7 +48,12 @@ class FeatureNetwork {
   const std::string& kind() const { return kind_; }
   // What pictures (N,H,W,3) in [-1,1] give at the taps, in the order that the constructor got. Pass::tap is told
   // these too, in the order of the network.
-  std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass = {}) const;
+  std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass = {}) const {
+    return at(taps_, p, x, pass);
+  }
+  // The same at some of its taps alone, no layer further than the last of them.
+  std::vector<Tensor> at(const std::vector<std::string>& taps, const Parameters& p, const Tensor& x,
+                         const Pass& pass = {}) const;
   // Channels at the taps, in their order.
   std::vector<int> channels() const;
   // The smallest side that leaves a pixel at the last tap.
@@ -54,13 +66,15 @@ class FeatureNetwork {
     ConvLayer conv;
     std::string name;  // of the weight, without ".weight"
   };
-  bool wants(const std::string& tap) const;
   std::string kind_;
   std::vector<std::string> taps_;
   std::vector<Layer> layers_;
 };
 
-// The weights of the own encoder, into the parameters that a FeatureNetwork of kind "filters" declared.
+// The random weights of the own encoder, into the parameters that a FeatureNetwork declared.
 void fill_filters(const Parameters& p);
+// Weights that the program holds under the name that --features gives; false: it holds none, the name is that of a
+// file (NetworkTraits::built_in).
+bool fill_features(const Parameters& p, const std::string& features);
 
 }  // namespace gan

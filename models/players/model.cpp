@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/files/safetensors.h"
+#include "engine/run/run_folder.h"
 #include "kernels/shared/philox.h"
 
 namespace gan {
@@ -41,6 +42,7 @@ Network& Model::add_network(const std::string& name, const NetworkTraits& traits
   network->used = traits.used;
   network->weights_from = traits.weights_from;
   network->built_in = traits.built_in;
+  network->file_prefix = traits.file_prefix;
   networks.push_back(std::move(network));
   return *networks.back();
 }
@@ -78,7 +80,8 @@ bool Model::trains(int stage, const Network& network) const {
          (names.empty() || std::find(names.begin(), names.end(), network.name) != names.end());
 }
 
-void Model::build(DeviceContext& context, const Config& settings) {
+void Model::build(DeviceContext& context, const Config& settings, Frozen frozen) {
+  frozen_ = frozen;
   declare_all(settings);
   for (auto& network : networks) {
     if (!network->learns()) {
@@ -91,46 +94,52 @@ void Model::build(DeviceContext& context, const Config& settings) {
                       {.beta1 = config.beta1, .beta2 = config.beta2, .weight_decay = config.weight_decay});
     if (network->averaged && config.ema > 0) network->parameters.keep_average();
   }
-  if (!context.planning()) load_frozen();
+  if (!context.planning() && frozen == Frozen::from_settings) load_frozen();
   after_build(context);
 }
 
-void Model::build_for_use(DeviceContext& context, const Config& settings) {
+void Model::build_for_use(DeviceContext& context, const Config& settings, Frozen frozen) {
+  frozen_ = frozen;
   declare_all(settings);
   for (auto& network : networks) {
     if (!network->used) continue;
     network->parameters.build_for_use(context);
     if (network->averaged && config.ema > 0) network->parameters.keep_average();
   }
-  if (!context.planning()) load_frozen();
+  if (!context.planning() && frozen == Frozen::from_settings) load_frozen();
 }
+
+namespace {
+// A file of weights, or a run of this program or one of its checkpoints.
+SafetensorsFile open_weights(const std::string& path) {
+  return find_run_point(path) ? SafetensorsFile::open(open_checkpoint(path)) : SafetensorsFile::open(path);
+}
+}  // namespace
 
 void Model::load_frozen() {
   for (auto& network : networks) {
     if (network->learns() || !network->parameters.built()) continue;
     const bool may_name = !network->weights_from.empty();
     const std::string path = may_name ? get_setting(config, network->weights_from) : "";
-    if (path.empty() && network->built_in) {
-      network->built_in(network->parameters);
-      continue;
-    }
+    if (network->built_in && network->built_in(network->parameters, path)) continue;
     if (path.empty())
       fail(Exit::usage, "{} needs --{} FILE: the weights of its network {}", config.model,
            network->weights_from, network->name);
-    const auto file = SafetensorsFile::open(path);
+    const auto file = open_weights(path);
     const Parameters& p = network->parameters;
     for (size_t i = 0; i < p.infos().size(); ++i) {
       const ParameterInfo& info = p.infos()[i];
-      const TensorEntry& entry = file.get(info.name);
+      const std::string prefixed = network->file_prefix + info.name;
+      const TensorEntry& entry = file.get(file.find(prefixed) ? prefixed : info.name);
       const Shape want = info.file_shape();
       if (!std::equal(entry.shape.begin(), entry.shape.end(), want.dims.begin(),
                       want.dims.begin() + want.rank))
-        fail(Exit::bad_data, "{}: tensor `{}` is ({}), network {} wants {}", path, info.name,
+        fail(Exit::bad_data, "{}: tensor `{}` is ({}), network {} wants {}", path, entry.name,
              fmt::join(entry.shape, ","), network->name, to_string(want));
-      const std::vector<float> values = file.read_f32(info.name);
+      const std::vector<float> values = file.read_f32(entry.name);
       if (!std::all_of(values.begin(), values.end(), [](float value) { return std::isfinite(value); }))
         fail(Exit::bad_data, "{}: tensor `{}` holds a number that is not finite; network {} cannot use it",
-             path, info.name, network->name);
+             path, entry.name, network->name);
       p.import_values(int(i), values, info.buffer ? Tensor() : p.weights());
     }
   }

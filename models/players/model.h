@@ -85,6 +85,12 @@ struct GridRow {
   std::vector<size_t> made;
 };
 
+// Where networks that never learn have their weights from when a model is built.
+enum class Frozen {
+  from_settings,    // the program, or files that settings name
+  from_checkpoint,  // the checkpoint that is loaded next, which holds them
+};
+
 class Model {
  public:
   virtual ~Model() = default;
@@ -103,11 +109,13 @@ class Model {
   bool trains(int stage, const Network& network) const;
 
   // Declares everything, lays the parameters out on the device and makes the optimisers. Call once.
-  void build(DeviceContext& context, const Config& config);
+  void build(DeviceContext& context, const Config& config, Frozen frozen = Frozen::from_settings);
   // Only what making pictures needs: the weights of the networks that are used.
-  void build_for_use(DeviceContext& context, const Config& config);
-  // Gives frozen networks their weights: those that the program holds, or from files that settings name. Exit::bad_data names the file and what is wrong in it:
-  // a tensor that is missing, of another shape, or not finite; tensors that no network asks for may be there.
+  void build_for_use(DeviceContext& context, const Config& config, Frozen frozen = Frozen::from_settings);
+  Frozen frozen() const { return frozen_; }  // as it was built
+  // Gives frozen networks their weights: those that the program holds, or from files that settings name. Exit::bad_data
+  // names the file and what is wrong in it: a tensor that is missing, of another shape, or not finite; tensors that no
+  // network asks for may be there.
   void load_frozen();
 
   // Brings to the device what the host decides about the coming step: its number, learning rates, places in a
@@ -122,6 +130,9 @@ class Model {
   // Models of noise. Pictures (N,H,W,C) in [-1,1] from noise (N,nz), by running statistics and averaged weights
   // where there are any: one picture at a time gives the same picture.
   virtual Tensor sample(const Tensor& z);
+
+  // False of a model that learns for others' sake and has nothing to show.
+  virtual bool makes_pictures() const { return true; }
 
   // Models of pictures.
   virtual UseSpec use() const { return {}; }
@@ -155,7 +166,8 @@ class Model {
   struct NetworkTraits {
     bool averaged = false, used = false;
     std::string weights_from;
-    std::function<void(const Parameters&)> built_in = {};
+    std::function<bool(const Parameters&, const std::string& value)> built_in = {};
+    std::string file_prefix = {};
   };
   Network& add_network(const std::string& name, const NetworkTraits& traits);
   Network& add_network(const std::string& name) { return add_network(name, {}); }
@@ -167,6 +179,7 @@ class Model {
   void declare_all(const Config& config);
   std::vector<InputSpec> inputs_;
   std::vector<Stage> stages_;
+  Frozen frozen_ = Frozen::from_settings;
 };
 
 }  // namespace gan

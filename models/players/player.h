@@ -16,10 +16,13 @@ struct Network {
   bool averaged = false;  // keeps a moving average of its weights where --ema is on
   bool used = false;      // what the trained model makes pictures with
   // A network with either never learns. weights_from: the setting that names a safetensors file with the weights,
-  // whose tensors are named as the network's parameters. built_in puts weights that the program holds into the
-  // parameters, on a device; with both, it stands in for a file that the setting does not name.
-  std::string weights_from;
-  std::function<void(const Parameters&)> built_in;
+  // whose tensors are named as the network's parameters, with or without file_prefix before it. built_in puts weights
+  // that the program holds into the parameters, on a device; with both it is asked first, and false says that the
+  // setting's value names a file.
+  std::string weights_from, file_prefix;
+  std::function<bool(const Parameters&, const std::string& value)> built_in;
+  // What that setting says in a checkpoint, which holds the network: not the file's place. Empty: what it says.
+  std::string held_as;
 
   Parameters parameters;
   AdamOptimiser adam;  // of a network that learns

@@ -17,6 +17,7 @@ Features with_style(const Features& photo, const Features& style) {
 void ReferenceStyle::declare(const Config& config) {
   const std::string kind = feature_kind(config.get<FeatureSettings>().features);
   const std::vector<std::string> taps = usual_taps(kind).style;
+  encoder_.held_as = kind;
   levels_ = taps.size();
   features_ = std::make_unique<FeatureNetwork>(encoder_.parameters, kind, taps);
   pictures_ = std::make_unique<StyleDecoder>(

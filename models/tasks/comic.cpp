@@ -77,8 +77,9 @@ class Comic : public Model {
     if (w.lambda_content > 0 || w.lambda_style > 0) {
       features_ = &add_network(
           "features",
-          {.averaged = false, .used = false, .weights_from = "features", .built_in = fill_filters});
+          {.averaged = false, .used = false, .weights_from = "features", .built_in = fill_features, .file_prefix = encoder_prefix});
       const std::string kind = feature_kind(config.get<FeatureSettings>().features);
+      features_->held_as = kind;
       taps_ = usual_taps(kind);
       std::vector<std::string> taps = taps_.style;
       taps.insert(taps.end(), taps_.content.begin(), taps_.content.end());
@@ -183,16 +184,12 @@ class Comic : public Model {
                         weight, reported});
   }
 
-  // What the encoder sees at its taps for style, for content. Taps of both kinds come from one pass.
+  // What the encoder sees at its taps for style, for content.
   Features style_of(const Tensor& picture) const {
-    Features all = (*encoder_)(features_->parameters, picture);
-    all.resize(taps_.style.size());
-    return all;
+    return encoder_->at(taps_.style, features_->parameters, picture);
   }
   Features content_of(const Tensor& picture) const {
-    Features all = (*encoder_)(features_->parameters, picture);
-    all.erase(all.begin(), all.begin() + std::ptrdiff_t(taps_.style.size()));
-    return all;
+    return encoder_->at(taps_.content, features_->parameters, picture);
   }
 
   Tensor generate(const Tensor& photo, const Use& use) {

@@ -11,6 +11,7 @@
 #include "models/tasks/comic.h"
 #include "models/tasks/cyclegan.h"
 #include "models/tasks/dcgan.h"
+#include "models/tasks/encoder.h"
 #include "models/tasks/mlpgan.h"
 #include "models/tasks/noise_gan.h"
 #include "models/tasks/pix2pix.h"
@@ -60,6 +61,8 @@ std::span<const ZooEntry> zoo() {
             SpectralSettings, AdversarialSettings, FeatureSettings, StyleLossSettings, StyleSettings,
             PixelLossSettings, RestyleSettings>,
        restyle_preset, restyle_tuned, restyle_check, make_restyle, Examples::coloured},
+      {"encoder", "what --features of comic, style and restyle takes: pictures compared, learnt without labels",
+       with<EncoderSettings>, encoder_preset, encoder_tuned, encoder_check, make_encoder, Examples::pictures},
   };
   return entries;
 }
@@ -152,15 +155,15 @@ std::unique_ptr<Model> checked_model(const Config& config) {
 }
 }  // namespace
 
-std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config) {
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config, Frozen frozen) {
   auto model = checked_model(config);
-  model->build(context, config);
+  model->build(context, config, frozen);
   return model;
 }
 
-std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config) {
+std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config, Frozen frozen) {
   auto model = checked_model(config);
-  model->build_for_use(context, config);
+  model->build_for_use(context, config, frozen);
   return model;
 }
 

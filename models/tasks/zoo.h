@@ -46,8 +46,10 @@ Config neutral_config(const std::string& model);
 Config config_of_all_models();
 
 // The model of `config.model`, checked and built.
-std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config);
+std::unique_ptr<Model> build_model(DeviceContext& context, const Config& config,
+                                   Frozen frozen = Frozen::from_settings);
 // Only to make pictures with (Model::build_for_use).
-std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config);
+std::unique_ptr<Model> build_model_for_use(DeviceContext& context, const Config& config,
+                                           Frozen frozen = Frozen::from_settings);
 
 }  // namespace gan

@@ -12,6 +12,7 @@
 #include "engine/files/stop.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
+#include "models/networks/features.h"
 #include "models/training/coverage.h"
 #include "models/training/evaluation.h"
 #include "models/training/feeder.h"
@@ -133,7 +134,7 @@ class Run {
     say_plan(chosen, plan);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
-    model_ = build_model(*context_, config_);
+    model_ = build_model(*context_, of_model(), start_ ? frozen_of(*start_, of_model()) : Frozen::from_settings);
     throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
@@ -205,7 +206,7 @@ class Run {
   // Each setting is within its range, and together they may still be more than a network can be.
   StepPlan planned(Device device) const {
     try {
-      return plan_step(config_, device);
+      return plan_step(of_model(), device);
     } catch (const Error& error) {
       if (error.code() != Exit::failure) throw;
       std::string sizes;
@@ -226,6 +227,20 @@ class Run {
                               double(plan.memory_bytes()) / (1 << 20)));
   }
 
+  // A run's settings name the file that a network of features came from. Its checkpoints hold the network and say which
+  // it is: that counts, unless this call names another.
+  std::optional<std::string> features_held_by(const SafetensorsFile& checkpoint) const {
+    const auto origin = origins_.find("features");
+    const bool given = origin != origins_.end() && !origin->second.starts_with("run ");
+    if (given || !config_.has<FeatureSettings>()) return {};
+    return read_checkpoint_config(checkpoint).get<FeatureSettings>().features;
+  }
+  Config of_model() const {
+    Config config = config_;
+    if (held_features_) config.get<FeatureSettings>().features = *held_features_;
+    return config;
+  }
+
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
   void open_start() {
     const std::string from = config_.resume->empty() ? config_.init : config_.resume;
@@ -236,7 +251,8 @@ class Run {
     }
     if (!config_.resume->empty()) {
       start_ = open_verified_checkpoint(from);
-      check_checkpoint(*start_, config_, true);
+      held_features_ = features_held_by(*start_);
+      check_checkpoint(*start_, of_model(), true);
     } else {
       init_file_ = open_init(from);
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
@@ -387,7 +403,8 @@ class Run {
         line = {{"lr", input.learning_rate}};
         if (length_.by_clock) line.emplace_back("clock", double(state_.clock));
         line.insert(line.end(), shown.begin(), shown.end());
-        health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
+        if (config_.has<AdversarialSettings>())
+          health_.see(step, config_.get<AdversarialSettings>().gan_loss, shown);
       }
       const bool evaluate = config_.eval_every > 0 && (done || step % config_.eval_every == 0);
       const bool best = evaluate && evaluation_ && !evaluation_->empty() && this->evaluate(line);
@@ -424,8 +441,11 @@ class Run {
                             double(length_.last_step) / double(length_.steps_per_epoch));
     if (length_.last_step != INT64_MAX && config_.minutes > 0)
       length += fmt::format(", at most {:g} minutes", double(config_.minutes));
+    std::string frozen;
+    for (const auto& [network, bytes] : plan.frozen_bytes)
+      frozen += fmt::format(", {:.3g} of it {}, which does not learn", double(bytes) / (1 << 20), network);
     return fmt::format(
-        "{}; checkpoints of {:.3g} MiB, {}", length, double(plan.checkpoint_bytes) / (1 << 20),
+        "{}; checkpoints of {:.3g} MiB{}, {}", length, double(plan.checkpoint_bytes) / (1 << 20), frozen,
         config_.keep > 0 ? fmt::format("at most {} of them", config_.keep + 2) : "all of them kept");
   }
   // --dry-run: the time that steps will take, from trying some of them. What they learn is forgotten.
@@ -485,6 +505,12 @@ class Run {
   }
   void say_next() {
     const std::string run = folder_->path().string();
+    if (!model_->makes_pictures()) {
+      progress_.say(fmt::format("done: {}; next: gan train style PHOTOS --style PICTURES --features {}; go on: gan "
+                                "train --resume {} --steps {}",
+                                run, run, run, 2 * state_.step));
+      return;
+    }
     const bool pictures = !model_->use().pictures.empty();
     progress_.say(fmt::format("done: {}; next: gan {} {}{}; go on: gan train --resume {} --steps {}", run,
                               pictures ? "translate" : "sample", run,
@@ -541,7 +567,8 @@ class Run {
 
   // Models of noise on the built-in faces: which traits they make.
   void look_at_faces(Metrics& line) {
-    if (replay_ || !model_->use().pictures.empty() || config_.data != "builtin:comics") return;
+    const bool of_noise = model_->makes_pictures() && model_->use().pictures.empty();
+    if (replay_ || !of_noise || config_.data != "builtin:comics") return;
     if (!coverage_) coverage_ = std::make_unique<FaceCoverage>(config_.channels);
     const auto found = coverage_->look(
         sample_pictures(*model_, *context_, FaceCoverage::kPictures, uint64_t(config_.seed) + 1));
@@ -574,6 +601,7 @@ class Run {
   }
 
   void write_grid() {
+    if (!model_->makes_pictures()) return;
     std::vector<Image> made;
     if (evaluation_) {
       folder_->write_sample(state_.step, evaluation_->grid(made));
@@ -601,6 +629,7 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;  // the checkpoint to resume, until it is loaded
+  std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features
   std::optional<WeightsFile> init_file_;  // the weights to start from, with --init, until they are loaded
   InitPlan init_;                         // what of them goes where
   std::unique_ptr<PictureSet> pictures_;

@@ -15,6 +15,8 @@ struct StepPlan {
   size_t buffer_bytes = 0;   // the pool of weights, gradients, moments, activations
   size_t data_bytes = 0;     // resident pictures
   size_t library_bytes = 0;  // estimate of what kernels keep besides: re-laid-out weights, scratch, code
+  // Of the networks in a checkpoint that never learn, by their names.
+  std::vector<std::pair<std::string, int64_t>> frozen_bytes;
   int64_t checkpoint_bytes = 0;
   int draws = 1;           // batches of pictures that a step takes
   int64_t operations = 0;  // kernel launches per step

@@ -24,15 +24,14 @@ std::string text_of(const std::vector<int64_t>& dims) {
   return text + ")";
 }
 
-// Calls f(key, parameter index, flat buffer) for every tensor that a checkpoint of this model holds. An empty
-// flat buffer stands for the running statistics.
+// Calls f(key, parameter index, flat buffer) for every tensor that a checkpoint of this model holds, `frozen`: also of
+// networks that never learn. An empty flat buffer stands for the running statistics.
 template <class F>
-void for_each_tensor(Model& model, bool optimiser, F f) {
+void for_each_tensor(Model& model, bool optimiser, bool frozen, F f) {
   for (auto& network : model.networks) {
     const Parameters& p = network->parameters;
-    // A model that is only used has not all of its networks, and frozen ones come from the program or a file of their
-    // own.
-    if (!p.built() || !network->learns()) continue;
+    // A model that is only used has not all of its networks.
+    if (!p.built() || (!frozen && !network->learns())) continue;
     for (int i = 0; i < int(p.infos().size()); ++i) {
       const auto& info = p.infos()[i];
       const std::string name = network->name + "." + info.name;
@@ -74,7 +73,7 @@ std::string first_not_finite(Model& model) {
     const auto is_bad = [](float value) { return !std::isfinite(value); };
     if (bad.empty() && std::any_of(values.begin(), values.end(), is_bad)) bad = name;
   };
-  for_each_tensor(model, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
+  for_each_tensor(model, true, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
     if (bad.empty()) look(key, p.export_values(i, flat));
   });
   for (const auto& [name, tensor] : model.state()) look("state." + name, tensor.host_f32());
@@ -83,7 +82,7 @@ std::string first_not_finite(Model& model) {
 
 int64_t checkpoint_bytes(Model& model) {
   int64_t numbers = 0;
-  for_each_tensor(model, true, [&](const std::string&, const Parameters& p, int i, const Tensor&) {
+  for_each_tensor(model, true, true, [&](const std::string&, const Parameters& p, int i, const Tensor&) {
     numbers += p.infos()[size_t(i)].shape.count();
   });
   for (const auto& [name, tensor] : model.state()) numbers += tensor.count();
@@ -97,7 +96,7 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
          "The last checkpoint is untouched; try a smaller --lr, --weight-decay or weight of a loss",
          state.step, bad);
   SafetensorsWriter writer;
-  for_each_tensor(model, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
+  for_each_tensor(model, true, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
     // Made one by one when they are written: a copy of everything would double a large network's memory.
     writer.add(key, dims_of(p.infos()[i].file_shape()), [&p, i, flat] { return p.export_values(i, flat); });
   });
@@ -125,7 +124,10 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
   }
   writer.metadata["format"] = kFormat;
   writer.metadata["model"] = model.config.model;
-  writer.metadata["config"] = to_toml(model.config, true);
+  Config config = model.config;
+  for (const auto& network : model.networks)
+    if (!network->held_as.empty()) set_setting(config, network->weights_from, network->held_as, name);
+  writer.metadata["config"] = to_toml(config, true);
   writer.save(folder, name);
 }
 
@@ -145,7 +147,8 @@ int64_t read_counter(const SafetensorsFile& file, const std::string& key, int64_
 // Compares every key, shape and counter of a file with a model, built or planned.
 void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
   const std::string where = file.path().string();
-  for_each_tensor(model, optimiser, [&](const std::string& key, const Parameters& p, int i, const Tensor&) {
+  const bool frozen = model.frozen() == Frozen::from_checkpoint;
+  for_each_tensor(model, optimiser, frozen, [&](const std::string& key, const Parameters& p, int i, const Tensor&) {
     const auto want = dims_of(p.infos()[i].file_shape());
     const TensorEntry* entry = file.find(key);
     if (!entry)
@@ -158,7 +161,7 @@ void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
   });
   for (const auto& entry : file.tensors())
     for (auto& network : model.networks) {
-      if (!entry.name.starts_with(network->name + ".")) continue;
+      if (!entry.name.starts_with(network->name + ".") || (!frozen && !network->learns())) continue;
       const auto& infos = network->parameters.infos();
       const auto name = entry.name.substr(network->name.size() + 1);
       if (name.ends_with("num_batches_tracked")) continue;  // PyTorch's counter; nothing here uses it
@@ -216,15 +219,33 @@ SafetensorsFile open_verified_checkpoint(const std::string& run_or_checkpoint) {
   }
 }
 
+Frozen frozen_of(const SafetensorsFile& file, const Config& config) {
+  DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
+  const auto model = build_model(plan, config);
+  const Config own = read_checkpoint_config(file);
+  for (const auto& network : model->networks) {
+    if (network->learns()) continue;
+    const std::string& named = network->weights_from;
+    const bool same = named.empty() || (own.find(named) && get_setting(own, named) == get_setting(config, named));
+    const auto& infos = network->parameters.infos();
+    const bool whole = std::all_of(infos.begin(), infos.end(), [&](const ParameterInfo& info) {
+      return file.find(network->name + "." + info.name) != nullptr;
+    });
+    if (!same || !whole) return Frozen::from_settings;
+  }
+  return Frozen::from_checkpoint;
+}
+
 void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser) {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  const auto model = optimiser ? build_model(plan, config) : build_model_for_use(plan, config);
+  const Frozen frozen = frozen_of(file, config);
+  const auto model = optimiser ? build_model(plan, config, frozen) : build_model_for_use(plan, config, frozen);
   check_against(file, *model, optimiser);
 }
 
 void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* state, bool optimiser) {
   check_against(file, model, optimiser);
-  for_each_tensor(model, optimiser,
+  for_each_tensor(model, optimiser, model.frozen() == Frozen::from_checkpoint,
                   [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
                     p.import_values(i, file.read_f32(key), flat);
                   });

@@ -1,6 +1,7 @@
 // A model in a file: one safetensors file with everything needed to go on bit for bit.
 //
-//   G.<name>, D.<name>          weights and running statistics in PyTorch's names, shapes and layouts, float32
+//   G.<name>, D.<name>          weights and running statistics in PyTorch's names, shapes and layouts, float32; also of
+//                               networks that never learn, so that no other file is needed to go on
 //   adam.G.m.<name>, .v.<name>  the optimisers' moments, laid out the same way
 //   ema.G.<name>                averaged weights, with copies of the running statistics (only with --ema)
 //   state.*                     counters: where the run stands; the pool of earlier pictures (size,H,W,C)
@@ -44,6 +45,10 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
 // RUN or CKPT of the command line, opened, with every hash verified. Exit::bad_data; for a file of a run the message names
 // another checkpoint that can be taken.
 SafetensorsFile open_verified_checkpoint(const std::string& run_or_checkpoint);
+
+// Whether a file holds the networks of the model of `config` that never learn, and the settings that say where these
+// have their weights from are the file's own: then nothing else is opened for them.
+Frozen frozen_of(const SafetensorsFile& file, const Config& config);
 
 // Whether a file's keys and shapes are those of the model of `config`, found out without memory for a model.
 // Exit::bad_data naming the first that is not, with both shapes. `optimiser`: as in load_checkpoint().

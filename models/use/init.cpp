@@ -74,8 +74,10 @@ InitPlan plan_init(const WeightsFile& file, Model& model) {
   bool any_used = false;
   for (size_t n = 0; n < model.networks.size(); ++n) {
     const Network& network = *model.networks[n];
-    if (!network.learns() || !network.parameters.built()) continue;
     const auto& infos = network.parameters.infos();
+    if (!network.learns())  // it has its weights
+      for (const ParameterInfo& info : infos) known.insert(network.name + "." + info.name);
+    if (!network.learns() || !network.parameters.built()) continue;
     std::vector<InitPlan::Match> own;
     std::vector<std::string> own_missing;
     std::string other_shape;

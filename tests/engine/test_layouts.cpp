@@ -103,6 +103,10 @@ TEST_CASE("layouts: what a source is taken for depends on what lies there and on
       {styled(faces, p, InputKind::old), "photos and styles", {"A", "B", "drawn", "made", "soft"}},
       {styled(faces, p, InputKind::old, Examples::coloured), "photos and styles", {"A", "B", "made"}},
       {wanting(Examples::pictures, "builtin:abstract"), "abstract", {"picture"}},
+      {wanting(Examples::pictures, two), "several", {"picture"}},
+      {wanting(Examples::colour, faces + "," + p), "several", {"picture"}},
+      {wanting(Examples::pairs, faces + "," + p, InputKind::blur), "made inputs", {"A", "B"}},
+      {styled(two, faces + "," + p), "photos and styles", {"A", "B", "drawn", "soft"}},
   };
   std::set<std::string> seen, all;
   for (const Row& row : rows) {

@@ -262,9 +262,9 @@ class Perceptual : public SmallModel {
 };
 
 // The same with weights that the program holds; an empty `setting` names no file.
-class Frozen : public Perceptual {
+class Holding : public Perceptual {
  public:
-  Frozen(const std::string& setting, const std::function<void(const Parameters&)>& fill)
+  Holding(const std::string& setting, const std::function<bool(const Parameters&, const std::string&)>& fill)
       : Perceptual({.averaged = false, .used = false, .weights_from = setting, .built_in = fill}) {}
 };
 
@@ -334,16 +334,18 @@ TEST_CASE("learner: a frozen network may have weights that the program holds, al
   TemporaryFolder folder;
   const auto from_file = feature_tensors(0), held = feature_tensors(1);
   int filled = 0;
-  const auto fill = [&](const Parameters& p) {
+  const auto fill = [&](const Parameters& p, const std::string& value) {
+    if (!value.empty()) return false;
     ++filled;
     for (size_t i = 0; i < held.size(); ++i)
       p.import_values(int(i), held[i].values, p.infos()[i].buffer ? Tensor() : p.weights());
+    return true;
   };
   const Config named = config_with(write_tensors(from_file, folder / "features.safetensors"));
   const auto check = [&](const std::string& setting, const Config& config,
                          const std::vector<FileTensor>& want) {
     DeviceContext context(Device::cpu);
-    Frozen model(setting, fill);
+    Holding model(setting, fill);
     model.build(context, config);
     const Parameters& p = model.network("features").parameters;
     CHECK_FALSE(model.network("features").learns());
@@ -353,7 +355,7 @@ TEST_CASE("learner: a frozen network may have weights that the program holds, al
     save_checkpoint(Folder(folder.path()), "c.safetensors", model, {.step = 2});
     const auto file = SafetensorsFile::open(folder / "c.safetensors");
     CHECK(file.find("G.conv.weight"));
-    for (const TensorEntry& entry : file.tensors()) CHECK(entry.name.find("features") == std::string::npos);
+    for (const FileTensor& one : want) CHECK(file.read_f32("features." + one.name) == one.values);
   };
   check("features", named, from_file);
   CHECK(filled == 0);
@@ -361,7 +363,7 @@ TEST_CASE("learner: a frozen network may have weights that the program holds, al
   check("", small_config(), held);
   CHECK(filled == 2);
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
-  Frozen model("", fill);
+  Holding model("", fill);
   model.build(plan, small_config());
   CHECK(filled == 2);
 }
@@ -411,7 +413,7 @@ TEST_CASE("learner: a file that a frozen network cannot use is refused by name")
   CHECK_NOTHROW(more.build(context, config_with(write_tensors(tensors, folder / "more.safetensors"))));
 }
 
-TEST_CASE("learner: a checkpoint leaves a frozen network out, and training goes on with its file") {
+TEST_CASE("learner: a checkpoint holds a frozen network, and training goes on with it or with a file") {
   TemporaryFolder folder;
   const Config config = config_with(write_tensors(feature_tensors(0), folder / "features.safetensors"));
   const Config other = config_with(write_tensors(feature_tensors(1), folder / "other.safetensors"));
@@ -419,22 +421,25 @@ TEST_CASE("learner: a checkpoint leaves a frozen network out, and training goes 
   const auto train = [&](Model& model, int64_t from, int64_t to) {
     for (int64_t step = from; step < to; ++step) model.step(input_of(model, context, step));
   };
-  Perceptual whole, first, second, elsewhere, used;
+  Perceptual whole, first, second, elsewhere, without_file, used;
   for (Model* model : std::vector<Model*>{&whole, &first, &second}) model->build(context, config);
   elsewhere.build(context, other);
+  without_file.build(context, config_with(folder / "nowhere.safetensors"), Frozen::from_checkpoint);
   train(whole, 0, 5);
   train(first, 0, 2);
   save_checkpoint(Folder(folder.path()), "c.safetensors", first, {.step = 2});
   const auto file = SafetensorsFile::open(folder / "c.safetensors");
   CHECK(file.find("G.conv.weight") != nullptr);
-  for (const TensorEntry& entry : file.tensors()) CHECK(entry.name.find("features") == std::string::npos);
-  for (Model* model : {&second, &elsewhere}) {
+  CHECK(file.find("features.conv1.weight") != nullptr);
+  CHECK(file.find("adam.features.m.conv1.weight") == nullptr);
+  for (Model* model : {&second, &elsewhere, &without_file}) {
     TrainState state;
     load_checkpoint(file, *model, &state, true);
     CHECK(state.step == 2);
     train(*model, 2, 5);
   }
   CHECK(memory_of(second) == memory_of(whole));
+  CHECK(memory_of(without_file) == memory_of(whole));
   CHECK(memory_of(elsewhere).at("G").weights != memory_of(whole).at("G").weights);
   // Who only uses G needs no file of features.
   used.build_for_use(context, config_with(""));

@@ -14,8 +14,10 @@ bool serves(const DataOptions& options) { return options.make_input == InputKind
 
 std::string looks_for() { return "builtin:comics"; }
 
-// Also a name that no drawn set has, so that faces_for() can say which there are.
-bool recognises(const std::string& source) { return source.starts_with("builtin:"); }
+// Also a name that no drawn set has, so that faces_for() can say which there are. Several sources are not for here.
+bool recognises(const std::string& source) {
+  return source.starts_with("builtin:") && source.find(',') == std::string::npos;
+}
 
 // The set of faces; Exit::usage when another is meant, or another size.
 const DrawnSet& faces_for(const DataOptions& options) {
