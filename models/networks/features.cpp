@@ -98,13 +98,15 @@ std::string feature_kind(const std::string& features) {
   if (features.empty()) return own_filters;
   for (const char* kind : {own_filters, own_encoder, "vgg16", "vgg19"})
     if (features == kind) return kind;
-  const auto file = SafetensorsFile::open(find_run_point(features) ? open_checkpoint(features) : InputFile(features));
+  const auto file =
+      SafetensorsFile::open(find_run_point(features) ? open_checkpoint(features) : InputFile(features));
   const std::string path = file.path().string(), kind = nearest_kind(file);
   if (kind.empty())
-    fail(Exit::bad_data,
-         "{}: no tensor is called features.N.weight or encoder.level1.weight; --features takes torchvision's VGG-16 "
-         "or VGG-19, or what the model encoder has learnt",
-         path);
+    fail(
+        Exit::bad_data,
+        "{}: no tensor is called features.N.weight or encoder.level1.weight; --features takes torchvision's VGG-16 "
+        "or VGG-19, or what the model encoder has learnt",
+        path);
   if (file.find("features.1.running_mean"))
     fail(Exit::bad_data,
          "{}: a VGG with batch norm (`features.1.running_mean`); take the weights of vgg16 or vgg19", path);
@@ -154,12 +156,12 @@ FeatureNetwork::FeatureNetwork(Parameters& p, const std::string& kind, const std
   mirror.padding = Padding::reflect;
   for (size_t i = 0; i < layers; ++i) {
     const Plan& conv = plan[i];
-    layers_.push_back({.before = conv.before,
-                       .behind = conv.behind,
-                       .pooled = conv.pooled,
-                       .conv = ConvLayer::make(p, conv.name, conv.in, conv.out,
-                                               is_own(kind) ? mirror : zeros, false, true),
-                       .name = conv.name});
+    layers_.push_back(
+        {.before = conv.before,
+         .behind = conv.behind,
+         .pooled = conv.pooled,
+         .conv = ConvLayer::make(p, conv.name, conv.in, conv.out, is_own(kind) ? mirror : zeros, false, true),
+         .name = conv.name});
   }
 }
 
@@ -194,13 +196,15 @@ Tensor normalised_colours(const Tensor& x) {
 
 }  // namespace
 
-std::vector<Tensor> FeatureNetwork::at(const std::vector<std::string>& taps, const Parameters& p, const Tensor& x,
-                                       const Pass& pass) const {
+std::vector<Tensor> FeatureNetwork::at(const std::vector<std::string>& taps, const Parameters& p,
+                                       const Tensor& x, const Pass& pass) const {
   GAN_CHECK(x.shape().rank == 4 && x.dim(3) == 3 && std::min(x.dim(1), x.dim(2)) >= smallest_side(),
             "{} of {}; wanted (N,H,W,3) of at least {} pixels a side", kind_, to_string(x.shape()),
             smallest_side());
   std::vector<Tensor> found(taps.size());
-  const auto wants = [&](const std::string& tap) { return std::find(taps.begin(), taps.end(), tap) != taps.end(); };
+  const auto wants = [&](const std::string& tap) {
+    return std::find(taps.begin(), taps.end(), tap) != taps.end();
+  };
   const auto at_tap = [&](const std::string& name, const Tensor& y) {
     for (size_t i = 0; i < taps.size(); ++i)
       if (taps[i] == name) found[i] = y;
@@ -228,7 +232,8 @@ std::vector<Tensor> FeatureNetwork::at(const std::vector<std::string>& taps, con
          fmt::format("{}conv2d 3x3 stride 1 pad 1{} + relu", layer.pooled ? pool : "", own ? " reflect" : ""),
          y.shape(), weights, x.context().flop() - before});
   }
-  GAN_CHECK(std::none_of(found.begin(), found.end(), is_missing), "{} has no tap of {}", kind_, fmt::join(taps, ", "));
+  GAN_CHECK(std::none_of(found.begin(), found.end(), is_missing), "{} has no tap of {}", kind_,
+            fmt::join(taps, ", "));
   return found;
 }
 
@@ -282,7 +287,8 @@ bool fill_features(const Parameters& p, const std::string& features) {
   }
   for (const char* kind : {own_encoder, "vgg16", "vgg19"})
     if (features == kind)
-      fail(Exit::usage, "--features {}: the program holds no weights of it; name the file that has them", kind);
+      fail(Exit::usage, "--features {}: the program holds no weights of it; name the file that has them",
+           kind);
   return false;
 }
 

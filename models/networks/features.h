@@ -30,7 +30,8 @@ std::string feature_kind(const std::string& features);
 
 inline constexpr const char* own_filters = "filters";
 inline constexpr const char* own_encoder = "encoder";
-inline constexpr const char* encoder_prefix = "encoder.";  // of the tensors of a learnt encoder in its checkpoint
+inline constexpr const char* encoder_prefix =
+    "encoder.";  // of the tensors of a learnt encoder in its checkpoint
 
 // Where losses usually look in a network of that kind, from fine to coarse.
 struct FeatureTaps {

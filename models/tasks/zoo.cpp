@@ -61,7 +61,8 @@ std::span<const ZooEntry> zoo() {
             SpectralSettings, AdversarialSettings, FeatureSettings, StyleLossSettings, StyleSettings,
             PixelLossSettings, RestyleSettings>,
        restyle_preset, restyle_tuned, restyle_check, make_restyle, Examples::coloured},
-      {"encoder", "what --features of comic, style and restyle takes: pictures compared, learnt without labels",
+      {"encoder",
+       "what --features of comic, style and restyle takes: pictures compared, learnt without labels",
        with<EncoderSettings>, encoder_preset, encoder_tuned, encoder_check, make_encoder, Examples::pictures},
   };
   return entries;

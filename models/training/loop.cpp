@@ -134,7 +134,8 @@ class Run {
     say_plan(chosen, plan);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
-    model_ = build_model(*context_, of_model(), start_ ? frozen_of(*start_, of_model()) : Frozen::from_settings);
+    model_ =
+        build_model(*context_, of_model(), start_ ? frozen_of(*start_, of_model()) : Frozen::from_settings);
     throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
@@ -506,9 +507,10 @@ class Run {
   void say_next() {
     const std::string run = folder_->path().string();
     if (!model_->makes_pictures()) {
-      progress_.say(fmt::format("done: {}; next: gan train style PHOTOS --style PICTURES --features {}; go on: gan "
-                                "train --resume {} --steps {}",
-                                run, run, run, 2 * state_.step));
+      progress_.say(
+          fmt::format("done: {}; next: gan train style PHOTOS --style PICTURES --features {}; go on: gan "
+                      "train --resume {} --steps {}",
+                      run, run, run, 2 * state_.step));
       return;
     }
     const bool pictures = !model_->use().pictures.empty();
@@ -628,10 +630,10 @@ class Run {
   std::unique_ptr<DeviceContext> context_;  // before what holds device memory: it goes last
   std::unique_ptr<Model> model_;
   std::unique_ptr<Replay> replay_;
-  std::optional<SafetensorsFile> start_;  // the checkpoint to resume, until it is loaded
+  std::optional<SafetensorsFile> start_;      // the checkpoint to resume, until it is loaded
   std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features
-  std::optional<WeightsFile> init_file_;  // the weights to start from, with --init, until they are loaded
-  InitPlan init_;                         // what of them goes where
+  std::optional<WeightsFile> init_file_;      // the weights to start from, with --init, until they are loaded
+  InitPlan init_;                             // what of them goes where
   std::unique_ptr<PictureSet> pictures_;
   int pictures_size_ = 0;  // side of the pictures that they give
   int stage_said_ = -1;    // the stage that was announced

@@ -40,7 +40,8 @@ StepPlan plan_step(const Config& config, Device device) {
       kept + 2 * size_t(largest) * sizeof(float) + program_bytes + (plan.buffer_bytes + kept) / 30;
   for (const auto& network : model->networks)
     if (!network->learns())
-      plan.frozen_bytes.emplace_back(network->name, network->parameters.learnt_count() * int64_t(sizeof(float)));
+      plan.frozen_bytes.emplace_back(network->name,
+                                     network->parameters.learnt_count() * int64_t(sizeof(float)));
   for (const auto& network : model->networks)
     plan.parameters.emplace_back(network->name, network->parameters.learnt_count());
   return plan;

@@ -73,9 +73,10 @@ std::string first_not_finite(Model& model) {
     const auto is_bad = [](float value) { return !std::isfinite(value); };
     if (bad.empty() && std::any_of(values.begin(), values.end(), is_bad)) bad = name;
   };
-  for_each_tensor(model, true, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
-    if (bad.empty()) look(key, p.export_values(i, flat));
-  });
+  for_each_tensor(model, true, true,
+                  [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
+                    if (bad.empty()) look(key, p.export_values(i, flat));
+                  });
   for (const auto& [name, tensor] : model.state()) look("state." + name, tensor.host_f32());
   return bad;
 }
@@ -96,10 +97,12 @@ void save_checkpoint(const Folder& folder, const std::string& name, Model& model
          "The last checkpoint is untouched; try a smaller --lr, --weight-decay or weight of a loss",
          state.step, bad);
   SafetensorsWriter writer;
-  for_each_tensor(model, true, true, [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
-    // Made one by one when they are written: a copy of everything would double a large network's memory.
-    writer.add(key, dims_of(p.infos()[i].file_shape()), [&p, i, flat] { return p.export_values(i, flat); });
-  });
+  for_each_tensor(model, true, true,
+                  [&](const std::string& key, const Parameters& p, int i, const Tensor& flat) {
+                    // Made one by one when they are written: a copy of everything would double a large network's memory.
+                    writer.add(key, dims_of(p.infos()[i].file_shape()),
+                               [&p, i, flat] { return p.export_values(i, flat); });
+                  });
   std::deque<std::vector<int64_t>> numbers;
   auto add_number = [&](const std::string& key, int64_t value) {
     numbers.push_back({value});
@@ -148,17 +151,18 @@ int64_t read_counter(const SafetensorsFile& file, const std::string& key, int64_
 void check_against(const SafetensorsFile& file, Model& model, bool optimiser) {
   const std::string where = file.path().string();
   const bool frozen = model.frozen() == Frozen::from_checkpoint;
-  for_each_tensor(model, optimiser, frozen, [&](const std::string& key, const Parameters& p, int i, const Tensor&) {
-    const auto want = dims_of(p.infos()[i].file_shape());
-    const TensorEntry* entry = file.find(key);
-    if (!entry)
-      fail(Exit::bad_data, "{}: no tensor `{}` {}; this checkpoint is of another model", where, key,
-           text_of(want));
-    if (entry->shape != want)
-      fail(Exit::bad_data,
-           "{}: tensor `{}` is {}, this model wants {}; the settings differ from the checkpoint's", where,
-           key, text_of(entry->shape), text_of(want));
-  });
+  for_each_tensor(
+      model, optimiser, frozen, [&](const std::string& key, const Parameters& p, int i, const Tensor&) {
+        const auto want = dims_of(p.infos()[i].file_shape());
+        const TensorEntry* entry = file.find(key);
+        if (!entry)
+          fail(Exit::bad_data, "{}: no tensor `{}` {}; this checkpoint is of another model", where, key,
+               text_of(want));
+        if (entry->shape != want)
+          fail(Exit::bad_data,
+               "{}: tensor `{}` is {}, this model wants {}; the settings differ from the checkpoint's", where,
+               key, text_of(entry->shape), text_of(want));
+      });
   for (const auto& entry : file.tensors())
     for (auto& network : model.networks) {
       if (!entry.name.starts_with(network->name + ".") || (!frozen && !network->learns())) continue;
@@ -226,7 +230,8 @@ Frozen frozen_of(const SafetensorsFile& file, const Config& config) {
   for (const auto& network : model->networks) {
     if (network->learns()) continue;
     const std::string& named = network->weights_from;
-    const bool same = named.empty() || (own.find(named) && get_setting(own, named) == get_setting(config, named));
+    const bool same =
+        named.empty() || (own.find(named) && get_setting(own, named) == get_setting(config, named));
     const auto& infos = network->parameters.infos();
     const bool whole = std::all_of(infos.begin(), infos.end(), [&](const ParameterInfo& info) {
       return file.find(network->name + "." + info.name) != nullptr;
@@ -239,7 +244,8 @@ Frozen frozen_of(const SafetensorsFile& file, const Config& config) {
 void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser) {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   const Frozen frozen = frozen_of(file, config);
-  const auto model = optimiser ? build_model(plan, config, frozen) : build_model_for_use(plan, config, frozen);
+  const auto model =
+      optimiser ? build_model(plan, config, frozen) : build_model_for_use(plan, config, frozen);
   check_against(file, *model, optimiser);
 }
 
