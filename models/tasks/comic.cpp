@@ -290,6 +290,11 @@ void comic_check(const Config& c) {
         Exit::usage,
         "nothing pulls toward the style: give one of --lambda-adversarial, --lambda-texture, --lambda-surface "
         "or --lambda-style a weight");
+  if (const std::string& features = c.get<FeatureSettings>().features;
+      !features.empty() && w.lambda_content + w.lambda_style <= 0)
+    fail(Exit::usage,
+         "--features {}: nothing would be compared there; give --lambda-style or --lambda-content a weight",
+         features);
   if (s.content_steps > 0 && w.lambda_content + s.lambda_structure + w.lambda_colour <= 0)
     fail(
         Exit::usage,

@@ -134,8 +134,7 @@ class Run {
     say_plan(chosen, plan);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
-    model_ =
-        build_model(*context_, of_model(), start_ ? frozen_of(*start_, of_model()) : Frozen::from_settings);
+    build();
     throw_if_stopped();
     load_weights();
     if (!replay_ && !model_->use().pictures.empty())
@@ -240,6 +239,11 @@ class Run {
     Config config = config_;
     if (held_features_) config.get<FeatureSettings>().features = *held_features_;
     return config;
+  }
+
+  void build() {
+    const Config config = of_model();
+    model_ = build_model(*context_, config, start_ ? frozen_of(*start_, config) : Frozen::from_settings);
   }
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
@@ -461,7 +465,7 @@ class Run {
     if (plan.flop > kLargestTrial || double(plan.memory_bytes()) > memory / 2)
       return "not measured: a step is too large to try one in passing";
     context_ = std::make_unique<DeviceContext>(device);
-    model_ = build_model(*context_, config_);
+    build();
     const auto& stages = model_->stages();
     state_.step = from;
     double seconds = 0, each = 0;

@@ -317,8 +317,10 @@ TEST_CASE("outputs: the memory that a training takes is predicted") {
               {"pix2pix",
                {"pix2pix", "data", "--make-input", "grey", "--size", "128", "--ngf", "32", "--ndf", "32",
                 "--batch", "2"}},
-              {"colorize",
-               {"colorize", "data", "--size", "64", "--netG", "resnet_6", "--ngf", "16", "--batch", "2"}}};
+              {"colorize", {"colorize", "data", "--size", "64", "--batch", "2"}},
+              {"residual",
+               {"colorize", "data", "--size", "64", "--netG", "resnet_6", "--ngf", "16", "--batch", "2",
+                "--norm", "instance", "--lambda-gan", "1"}}};
   for (const auto& [name, words] : runs) {
     const Words all = with(with({"train"}, words), {"--steps", "3", "--eval-every", "0", "--device", "cpu",
                                                     "--lr-policy", "constant", "--out", name});

@@ -193,10 +193,14 @@ TEST_CASE("styles: comic stopped in its stage of content, or behind it, goes on 
     const uint64_t size = header.size();
     std::string file(reinterpret_cast<const char*>(&size), 8);
     write_text(shell.folder / "vgg.safetensors", file + header + std::string(16, '\0'));
-    check_refused_at_end(shell.gan(train("comic", "x", {"--steps", "1", "--features", "vgg.safetensors"})), 3,
-                         "vgg.safetensors: " + part);
+    check_refused_at_end(
+        shell.gan(
+            train("comic", "x", {"--steps", "1", "--lambda-style", "1", "--features", "vgg.safetensors"})),
+        3, "vgg.safetensors: " + part);
     CHECK(!fs::exists(shell.folder / "x"));
   };
+  check_refused_at_end(shell.gan(train("comic", "x", {"--steps", "1", "--features", "vgg.safetensors"})), 2,
+                       "--features vgg.safetensors: nothing would be compared there");
   features(R"({"conv.bias":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
            "no tensor is called features.N.weight");
   features(R"({"features.0.bias":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
