@@ -52,10 +52,11 @@ struct ListedExample {
   };
   std::string name;  // path below the folder, without extension
   std::vector<Source> sources;
-  std::string problem;                  // why it cannot be used, naming the file; empty: nothing known
-  std::string missing;                  // the partner that is not there: "photos/B/3.*"
-  int64_t drawn = -1;                   // the number of a picture that is drawn, not read
-  const DataLayout* made_of = nullptr;  // the layout that reads what its pictures are made of
+  std::string problem;                    // why it cannot be used, naming the file; empty: nothing known
+  std::string missing;                    // the partner that is not there: "photos/B/3.*"
+  int64_t drawn = -1;                     // the number of a picture that is drawn, not read
+  const DataLayout* made_of = nullptr;    // the layout that reads what its pictures are made of
+  const DataLayout* of_source = nullptr;  // of several sources: the layout of the one that it is from
 
   std::vector<std::filesystem::path> files() const;  // those that are read for it
 };

@@ -202,11 +202,14 @@ Image painted_by_rules(const Image& photo, int side) {
   constexpr float richer = 1.4f, even = 1.0f / 20;  // deviation of an even sector, of white
   if (side == 0) side = std::min(photo.height, photo.width);
   const std::vector<DabNeighbour> neighbours = dab_neighbours(std::max(2.0f, 6.5f * float(side) / 256));
+  std::array<float, kSectors> weight{};  // of a whole sector
+  for (const DabNeighbour& at : neighbours)
+    for (size_t k = 0; k < kSectors; ++k) weight[k] += at.weights[k];
   const size_t channels = size_t(photo.channels);
   Image painted(photo.height, photo.width, photo.channels);
   for (int y = 0; y < photo.height; ++y)
     for (int x = 0; x < photo.width; ++x) {
-      std::array<float, kSectors> weight{}, square{};
+      std::array<float, kSectors> square{};
       std::array<std::array<float, kSectors>, 3> sum{};
       for (const DabNeighbour& at : neighbours) {
         const size_t v = size_t(std::clamp(y + at.dy, 0, photo.height - 1));
@@ -216,7 +219,6 @@ Image painted_by_rules(const Image& photo, int side) {
                                              channels > 1 ? float(p[2]) / 255 : 0};
         const float of_colour = colour[0] * colour[0] + colour[1] * colour[1] + colour[2] * colour[2];
         for (size_t k = 0; k < kSectors; ++k) {
-          weight[k] += at.weights[k];
           square[k] += at.weights[k] * of_colour;
           for (size_t c = 0; c < 3; ++c) sum[c][k] += at.weights[k] * colour[c];
         }

@@ -38,8 +38,7 @@ DataOptions of_source(const DataOptions& options, const std::string& source) {
 
 std::string begins(const std::string& source) { return source + ": "; }
 
-// Each part of all sources together. An example's name begins with its source, so that it can be read by that alone:
-// layouts that make more of single pictures put other things where an example says what it is made of.
+// Each part of all sources together. An example's name begins with its source.
 Listing list(const DataOptions& options) {
   Listing all;
   all.train = {{{"picture"}, {}}};
@@ -50,6 +49,7 @@ Listing list(const DataOptions& options) {
     const auto add = [&](std::vector<ListedExample>& into, std::vector<ListedExample>& examples) {
       for (ListedExample& example : examples) {
         example.name = begins(source) + example.name;
+        example.of_source = &layout;
         into.push_back(std::move(example));
       }
     };
@@ -68,8 +68,7 @@ Listing list(const DataOptions& options) {
 Example read(const ListedExample& example, const DataOptions& options, const Reading& reading) {
   for (const std::string& source : sources_of(options.source)) {
     if (!example.name.starts_with(begins(source))) continue;
-    const DataOptions one = of_source(options, source);
-    return find_layout(one).read(example, one, reading);
+    return example.of_source->read(example, of_source(options, source), reading);
   }
   fail(Exit::failure, "{} is of none of the sources {}", example.name, options.source);
 }
