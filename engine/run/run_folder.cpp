@@ -335,6 +335,10 @@ InputFile open_checkpoint(const std::string& run_or_checkpoint) {
   return InputFile(fs::path(run_or_checkpoint));
 }
 
+InputFile open_weights(const std::string& run_or_file) {
+  return find_run_point(run_or_file) ? open_checkpoint(run_or_file) : InputFile(run_or_file);
+}
+
 std::string other_checkpoints(const std::string& run_or_checkpoint) {
   fs::path run;
   std::string but;

@@ -75,6 +75,8 @@ std::optional<RunPoint> find_run_point(const std::string& word);
 
 // RUN or CKPT of the command line, opened: any RunPoint, or a file elsewhere. Exit::bad_data.
 InputFile open_checkpoint(const std::string& run_or_checkpoint);
+// The same, or any other file of weights as it is.
+InputFile open_weights(const std::string& run_or_file);
 // For the message about a checkpoint of a run that cannot be used: the others there are, in words that follow a
 // semicolon; empty when there is none.
 std::string other_checkpoints(const std::string& run_or_checkpoint);

@@ -21,6 +21,9 @@ struct Plan {
   bool pooled;                 // the picture is halved first
 };
 
+// Kinds whose weights the program does not hold.
+constexpr const char* kOfFiles[] = {own_encoder, "vgg16", "vgg19"};
+
 bool is_own(const std::string& kind) { return kind == own_filters || kind == own_encoder; }
 
 // torchvision counts convolutions, relus and pools alike: features.0 and features.2, behind the pool features.5, ...
@@ -82,7 +85,7 @@ std::vector<std::pair<std::string, std::vector<int64_t>>> tensors_of(const std::
 std::string nearest_kind(const SafetensorsFile& file) {
   std::string nearest;
   int most = 0;
-  for (const char* kind : {own_encoder, "vgg16", "vgg19"}) {
+  for (const char* kind : kOfFiles) {
     int found = 0;
     for (const auto& [name, shape] : tensors_of(kind)) found += file.find(name) != nullptr;
     if (found <= most) continue;
@@ -95,11 +98,10 @@ std::string nearest_kind(const SafetensorsFile& file) {
 }  // namespace
 
 std::string feature_kind(const std::string& features) {
-  if (features.empty()) return own_filters;
-  for (const char* kind : {own_filters, own_encoder, "vgg16", "vgg19"})
+  if (features.empty() || features == own_filters) return own_filters;
+  for (const char* kind : kOfFiles)
     if (features == kind) return kind;
-  const auto file =
-      SafetensorsFile::open(find_run_point(features) ? open_checkpoint(features) : InputFile(features));
+  const auto file = SafetensorsFile::open(open_weights(features));
   const std::string path = file.path().string(), kind = nearest_kind(file);
   if (kind.empty())
     fail(
@@ -285,7 +287,7 @@ bool fill_features(const Parameters& p, const std::string& features) {
     fill_filters(p);
     return true;
   }
-  for (const char* kind : {own_encoder, "vgg16", "vgg19"})
+  for (const char* kind : kOfFiles)
     if (features == kind)
       fail(Exit::usage, "--features {}: the program holds no weights of it; name the file that has them",
            kind);

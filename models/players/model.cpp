@@ -7,6 +7,7 @@
 #include "engine/files/safetensors.h"
 #include "engine/run/run_folder.h"
 #include "kernels/shared/philox.h"
+#include "models/networks/features.h"
 
 namespace gan {
 
@@ -74,6 +75,19 @@ int Model::size_at(int stage) const {
   return size > 0 ? size : config.size;
 }
 
+Network& Model::add_features(bool used) {
+  return add_network("features", {.averaged = false,
+                                  .used = used,
+                                  .weights_from = "features",
+                                  .built_in = fill_features,
+                                  .file_prefix = encoder_prefix});
+}
+
+void Model::check_makes_pictures() const {
+  if (!makes_pictures())
+    fail(Exit::usage, "this {} makes no pictures; other models take it with --features", config.model);
+}
+
 bool Model::trains(int stage, const Network& network) const {
   const auto& names = stages_.at(size_t(stage)).trains;
   return network.learns() &&
@@ -109,13 +123,6 @@ void Model::build_for_use(DeviceContext& context, const Config& settings, Frozen
   if (!context.planning() && frozen == Frozen::from_settings) load_frozen();
 }
 
-namespace {
-// A file of weights, or a run of this program or one of its checkpoints.
-SafetensorsFile open_weights(const std::string& path) {
-  return find_run_point(path) ? SafetensorsFile::open(open_checkpoint(path)) : SafetensorsFile::open(path);
-}
-}  // namespace
-
 void Model::load_frozen() {
   for (auto& network : networks) {
     if (network->learns() || !network->parameters.built()) continue;
@@ -125,7 +132,7 @@ void Model::load_frozen() {
     if (path.empty())
       fail(Exit::usage, "{} needs --{} FILE: the weights of its network {}", config.model,
            network->weights_from, network->name);
-    const auto file = open_weights(path);
+    const auto file = SafetensorsFile::open(open_weights(path));
     const Parameters& p = network->parameters;
     for (size_t i = 0; i < p.infos().size(); ++i) {
       const ParameterInfo& info = p.infos()[i];

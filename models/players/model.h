@@ -133,6 +133,7 @@ class Model {
 
   // False of a model that learns for others' sake and has nothing to show.
   virtual bool makes_pictures() const { return true; }
+  void check_makes_pictures() const;  // Exit::usage of one that does not
 
   // Models of pictures.
   virtual UseSpec use() const { return {}; }
@@ -171,6 +172,8 @@ class Model {
   };
   Network& add_network(const std::string& name, const NetworkTraits& traits);
   Network& add_network(const std::string& name) { return add_network(name, {}); }
+  // "features", frozen: what --features says (models/networks/features.h).
+  Network& add_features(bool used);
   Player& add_player(const std::string& name, std::vector<Network*> networks, bool discriminates = false);
   void add_input(const InputSpec& input) { inputs_.push_back(input); }
   void add_stage(const Stage& stage) { stages_.push_back(stage); }

@@ -75,11 +75,7 @@ class Comic : public Model {
     if (s.lambda_surface > 0)
       add_critic(add_network("D_surface"), s.lambda_surface, "loss_G_surface", surface_of);
     if (w.lambda_content > 0 || w.lambda_style > 0) {
-      features_ = &add_network("features", {.averaged = false,
-                                            .used = false,
-                                            .weights_from = "features",
-                                            .built_in = fill_features,
-                                            .file_prefix = encoder_prefix});
+      features_ = &add_features(false);
       const std::string kind = feature_kind(config.get<FeatureSettings>().features);
       features_->held_as = kind;
       taps_ = usual_taps(kind);

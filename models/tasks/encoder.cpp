@@ -262,9 +262,7 @@ class EncoderModel : public Model {
   bool makes_pictures() const override { return lesson_->makes_pictures(); }
   int side_multiple() const override { return 8; }
   Tensor make(const Use& use) override {
-    if (!makes_pictures())
-      fail(Exit::usage, "an encoder of the task {} makes no pictures; other models take it with --features",
-           config.get<EncoderSettings>().task);
+    check_makes_pictures();
     const NoGradient quiet(encoder_.parameters.weights().context());
     return lesson_->make(see(), head_.parameters, picture(use, "picture"));
   }

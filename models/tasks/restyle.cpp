@@ -32,11 +32,7 @@ class Restyle : public Model {
   Restyle()
       : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
         decoder_(add_network("decoder", {.averaged = true, .used = true, .weights_from = ""})),
-        features_(add_network("features", {.averaged = false,
-                                           .used = true,
-                                           .weights_from = "features",
-                                           .built_in = fill_features,
-                                           .file_prefix = encoder_prefix})),
+        features_(add_features(true)),
         maker_(add_player("G", {&g_, &decoder_})),
         style_(features_, decoder_) {}
 

@@ -24,11 +24,7 @@ class StyleTransfer : public Model {
  public:
   StyleTransfer()
       : g_(add_network("G", {.averaged = true, .used = true, .weights_from = ""})),
-        features_(add_network("features", {.averaged = false,
-                                           .used = true,
-                                           .weights_from = "features",
-                                           .built_in = fill_features,
-                                           .file_prefix = encoder_prefix})),
+        features_(add_features(true)),
         generator_player_(add_player("G", {&g_})),
         style_(features_, g_) {}
 

@@ -1,8 +1,6 @@
 // The training loop: prepare, draw, step, log, sample, save, stop.
 #include "models/training/loop.h"
 
-#include <unistd.h>
-
 #include <chrono>
 #include <cmath>
 #include <filesystem>
@@ -10,6 +8,7 @@
 
 #include "engine/data/drawn_sets.h"
 #include "engine/files/stop.h"
+#include "engine/run/machine.h"
 #include "engine/run/runlog.h"
 #include "models/losses/adversarial.h"
 #include "models/networks/features.h"
@@ -241,10 +240,7 @@ class Run {
     return config;
   }
 
-  void build() {
-    const Config config = of_model();
-    model_ = build_model(*context_, config, start_ ? frozen_of(*start_, config) : Frozen::from_settings);
-  }
+  void build() { model_ = build_model(*context_, of_model(), frozen_); }
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
   void open_start() {
@@ -257,7 +253,7 @@ class Run {
     if (!config_.resume->empty()) {
       start_ = open_verified_checkpoint(from);
       held_features_ = features_held_by(*start_);
-      check_checkpoint(*start_, of_model(), true);
+      frozen_ = check_checkpoint(*start_, of_model(), true);
     } else {
       init_file_ = open_init(from);
       DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
@@ -455,14 +451,13 @@ class Run {
   }
   // --dry-run: the time that steps will take, from trying some of them. What they learn is forgotten.
   std::string time_words(Device device, const StepPlan& plan) {
-    const double memory = double(sysconf(_SC_PHYS_PAGES)) * double(sysconf(_SC_PAGESIZE));
     const bool emulated = device == Device::simt || device == Device::ref;
     const int64_t from = start_ ? read_train_state(*start_).step : 0;
     if (replay_) return "not measured: it is a replay's";
     if (emulated) return "not measured: this device is for looking into kernels";
     if (from > 0 && config_.minutes > 0)
       return "not measured: --minutes counts what the run has behind it too";
-    if (plan.flop > kLargestTrial || double(plan.memory_bytes()) > memory / 2)
+    if (plan.flop > kLargestTrial || plan.memory_bytes() > machine_memory() / 2)
       return "not measured: a step is too large to try one in passing";
     context_ = std::make_unique<DeviceContext>(device);
     build();
@@ -636,6 +631,7 @@ class Run {
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;      // the checkpoint to resume, until it is loaded
   std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features
+  Frozen frozen_ = Frozen::from_settings;     // where networks that never learn have their weights from
   std::optional<WeightsFile> init_file_;      // the weights to start from, with --init, until they are loaded
   InitPlan init_;                             // what of them goes where
   std::unique_ptr<PictureSet> pictures_;

@@ -241,12 +241,13 @@ Frozen frozen_of(const SafetensorsFile& file, const Config& config) {
   return Frozen::from_checkpoint;
 }
 
-void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser) {
+Frozen check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser) {
   DeviceContext plan(Device::cpu, DeviceContext::Mode::plan);
   const Frozen frozen = frozen_of(file, config);
   const auto model =
       optimiser ? build_model(plan, config, frozen) : build_model_for_use(plan, config, frozen);
   check_against(file, *model, optimiser);
+  return frozen;
 }
 
 void load_checkpoint(const SafetensorsFile& file, Model& model, TrainState* state, bool optimiser) {

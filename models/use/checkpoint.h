@@ -51,8 +51,9 @@ SafetensorsFile open_verified_checkpoint(const std::string& run_or_checkpoint);
 Frozen frozen_of(const SafetensorsFile& file, const Config& config);
 
 // Whether a file's keys and shapes are those of the model of `config`, found out without memory for a model.
-// Exit::bad_data naming the first that is not, with both shapes. `optimiser`: as in load_checkpoint().
-void check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser);
+// Exit::bad_data naming the first that is not, with both shapes. `optimiser`: as in load_checkpoint(). Says how the model
+// is to be built for it: frozen_of().
+Frozen check_checkpoint(const SafetensorsFile& file, const Config& config, bool optimiser);
 // Into a built model, after the same checks: a refused file changes nothing, but for one with numbers that
 // are not finite, which is found after loading (Exit::bad_data). `optimiser` false: weights only (sampling,
 // --init), of the networks that are built.

@@ -10,9 +10,9 @@ LoadedModel load_model(const std::string& run_or_checkpoint, const std::string& 
   const auto file = open_verified_checkpoint(run_or_checkpoint);
   LoadedModel loaded;
   loaded.config = read_checkpoint_config(file);
-  check_checkpoint(file, loaded.config, false);
+  const Frozen frozen = check_checkpoint(file, loaded.config, false);
   loaded.context = std::make_unique<DeviceContext>(choose_device(device).device);
-  loaded.model = build_model_for_use(*loaded.context, loaded.config, frozen_of(file, loaded.config));
+  loaded.model = build_model_for_use(*loaded.context, loaded.config, frozen);
   load_checkpoint(file, *loaded.model, nullptr, false);
   loaded.step = read_train_state(file).step;
   return loaded;

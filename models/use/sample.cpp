@@ -26,8 +26,7 @@ std::vector<Image> to_images(const Tensor& pictures) {
 namespace {
 
 int noise_values(const Model& model) {
-  if (!model.makes_pictures())
-    fail(Exit::usage, "this {} makes no pictures; other models take it with --features", model.config.model);
+  model.check_makes_pictures();
   if (!model.config.has<NoiseSettings>())
     fail(Exit::usage, "{} makes pictures from pictures, not from noise; use `gan translate`",
          model.config.model);

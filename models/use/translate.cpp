@@ -137,8 +137,7 @@ Image translate_picture(const Translator& translator, const Image& picture, cons
 
 Translator translator_of(Model& model, DeviceContext& context, const Use& use) {
   const UseSpec spec = model.use();
-  if (!model.makes_pictures())
-    fail(Exit::usage, "this {} makes no pictures; other models take it with --features", model.config.model);
+  model.check_makes_pictures();
   if (spec.pictures.empty())
     fail(Exit::usage, "a {} makes pictures from noise and translates none: see `gan sample`",
          model.config.model);

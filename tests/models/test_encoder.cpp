@@ -12,6 +12,7 @@
 #include "models/use/checkpoint.h"
 #include "tests/support/folder.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/noise_input.h"
 #include "tests/support/preset.h"
 #include "tests/support/text.h"
 
@@ -72,17 +73,6 @@ Config small_styles(const std::string& model) {
   for (const char* steps : {"content-steps", "colour-steps", "style-steps"})
     if (c.find(steps)) put(c, steps, 0);
   return c;
-}
-
-StepInput noise_input(DeviceContext& context, const Model& model, int64_t step) {
-  StepInput in = model.planned_input(context, 2);
-  uint32_t stream = 100;
-  for (auto& [name, draws] : in.tensors)
-    for (Tensor& values : draws)
-      values = activation(random_normal(context, values.shape(), 3, stream++, uint32_t(step)), {Act::tanh});
-  in.learning_rate = in.learning_rate_d = 1e-3;
-  in.step = step, in.stage = model.stage_at(step);
-  return in;
 }
 
 std::string refusal(const std::string& features) {

@@ -14,6 +14,7 @@
 #include "models/tasks/comic.h"
 #include "models/tasks/zoo.h"
 #include "tests/support/gradcheck.h"
+#include "tests/support/noise_input.h"
 #include "tests/support/preset.h"
 #include "tests/support/text.h"
 
@@ -33,13 +34,8 @@ Config tiny(const std::string& model) {
 }
 
 StepInput input_of(DeviceContext& context, const Model& model, int64_t step = 0) {
-  StepInput in = model.planned_input(context, 2);
-  uint32_t stream = 100;
-  for (auto& [name, draws] : in.tensors)
-    for (Tensor& values : draws)
-      values = activation(random_normal(context, values.shape(), 3, stream++, uint32_t(step)), {Act::tanh});
-  in.learning_rate = in.learning_rate_d = 1e-3;
-  in.step = step, in.stage = model.stage_at(step), in.log = true;
+  StepInput in = noise_input(context, model, step);
+  in.log = true;
   return in;
 }
 

@@ -9,6 +9,7 @@
 
 #include "engine/files/process.h"
 #include "engine/picture/image.h"
+#include "engine/run/machine.h"
 #include "engine/run/version.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
@@ -116,7 +117,7 @@ Report examine() {
   facts["cores"] = std::thread::hardware_concurrency();
   facts["openmp_threads"] = omp_get_max_threads();
   const double page = double(sysconf(_SC_PAGESIZE));
-  facts["memory_bytes"] = int64_t(page * double(sysconf(_SC_PHYS_PAGES)));
+  facts["memory_bytes"] = int64_t(machine_memory());
   facts["memory_free_bytes"] = int64_t(page * double(sysconf(_SC_AVPHYS_PAGES)));
   facts["onednn"] = cpu::onednn_version();
   facts["instruction_set"] = cpu::onednn_isa();

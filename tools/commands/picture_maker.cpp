@@ -1,14 +1,13 @@
 // The two kinds of makers.
 #include "tools/commands/picture_maker.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <optional>
 
 #include "engine/files/talk.h"
+#include "engine/run/machine.h"
 #include "kernels/shared/colour.h"
 #include "models/networks/translation_networks.h"
 #include "models/training/plan.h"
@@ -55,8 +54,7 @@ Image with_colours_of(const Image& picture, const Image& made) {
 size_t memory_for_whole_pictures(const UseSettings& settings) {
   const auto given = size_t(settings.memory_gb * double(1 << 30));
   if (settings.memory_given) return given;
-  const auto pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-  return std::max(given, pages > 0 && page > 0 ? size_t(pages) * size_t(page) / 2 : 0);
+  return std::max(given, machine_memory() / 2);
 }
 
 class TrainedMaker : public PictureMaker {
