@@ -161,7 +161,8 @@ TEST_CASE("layouts: x_A and x_B in one folder are a pair; what has no partner, o
     CHECK(pair.at(b_to_a ? "B" : "A") == Image(8, 8, 3, 80));
   }
   fs::copy_file(folder / "train/1_A.png", folder / "train/1_A.jpg");
-  for (const ListedExample& example : find_layout(o).list(o).train[0].examples)
+  const Listing twice = find_layout(o).list(o);
+  for (const ListedExample& example : twice.train[0].examples)
     if (example.name == "1") CHECK(has(example.problem, "have the same name"));
   // Few pairs among many pictures are no such set.
   for (int i = 0; i < 9; ++i) coloured(fmt::format("train/more{}.png", i), 5);
