@@ -59,6 +59,9 @@ STORED = {
     "--set lambda_adversarial=0.5 lambda_content=1 lambda_style=10 lambda_same=2 lambda_tv=5",
     "style32-coarse": "--model style --norm none --ngf 2 --steps 4 --lr 1e-3 --init-std 0.15 --seed 27 "
     "--set lambda_adversarial=0 lambda_content=2 lambda_style=5 lambda_same=0 style_levels=1",
+    # A step of colour, a step of style, and three of both.
+    "restyle32-all": "--model restyle --netG unet_32 --n-layers-d 2 --norm none --gan-loss lsgan --pixel-loss l2 --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 28 "
+    "--set lambda_adversarial=0.5 lambda_colour=10 lambda_content=1 lambda_style=10 lambda_same=2 lambda_tv=5 colour_steps=1 style_steps=1",
 }
 
 
@@ -78,7 +81,7 @@ def parse(arguments):
     parser.add_argument("--all", metavar="DIR", help="make the project's stored files in DIR; needs no other option")
     parser.add_argument("--only", nargs="*", metavar="NAME", help="with --all: only these")
     parser.add_argument("--compact", action="store_true", help="pictures of paired models as the factors they are products of, for tests")
-    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize", "cyclegan", "comic", "style"), default="dcgan")
+    parser.add_argument("--model", choices=("dcgan", "mlpgan", "pix2pix", "colorize", "cyclegan", "comic", "style", "restyle"), default="dcgan")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=12)
@@ -97,7 +100,8 @@ def parse(arguments):
     parser.add_argument("--lambda-l1", type=float, default=100.0)
     parser.add_argument("--lambda-cycle", type=float, default=10.0)
     parser.add_argument("--lambda-identity", type=float, default=0.0, help="times --lambda-cycle; 0: the identity losses are left out")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="settings of comic and style that are numbers")
+    parser.add_argument("--pixel-loss", choices=("l1", "l2"), default="l1", help="restyle's distance of colours")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="settings of comic, style and restyle that are numbers")
     parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--beta1", type=float, default=0.5)
     parser.add_argument("--init-std", type=float, default=0.02, help="standard deviation of convolution weights")
@@ -108,7 +112,7 @@ def parse(arguments):
 def make(options):
     torch.set_num_threads(1)  # one order of summation, whatever the machine
     cycle = options.model == "cyclegan"
-    styled = options.model in ("comic", "style")
+    styled = options.model in ("comic", "style", "restyle")
     paired = cycle or styled or options.model in ("pix2pix", "colorize")
     keys = ["model", "size", "channels", "batch", "lr", "beta1", "gan_loss"]
     keys += ["ngf", "ndf", "norm"] if options.model != "mlpgan" else []
@@ -119,7 +123,7 @@ def make(options):
     for key, _, number in (setting.partition("=") for setting in options.set):
         config[key] = float(number) if key.startswith(("lambda_", "d_")) else int(number)
     if paired:  # what the common choice need not say
-        for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0)):
+        for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0), ("pixel_loss", "l1")):
             if getattr(options, key) != usual or (styled and key == "sn"):
                 config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
@@ -136,7 +140,7 @@ def make(options):
     toml = "".join(f"{key} = {json.dumps(value)}\n" for key, value in config.items())
     write_safetensors(options.out, tensors, {"format": "gan-replay-factors/1" if compact else "gan-replay/1", "config": toml})
 
-    runs = {"cyclegan": train_cycle, "comic": train_comic, "style": train_style, "pix2pix": train_paired, "colorize": train_paired}
+    runs = {"cyclegan": train_cycle, "comic": train_comic, "style": train_style, "restyle": train_restyle, "pix2pix": train_paired, "colorize": train_paired}
     run = runs.get(options.model, train)
     steps32, final32 = run(config, initial, inputs, torch.float32)
     steps64, final64 = run(config, initial, inputs, torch.float64)
@@ -203,6 +207,8 @@ def paired_inputs(options, config, random):
         np.cumsum(random.standard_normal((options.steps, options.batch, channels, options.size)), -1) / np.sqrt(options.size / 4)
     ).astype(np.float32)
     channels = dict(zip(("input.A", "input.B"), paired_channels(config)))
+    if config["model"] == "restyle":  # lightness, a style, and the colour that goes with the lightness
+        channels = {"input.A": 1, "input.B": 3, "input.colour": 2}
     for name, key in (("input.drawn", "lambda_structure"), ("input.soft", "d_soft")):
         if config.get(key, 0) > 0:
             channels[name] = config["channels"]
@@ -246,12 +252,13 @@ def players(config, initial, dtype):
         network.to(dtype).train()
 
     def adam(player):
-        parameters = [p for name, network in networks.items() if name.startswith(player) for p in network.parameters()]
+        mine = [network for name, network in networks.items() if name.startswith(player)]
+        parameters = [p for network in mine for p in network.parameters()]
         if not parameters:  # style without a discriminator
             return None
         return torch.optim.Adam(parameters, lr=config["lr"], betas=(config["beta1"], 0.999), eps=1e-8)
 
-    return networks, adam("G"), adam("D")
+    return networks, adam(("G", "decoder")), adam("D")
 
 
 def train(config, initial, inputs, dtype):
@@ -453,7 +460,7 @@ def judged_reports(kind, real, fake):
 
 
 def learn(optimizer, loss):
-    optimizer.zero_grad()
+    optimizer.zero_grad(set_to_none=True)  # what has no part in the loss stays as it is, momentum or not
     loss.backward()
     optimizer.step()
 
@@ -515,33 +522,98 @@ def train_comic(config, initial, inputs, dtype):
     return steps, final_tensors(networks)
 
 
+def reference_losses(config, encoder, decoder, photo, style):
+    """What style's decoder makes of a photo, and the losses of it."""
+    weight = lambda name: config.get("lambda_" + name, 0)
+    of_photo, of_style = encoder(photo), encoder(style)
+    wanted = [adain(one, other) for one, other in zip(of_photo, of_style)]
+    made = decoder(wanted)
+    of_made, parts = encoder(made), {}
+    parts["loss_content"] = weight("content") * mean_square(of_made[-1], wanted[-1].detach())
+    pairs = [(statistics(one), statistics(other)) for one, other in zip(of_made, of_style)]
+    parts["loss_style"] = weight("style") * sum(mean_square(x, y) for one, other in pairs for x, y in zip(one, other))
+    if weight("same") > 0:
+        parts["loss_same"] = weight("same") * mean_distance(decoder(of_photo), photo.detach())
+    if weight("tv") > 0:
+        parts["loss_tv"] = weight("tv") * smoothness(made)
+    return made, parts
+
+
+def lab_to_rgb(l, ab, slope=True):
+    """Lightness L/50-1 and colour (a, b)/110 to sRGB in [-1,1], clipped, white D65, with the constants of scikit-image. Without `slope`
+    by the definition; with it each curve as a sum of what is below its bend and what is above, which is the same but for the gap of some
+    1e-8 that the rounded constants leave at the bend."""
+    fy = (50 * (l + 1) + 16) / 116
+    fx, fz = fy + 110 * ab[:, :1] / 500, F.relu(fy - 110 * ab[:, 1:] / 200)
+    bend, dark = 0.2068966, 0.0031308
+
+    def light(t):
+        if slope:
+            return t.clamp(min=bend) ** 3 + (t.clamp(max=bend) - 16 / 116) / 7.787 - bend**3
+        return torch.where(t > bend, t**3, (t - 16 / 116) / 7.787)
+
+    def encoded(c):
+        if slope:
+            return 1.055 * c.clamp(min=dark) ** (1 / 2.4) - 0.055 + 12.92 * (F.relu(c.clamp(max=dark)) - dark)
+        return torch.where(c > dark, 1.055 * c.clamp(min=dark) ** (1 / 2.4) - 0.055, 12.92 * c).clamp(min=0)
+
+    x, y, z = 0.95047 * light(fx), light(fy), 1.08883 * light(fz)
+    rows = ((3.24048134, -1.53715152, -0.49853633), (-0.96925495, 1.87599, 0.04155593), (0.05564664, -0.20404134, 1.05731107))
+    return torch.cat([2 * encoded(r * x + g * y + b * z).clamp(max=1) - 1 for r, g, b in rows], 1)
+
+
+def train_restyle(config, initial, inputs, dtype):
+    """The same for restyle: steps of colour, steps of style on photos in their own colours, then both at once."""
+    networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    generator, critic, kind = networks["G"], networks.get("D"), config["gan_loss"]
+    weight = lambda name: config.get("lambda_" + name, 0)
+    distance = mean_square if config.get("pixel_loss") == "l2" else mean_distance
+    steps = []
+    for step in range(len(inputs["input.A"])):
+        l, style, colour = (torch.from_numpy(inputs["input." + name][step]).to(dtype) for name in ("A", "B", "colour"))
+        alone = step < config["colour_steps"]
+        styles_alone = not alone and step < config["colour_steps"] + config["style_steps"]
+        values, parts = {}, {}
+        if not styles_alone:
+            coloured = generator(l)
+            parts["loss_colour"] = weight("colour") * distance(coloured, colour)
+            if critic:
+                fake, real = critic(torch.cat([l, coloured.detach()], 1)), critic(torch.cat([l, colour], 1))
+                values.update(judged_reports(kind, real, fake))
+                values["loss_D"] = (values["loss_D_real"] + values["loss_D_fake"]) / 2
+                learn(optimizer_d, values["loss_D"])
+                critic.requires_grad_(False)
+                logits = critic(torch.cat([l, coloured], 1))
+                parts["loss_G_GAN"] = weight("adversarial") * mean_of([generator_loss(kind, one) for one in logits])
+        if not alone:
+            photo = lab_to_rgb(l, colour, slope=False) if styles_alone else lab_to_rgb(l, coloured)
+            parts.update(reference_losses(config, networks["features"], networks["decoder"], photo, style)[1])
+        loss_g = sum(parts.values())
+        learn(optimizer_g, loss_g)
+        if critic:
+            critic.requires_grad_(True)
+        values.update(parts, loss_G=loss_g)
+        steps.append({name: value.item() for name, value in values.items()})
+    return steps, final_tensors(networks)
+
+
 def train_style(config, initial, inputs, dtype):
     """The same for style."""
     networks, optimizer_g, optimizer_d = players(config, initial, dtype)
-    decoder, encoder, critic = networks["G"], networks["features"], networks.get("D")
-    kind = config["gan_loss"]
-    weight = lambda name: config.get("lambda_" + name, 0)
+    critic, kind = networks.get("D"), config["gan_loss"]
     steps = []
     for a, b in zip(inputs["input.A"], inputs["input.B"]):
         photo, style = torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)
-        of_photo, of_style = encoder(photo), encoder(style)
-        wanted = [adain(one, other) for one, other in zip(of_photo, of_style)]
-        made, values, parts = decoder(wanted), {}, {}
+        made, parts = reference_losses(config, networks["features"], networks["G"], photo, style)
+        values = {}
         if critic:
             fake, real = critic(made.detach()), critic(style)
             values.update(judged_reports(kind, real, fake))
             values["loss_D"] = values["loss_D_real"] + values["loss_D_fake"]
             learn(optimizer_d, values["loss_D"])
             critic.requires_grad_(False)
-            parts["loss_G_GAN"] = weight("adversarial") * mean_of([generator_loss(kind, one) for one in critic(made)])
-        of_made = encoder(made)
-        parts["loss_content"] = weight("content") * mean_square(of_made[-1], wanted[-1])
-        pairs = [(statistics(one), statistics(other)) for one, other in zip(of_made, of_style)]
-        parts["loss_style"] = weight("style") * sum(mean_square(x, y) for one, other in pairs for x, y in zip(one, other))
-        if weight("same") > 0:
-            parts["loss_same"] = weight("same") * mean_distance(decoder(of_photo), photo)
-        if weight("tv") > 0:
-            parts["loss_tv"] = weight("tv") * smoothness(made)
+            taken = mean_of([generator_loss(kind, one) for one in critic(made)])
+            parts = {"loss_G_GAN": config.get("lambda_adversarial", 0) * taken, **parts}
         loss_g = sum(parts.values())
         learn(optimizer_g, loss_g)
         if critic:

@@ -329,10 +329,16 @@ class StyleDecoder(nn.Module):
 
 
 def build_style_networks(config):
-    """Those of comic and style. Only what a weight asks for is there; features never learn."""
+    """Those of comic, style and restyle. Only what a weight asks for is there; features never learn."""
     weight = lambda name, usual=0: config.get("lambda_" + name, usual)
     channels, networks = config["channels"], {}
-    if config["model"] == "style":
+    if config["model"] == "restyle":
+        networks["G"] = translation_generator(config, 1, 2)
+        networks["decoder"] = StyleDecoder(Encoder.WIDTHS, config["ngf"], config.get("style_levels", 4))
+        networks["features"] = Encoder()
+        if weight("adversarial", 1) > 0:
+            networks["D"] = translation_discriminator(config, 3)
+    elif config["model"] == "style":
         networks["G"] = StyleDecoder(Encoder.WIDTHS, config["ngf"], config.get("style_levels", 4))
         networks["features"] = Encoder()
         if weight("adversarial", 1) > 0:
@@ -388,7 +394,7 @@ def named_networks(config):
     """{name: network} of every model, under the names that our files use."""
     if config["model"] == "cyclegan":
         networks = build_cyclegan_networks(config)
-    elif config["model"] in ("comic", "style"):
+    elif config["model"] in ("comic", "style", "restyle"):
         networks = build_style_networks(config)
     else:
         networks = dict(zip(("G", "D"), build_networks(config)))
