@@ -22,11 +22,23 @@
 
 namespace gan::tools {
 
+// Each in its own file in commands/ or cli/.
+Command describe_train(), describe_sample(), describe_translate(), describe_eval(), describe_compare(),
+    describe_inspect(), describe_kernels(), describe_data(), describe_doctor(), describe_completion(),
+    describe_help();
+
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {describe_train(),      describe_sample(),  describe_translate(),
-                                           describe_eval(),       describe_compare(), describe_inspect(),
-                                           describe_kernels(),    describe_data(),    describe_doctor(),
-                                           describe_completion(), describe_help()};
+  static const std::vector<Command> all = [] {
+    std::vector<Command> rows = {describe_train(),      describe_sample(),  describe_translate(),
+                                 describe_eval(),       describe_compare(), describe_inspect(),
+                                 describe_kernels(),    describe_data(),    describe_doctor(),
+                                 describe_completion(), describe_help()};
+    std::vector<std::string> topics;  // help explains every command, and what it has of its own
+    for (const Command& command : rows) topics.push_back(command.name);
+    std::vector<std::string>& of_help = rows.back().words[0].choices;
+    of_help.insert(of_help.begin(), topics.begin(), topics.end());
+    return rows;
+  }();
   return all;
 }
 

@@ -1,12 +1,12 @@
 // How near one picture is to another, and how colourful it is: the measures that `gan eval`, `gan compare`
-// and the validation during training print. All work on the 8-bit samples of two pictures of one size, so a
+// and the validation during training print, one file each. All work on the 8-bit samples of two pictures of one size, so a
 // network's output is rounded and clipped before it is measured, as it is when it is written to a file.
 #pragma once
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "engine/picture/image.h"
+#include "engine/metrics/metric.h"
 
 namespace gan {
 
@@ -45,16 +45,21 @@ double colourfulness(const Image& image);
 
 // ---- by name, for the command line ----
 
-// "psnr", "ssim", "ssim_256", "sharpness", "l1", "colourfulness" (of the first picture) and
-// "colourfulness_reference" (of the second).
+// All of them, the usual ones first.
+const std::vector<const Metric*>& metrics();
+std::vector<std::string> names_of_metrics(bool usual);
+// Whose value has that key in Measures; null: nobody's.
+const Metric* metric_of(const std::string& key);
+
+// Values by key: the name of a measure; of one that looks at a picture by itself (colourfulness) that and
+// NAME_reference, the second picture's.
 using Measures = std::vector<std::pair<std::string, double>>;
 
-// From "psnr,ssim": the names checked, in the order given. Exit::usage on an unknown name, naming the
-// nearest. "colourfulness" stands for both of its keys. Empty: all but ssim_256
-// and sharpness.
+// From "psnr,ssim": the names checked, in the order given. Exit::usage on an unknown name, naming the nearest.
+// Empty: the usual ones.
 std::vector<std::string> parse_metrics(const std::string& list);
-// A measure that a picture is too small for is NaN (ssim below kSsimWindow).
-Measures measure(const Image& a, const Image& b, const std::vector<std::string>& metrics);
+// A measure that a picture is too small for is NaN.
+Measures measure(const Image& a, const Image& b, const std::vector<std::string>& names);
 // The mean of each measure over all pictures that have it; one infinite PSNR makes the mean infinite.
 Measures mean_of(const std::vector<Measures>& all);
 

@@ -122,6 +122,11 @@ TEST_CASE("metrics: by name, with means over the pictures that have them") {
   CHECK_THROWS_WITH_AS(parse_metrics("psrn"), doctest::Contains("did you mean psnr?"), Error);
   CHECK_THROWS_WITH_AS(parse_metrics("psnr,"),
                        doctest::Contains("psnr, ssim, l1, colourfulness, ssim_256, sharpness"), Error);
+  CHECK(metric_of("colourfulness_reference") == metric_of("colourfulness"));
+  CHECK(metric_of("ssim_reference") == nullptr);  // it looks at both pictures
+  CHECK(metric_of("ssim")->decimals == 4);
+  for (const Metric* metric : metrics())
+    CHECK(metric->smaller_is_better == (metric->name == std::string("l1")));
   const Image small(4, 4, 3, 10), small_b(4, 4, 3, 12), large(16, 16, 3, 10);
   const auto first = measure(small, small_b, {"l1", "ssim"}), second = measure(large, large, {"l1", "ssim"});
   CHECK(first[0] == std::pair<std::string, double>("l1", 2));

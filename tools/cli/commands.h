@@ -1,6 +1,6 @@
 // The commands of `gan` and how their words and options are described. One table (commands()) drives the
 // parser, --help and shell completion: a new command is one file with its describe function and one row in
-// gan.cpp.
+// gan.cpp, where that function is declared.
 #pragma once
 #include <cstdint>
 #include <map>
@@ -60,18 +60,6 @@ struct Command {
 const std::vector<Command>& commands();
 // Throws Exit::usage naming the nearest.
 const Command& find_command(const std::string& name);
-
-Command describe_train();
-Command describe_sample();
-Command describe_translate();
-Command describe_eval();
-Command describe_compare();
-Command describe_inspect();
-Command describe_kernels();
-Command describe_data();
-Command describe_doctor();
-Command describe_completion();
-Command describe_help();
 
 // ---- options and words that commands share
 

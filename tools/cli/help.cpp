@@ -159,9 +159,7 @@ Command describe_help() {
        false,
        {}},
       {"MODEL", "with train: this model's options and its own defaults", Word::Kind::model, false, {}}};
-  for (const char* name : {"train", "sample", "translate", "eval", "compare", "inspect", "kernels", "data",
-                           "doctor", "completion", "help", "weights"})
-    command.words[0].choices.push_back(name);
+  command.words[0].choices = {"weights"};  // and every command: commands() adds them
   command.options = common_options();
   command.examples = {"gan help", "gan help train", "gan help train pix2pix", "gan help weights",
                       "gan sample --help"};

@@ -23,18 +23,21 @@ Json json_of(double value) {
 
 std::string text_of(const std::string& name, double value) {
   if (std::isnan(value)) return "-";
-  return fmt::format("{:.{}f}", value, name.starts_with("ssim") ? 4 : 2);
+  return fmt::format("{:.{}f}", value, metric_of(name)->decimals);
 }
 
-// Larger is better for all measures but the difference.
-bool better(const std::string& name, double a, double b) { return name == "l1" ? a < b : a > b; }
+bool better(const std::string& name, double a, double b) {
+  return metric_of(name)->smaller_is_better ? a < b : a > b;
+}
 
 }  // namespace
 
 std::vector<Option> options_of_scores() {
   return {
       {"metrics", "measures",
-       "which, as psnr,ssim; empty: psnr,ssim,l1,colourfulness; also: ssim_256, sharpness", "", "", false},
+       fmt::format("which, as psnr,ssim; empty: {}; also: {}", fmt::join(names_of_metrics(true), ","),
+                   fmt::join(names_of_metrics(false), ", ")),
+       "", "", false},
       {"sheet", "measures", "write the best and the worst pictures to this .png or .jpg file", "", "", false},
       {"rows", "measures", "how many of the best and of the worst", "1..100", "4", false},
       {"json", "other", "one JSON object, on stdout", "", "", true},
