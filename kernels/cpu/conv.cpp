@@ -11,6 +11,7 @@
 //   shifts   fwd and bwd_weight for few output channels (a patch discriminator's last layer), likewise
 //   gemm     a kernel as large as the picture (a generator's first layer, a discriminator's last): a matrix
 //            product without any layout change
+#include "kernels/cpu/conv.h"
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
 #include "kernels/cpu/winograd.h"
@@ -344,32 +345,46 @@ int64_t padding_room(const Conv2d& s) {
   return s.padding == Padding::zero ? 0 : (with_padding_in_picture(s).x_count() + 31) / 32 * 32;
 }
 
+// How the forward pass is cut, and the room in floats that it works in.
+struct ShiftsFwdRoom {
+  int band_rows, chunk_rows;
+  int64_t copy;            // x with its padding, where that is mirrored
+  int64_t products, each;  // of one thread: products of a chunk alone, and with the sums of a band
+  int64_t floats() const { return copy + each * omp_get_max_threads(); }
+};
+ShiftsFwdRoom shifts_fwd_room(const Conv2d& s) {
+  const int taps = s.k * s.kh * s.kw, reach = (s.kh - 1) * s.dh;
+  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
+  ShiftsFwdRoom room;
+  room.band_rows = std::min(s.oh, std::max(16, 4 * reach));
+  room.chunk_rows = int(std::max<int64_t>(1, patch_floats / (int64_t(taps) * padded_w)));
+  room.copy = padding_room(s);
+  room.products = int64_t(taps) * room.chunk_rows * padded_w;
+  room.each = (room.products + int64_t(s.k) * room.band_rows * s.ow + 31) / 32 * 32;
+  return room;
+}
+
 void shifts_fwd(const ConvFwd& a, Stream& stream) {
   Conv2d s = a.size;
   const float *x = a.x.as<float>(), *w = a.w.as<float>();
   float* y = a.y.as<float>();
+  const ShiftsFwdRoom room = shifts_fwd_room(s);
   const int taps = s.k * s.kh * s.kw, reach = (s.kh - 1) * s.dh;
-  const int band_rows = std::min(s.oh, std::max(16, 4 * reach)), bands = (s.oh + band_rows - 1) / band_rows;
-  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
-  const int chunk_rows = int(std::max<int64_t>(1, patch_floats / (int64_t(taps) * padded_w)));
-  const int64_t product_room = int64_t(taps) * chunk_rows * padded_w;
+  const int band_rows = room.band_rows, bands = (s.oh + band_rows - 1) / band_rows;
   const int64_t plane = int64_t(band_rows) * s.ow;
-  const int64_t room = (product_room + s.k * plane + 31) / 32 * 32;  // of one thread
-  const int64_t copy_room = padding_room(s);
-  float* scratch =
-      static_cast<float*>(stream.scratch(size_t(copy_room + room * omp_get_max_threads()) * sizeof(float)));
+  float* scratch = static_cast<float*>(stream.scratch(size_t(room.floats()) * sizeof(float)));
   resolve_padding(s, x, scratch);
 
   parallel_ranges(int64_t(s.n) * bands, plane * taps * s.c, [&](int64_t first_item, int64_t last_item) {
-    float* products = scratch + copy_room + room * (omp_in_parallel() ? omp_get_thread_num() : 0);
-    float* sums = products + product_room;  // (K, band rows, OW)
+    float* products = scratch + room.copy + room.each * (omp_in_parallel() ? omp_get_thread_num() : 0);
+    float* sums = products + room.products;  // (K, band rows, OW)
     for (int64_t item = first_item; item < last_item; ++item) {
       const int64_t n = item / bands;
       const int oh_begin = int(item % bands) * band_rows, oh_end = std::min(s.oh, oh_begin + band_rows);
       std::fill_n(sums, s.k * plane, 0.0f);
       const int h_end = std::min(s.h, oh_end - s.ph + reach);
-      for (int h = std::max(0, oh_begin - s.ph); h < h_end; h += chunk_rows) {
-        const int rows = std::min(chunk_rows, h_end - h), pixels = rows * s.w;
+      for (int h = std::max(0, oh_begin - s.ph); h < h_end; h += room.chunk_rows) {
+        const int rows = std::min(room.chunk_rows, h_end - h), pixels = rows * s.w;
         onednn_gemm(false, true, taps, pixels, s.c, w, x + (n * s.h + h) * s.w * s.c, Acc::set, products);
         for (int tap = 0; tap < taps; ++tap) {
           const int k = tap / (s.kh * s.kw), r = tap / s.kw % s.kh;
@@ -395,21 +410,29 @@ void shifts_fwd(const ConvFwd& a, Stream& stream) {
   });
 }
 
+struct ShiftsBwdWeightRoom {
+  int64_t chunk_rows, copy, shifted;
+  int64_t floats() const { return copy + shifted; }
+};
+ShiftsBwdWeightRoom shifts_bwd_weight_room(const Conv2d& s) {
+  const int64_t taps = int64_t(s.k) * s.kh * s.kw;
+  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
+  const int64_t chunk_rows = std::max<int64_t>(1, 8 * patch_floats / (taps * padded_w));
+  return {chunk_rows, padding_room(s), taps * chunk_rows * padded_w};
+}
+
 void shifts_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
   Conv2d s = a.size;
   const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
   const int taps = s.k * s.kh * s.kw;
-  const int padded_w = s.padding == Padding::zero ? s.w : s.w + 2 * s.pw;
-  const int64_t chunk_rows = std::max<int64_t>(1, 8 * patch_floats / (int64_t(taps) * padded_w));
-  const int64_t copy_room = padding_room(s);
-  float* scratch =
-      static_cast<float*>(stream.scratch(size_t(copy_room + taps * chunk_rows * padded_w) * sizeof(float)));
+  const ShiftsBwdWeightRoom room = shifts_bwd_weight_room(s);
+  float* scratch = static_cast<float*>(stream.scratch(size_t(room.floats()) * sizeof(float)));
   resolve_padding(s, x, scratch);
-  float* shifted = scratch + copy_room;
+  float* shifted = scratch + room.copy;
 
   const int64_t all_rows = int64_t(s.n) * s.h;  // of all pictures, which follow each other in memory
-  for (int64_t first = 0; first < all_rows; first += chunk_rows) {
-    const int64_t rows = std::min(chunk_rows, all_rows - first), pixels = rows * s.w;
+  for (int64_t first = 0; first < all_rows; first += room.chunk_rows) {
+    const int64_t rows = std::min(room.chunk_rows, all_rows - first), pixels = rows * s.w;
     parallel_ranges(taps, pixels, [&](int64_t begin, int64_t end) {
       for (int64_t tap = begin; tap < end; ++tap) {
         const int64_t k = tap / (s.kh * s.kw);
@@ -669,5 +692,12 @@ const Variant<ConvBwdWeight> bwd_weight_variants[] = {
 }  // namespace
 
 const ConvTable conv = {{fwd_variants}, {bwd_data_variants}, {bwd_weight_variants}};
+
+size_t shifts_fwd_scratch_bytes(const Conv2d& size) {
+  return size_t(shifts_fwd_room(size).floats()) * sizeof(float);
+}
+size_t shifts_bwd_weight_scratch_bytes(const Conv2d& size) {
+  return size_t(shifts_bwd_weight_room(size).floats()) * sizeof(float);
+}
 
 }  // namespace gan::cpu

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "kernels/cpu/conv.h"
 #include "kernels/cpu/winograd.h"
 
 namespace gan::cpu {
@@ -54,6 +55,7 @@ void KeptByConvolutions::note(const ConvFwd& args) {
   const auto name = picked(find_backend(Device::cpu)->conv.fwd, args);
   if (name == "winograd" || name == "onednn")
     note_weights(args.size, args.w.data, args.w_version, name == "winograd", 0);
+  else if (name == "shifts") scratch_ = std::max(scratch_, shifts_fwd_scratch_bytes(args.size));
 }
 
 void KeptByConvolutions::note(const ConvBwdData& args) {
@@ -72,6 +74,8 @@ void KeptByConvolutions::note(const ConvBwdWeight& args) {
     ++primitives_[{2, args.size.n, args.size.h, args.size.w, args.size.c, args.size.k, args.size.kh}];
     arena_ =
         std::max(arena_, 2 * blocked_weight_bytes(args.size));  // a sum of its own for each group of threads
+  } else if (name == "shifts") {
+    scratch_ = std::max(scratch_, shifts_bwd_weight_scratch_bytes(args.size));
   }
 }
 
