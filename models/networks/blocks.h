@@ -17,6 +17,10 @@ struct ConvSettings : Group<ConvSettings> {
   Setting<int> ndf{*this, "ndf", 64, "width of the discriminator: channels of its first layer", "1..4096", kTrain | kInspect | kNetwork};
   Setting<std::string> norm{*this, "norm", "batch", "normalisation between layers", "batch|instance|none", kTrain | kInspect | kNetwork};
 };
+struct UpSettings : Group<UpSettings> {
+  UpSettings() : Group("doubling a side") {}
+  Setting<std::string> up{*this, "up", "convt", "how the generator doubles a side: transposed convolution, nearest + convolution, pixel shuffle", "convt|resize|shuffle", kTrain | kInspect | kNetwork};
+};
 struct SpectralSettings : Group<SpectralSettings> {
   SpectralSettings() : Group("spectral norm") {}
   Setting<std::string> sn{*this, "sn", "none", "spectral norm of the convolutions: of no network, the generators, the discriminators or all", "none|G|D|both", kTrain | kInspect | kNetwork};

@@ -31,7 +31,7 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
   const auto& conv = c.get<ConvSettings>();
   const auto& nets = c.get<TranslationSettings>();
   const NormKind norm = norm_kind_of(conv.norm);
-  const ConvBlock::Kind up = up_kind_of(nets.up);
+  const ConvBlock::Kind up = up_kind_of(c.get<UpSettings>().up);
   const bool spectral = c.get<SpectralSettings>().of_generator();
   if (const int downs = unet_downs(nets.netG, c.size); downs > 0)
     return std::make_unique<Unet>(p, UnetOptions{.in = in,
@@ -58,7 +58,7 @@ std::unique_ptr<Generator> make_generator(Parameters& p, const Config& c, int in
 
 std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c, int channels) {
   const auto& conv = c.get<ConvSettings>();
-  const auto& nets = c.get<TranslationSettings>();
+  const auto& nets = c.get<CriticSettings>();
   const NormKind norm = norm_kind_of(conv.norm);
   const bool spectral = c.get<SpectralSettings>().of_discriminator();
   if (nets.netD == "pixel") return std::make_unique<PixelGan>(p, channels, conv.ndf, norm, spectral);
@@ -68,6 +68,21 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
                                                     .norm = norm,
                                                     .scales = nets.discriminators,
                                                     .spectral = spectral});
+}
+
+void check_discriminator(const Config& c) {
+  const auto& nets = c.get<CriticSettings>();
+  if (nets.netD == "pixel") {
+    if (nets.discriminators > 1)
+      fail(Exit::usage, "--discriminators {}: only --netD patch looks at several scales",
+           nets.discriminators);
+  } else if (const int least = PatchGan::smallest_side(nets.n_layers_d, nets.discriminators);
+             c.size < least) {
+    fail(Exit::usage,
+         "a patch discriminator with --n-layers-d {} at {} scale{} needs pictures of at least {} pixels, not "
+         "{}; use fewer layers or --netD pixel",
+         nets.n_layers_d, nets.discriminators, nets.discriminators > 1 ? "s" : "", least, c.size);
+  }
 }
 
 void check_translation_networks(const Config& c) {
@@ -91,16 +106,7 @@ void check_translation_networks(const Config& c) {
          "{} with --netG {} takes pictures whose side is a multiple of {}, not {}; the nearest is --size {}",
          c.model, nets.netG, multiple, size, nearest);
   }
-  if (nets.netD == "pixel") {
-    if (nets.discriminators > 1)
-      fail(Exit::usage, "--discriminators {}: only --netD patch looks at several scales",
-           nets.discriminators);
-  } else if (const int least = PatchGan::smallest_side(nets.n_layers_d, nets.discriminators); size < least) {
-    fail(Exit::usage,
-         "a patch discriminator with --n-layers-d {} at {} scale{} needs pictures of at least {} pixels, not "
-         "{}; use fewer layers or --netD pixel",
-         nets.n_layers_d, nets.discriminators, nets.discriminators > 1 ? "s" : "", least, size);
-  }
+  check_discriminator(c);
 }
 
 }  // namespace gan

@@ -100,6 +100,10 @@ void check_reference_style(const Config& c) {
     fail(Exit::usage, "{} needs a weight for both: --lambda-content {} --lambda-style {}", c.model,
          w.lambda_content, w.lambda_style);
   if (c.size < 32) fail(Exit::usage, "{} looks at pictures of 32 pixels at least, not {}", c.model, c.size);
+  constexpr int multiple = 8;  // features are seen at four levels, each half as large as the one before
+  if (c.size % multiple != 0)
+    fail(Exit::usage, "{} takes pictures whose side is a multiple of {}, not {}; the nearest is --size {}",
+         c.model, multiple, c.size, (c.size + multiple / 2) / multiple * multiple);
 }
 
 }  // namespace gan

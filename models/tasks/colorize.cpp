@@ -42,6 +42,7 @@ void colorize_tuned(Config& c, bool cpu) {
   c.batch = 8, c.lr = 3e-4, c.weight_decay = 1e-4;
   c.epochs = 160;
   c.get<ConvSettings>().norm = "none";
+  c.get<UpSettings>().up = "convt";
   c.get<ExposureSettings>().jitter_exposure = 0.5;
   c.get<PixelLossSettings>().pixel_loss = "l2";
   c.get<Pix2pixSettings>().lambda_gan = 0;

@@ -194,7 +194,7 @@ void cyclegan_tuned(Config& c, bool cpu) {
     c.get<ConvSettings>().ngf = 16, c.get<ConvSettings>().ndf = 32;
     c.get<TranslationSettings>().netG = "resnet_6";
   }
-  c.get<TranslationSettings>().up = "resize";
+  c.get<UpSettings>().up = "resize";
   c.ema = 0.998, c.epochs = 50, c.least_steps = 4000;
 }
 

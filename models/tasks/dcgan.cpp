@@ -2,7 +2,8 @@
 //
 //   G   z (N,1,1,nz)
 //       -> convT k4 s1 p0   (N,4,4,ngf*size/8)
-//       -> convT k4 s2 p1   each halves the width and doubles the side, down to (N,size/2,size/2,ngf)
+//       -> convT k4 s2 p1   each halves the width and doubles the side, down to (N,size/2,size/2,ngf); with --up resize
+//                           nearest neighbours and conv k3 s1 p1, with shuffle conv k3 s1 p1 and pixel shuffle
 //       -> convT k4 s2 p1   tanh (N,size,size,channels); norm and relu between
 //   D   the mirror image with leaky relu 0.2: (N,size,size,channels)
 //       -> conv k4 s2 p1    ... (N,4,4,ndf*size/8)
@@ -23,21 +24,25 @@ constexpr ConvOptions kProject{.kernel = 4, .stride = 1, .pad = 0};  // 1x1 <-> 
 constexpr ConvOptions kDouble{.kernel = 4, .stride = 2, .pad = 1};   // side <-> side/2
 
 class Dcgan : public NoiseGan {
+  using Kind = ConvBlock::Kind;
+
  protected:
   void declare_layers() override {
     const auto& conv = config.get<ConvSettings>();
     const int size = config.size, channels = config.channels;
+    const Kind up = up_kind_of(config.get<UpSettings>().up);
     int width = conv.ngf * size / 8;
-    add(g_, generator_, config.get<NoiseSettings>().nz, width, kProject, true, kRelu);  // (N,4,4,ngf*size/8)
+    const int nz = config.get<NoiseSettings>().nz;
+    add(g_, generator_, nz, width, kProject, Kind::transposed, kRelu);  // (N,4,4,ngf*size/8)
     for (int side = 8; side < size; side *= 2, width /= 2)
-      add(g_, generator_, width, width / 2, kDouble, true, kRelu);      // (N,side,side,width/2)
-    add(g_, generator_, width, channels, kDouble, true, kTanh, false);  // (N,size,size,channels)
+      add(g_, generator_, width, width / 2, kDouble, up, kRelu);      // (N,side,side,width/2)
+    add(g_, generator_, width, channels, kDouble, up, kTanh, false);  // (N,size,size,channels)
 
     width = conv.ndf;
-    add(d_, discriminator_, channels, width, kDouble, false, kLeaky, false);  // (N,size/2,size/2,ndf)
+    add(d_, discriminator_, channels, width, kDouble, Kind::conv, kLeaky, false);  // (N,size/2,size/2,ndf)
     for (int side = size / 4; side >= 4; side /= 2, width *= 2)
-      add(d_, discriminator_, width, width * 2, kDouble, false, kLeaky);  // (N,side,side,width*2)
-    add(d_, discriminator_, width, 1, kProject, false, kNoAct, false);    // (N,1,1,1)
+      add(d_, discriminator_, width, width * 2, kDouble, Kind::conv, kLeaky);  // (N,side,side,width*2)
+    add(d_, discriminator_, width, 1, kProject, Kind::conv, kNoAct, false);    // (N,1,1,1)
   }
 
   Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell) override {
@@ -48,18 +53,14 @@ class Dcgan : public NoiseGan {
   }
 
  private:
-  void add(Network& network, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options,
-           bool transposed, Activation act, bool with_norm = true) {
+  void add(Network& network, std::vector<ConvBlock>& blocks, int in, int out, ConvOptions options, Kind kind,
+           Activation act, bool with_norm = true) {
     int& index = &blocks == &generator_ ? generator_modules_ : discriminator_modules_;
     const NormKind norm = with_norm ? norm_kind_of(config.get<ConvSettings>().norm) : NormKind::none;
     auto module = [](int k) { return "main." + std::to_string(k); };
-    blocks.push_back(
-        ConvBlock::make(network.parameters, module(index), in, out,
-                        {.kind = transposed ? ConvBlock::Kind::transposed : ConvBlock::Kind::conv,
-                         .conv = options,
-                         .norm = norm,
-                         .norm_name = module(index + 1),
-                         .act = act}));
+    blocks.push_back(ConvBlock::make(
+        network.parameters, module(index), in, out,
+        {.kind = kind, .conv = options, .norm = norm, .norm_name = module(index + 1), .act = act}));
     index += 1 + (norm != NormKind::none) + (act.kind != Act::none);
   }
 
@@ -78,9 +79,12 @@ class Dcgan : public NoiseGan {
 
 void dcgan_preset(Config& c) { c.size = 64, c.batch = 64, c.epochs = 25; }
 
-// A generator that learns faster than its judge, whose certainty is dampened, and averaged weights.
-void dcgan_tuned(Config& c, bool) {
+// A generator that learns faster than its judge, whose certainty is dampened, averaged weights, and no transposed
+// convolutions, whose checkerboard takes long to go. A processor makes few steps in ten minutes: small batches give more.
+void dcgan_tuned(Config& c, bool cpu) {
   c.get<ConvSettings>().ngf = 32, c.get<ConvSettings>().ndf = 32;
+  c.get<UpSettings>().up = "resize";
+  if (cpu) c.batch = 32;
   c.lr = 4e-4, c.lr_d = 2e-4, c.ema = 0.998;
   c.get<AdversarialSettings>().label_smooth = 0.1;
   c.least_steps = 3000;

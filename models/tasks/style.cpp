@@ -121,8 +121,8 @@ void style_tuned(Config& c, bool cpu) {
 }
 
 void style_check(const Config& c) {
-  check_translation_networks(c);
   check_reference_style(c);
+  if (c.get<StyleLossSettings>().lambda_adversarial > 0) check_discriminator(c);
 }
 
 std::unique_ptr<Model> make_style() { return std::make_unique<StyleTransfer>(); }

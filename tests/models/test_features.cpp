@@ -8,11 +8,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "engine/files/safetensors.h"
 #include "models/networks/features.h"
 #include "tests/support/folder.h"
 #include "tests/support/gradcheck.h"
 #include "tests/support/places.h"
+#include "tests/support/vgg_file.h"
 
 using namespace gan;
 using namespace gan::tests;
@@ -20,53 +20,6 @@ using namespace gan::tests;
 namespace {
 
 using Values = std::vector<double>;
-
-// Number i of a stream, from -0.5 to 0.5, as make_features.py has them.
-double hashed(uint32_t stream, uint32_t i) {
-  uint32_t h = (i + stream * 1000003u) * 2654435761u;
-  h ^= h >> 15;
-  h *= 2246822519u;
-  h ^= h >> 13;
-  return double(h) / 4294967296.0 - 0.5;
-}
-
-// The tensors of a VGG as torchvision has them.
-std::vector<std::pair<std::string, std::vector<int64_t>>> vgg_tensors(const std::string& kind) {
-  const std::vector<int> convolutions =
-      kind == "vgg16" ? std::vector<int>{2, 2, 3, 3, 3} : std::vector<int>{2, 2, 4, 4, 4};
-  const int64_t widths[] = {64, 128, 256, 512, 512};
-  std::vector<std::pair<std::string, std::vector<int64_t>>> tensors;
-  int64_t in = 3;
-  int index = 0;
-  for (size_t block = 0; block < 5; ++block, ++index)
-    for (int i = 0; i < convolutions[block]; ++i, index += 2) {
-      const std::string name = fmt::format("features.{}", index);
-      tensors.push_back({name + ".weight", {widths[block], in, 3, 3}});
-      tensors.push_back({name + ".bias", {widths[block]}});
-      in = widths[block];
-    }
-  return tensors;
-}
-
-// A file with these tensors, all numbers 0: only its header takes room.
-std::filesystem::path header_only(const std::vector<std::pair<std::string, std::vector<int64_t>>>& tensors,
-                                  const std::filesystem::path& path) {
-  std::string header = "{";
-  uint64_t end = 0;
-  for (const auto& [name, shape] : tensors) {
-    uint64_t bytes = 4;
-    for (int64_t size : shape) bytes *= uint64_t(size);
-    header += fmt::format(R"({}"{}":{{"dtype":"F32","shape":[{}],"data_offsets":[{},{}]}})",
-                          end > 0 ? "," : "", name, fmt::join(shape, ","), end, end + bytes);
-    end += bytes;
-  }
-  header += "}";
-  header.resize((header.size() + 7) / 8 * 8, ' ');
-  const uint64_t size = header.size();
-  std::ofstream(path, std::ios::binary).write(reinterpret_cast<const char*>(&size), 8) << header;
-  std::filesystem::resize_file(path, 8 + size + end);
-  return path;
-}
 
 std::string refusal(const std::filesystem::path& file) {
   try {
@@ -119,12 +72,7 @@ TEST_CASE("features: VGG-16 and VGG-19 give PyTorch's values and input gradients
     for (size_t t = 0; t < p.infos().size(); ++t) {
       const ParameterInfo& info = p.infos()[t];
       REQUIRE(info.name == tensors[t].first);
-      const int64_t fan_in = info.shape.count() / info.shape[0];
-      const double scale = info.shape.rank == 4 ? std::sqrt(24.0 / double(fan_in)) : 0.1;
-      std::vector<float> values(size_t(info.shape.count()));
-      for (size_t i = 0; i < values.size(); ++i)
-        values[i] = float(hashed(uint32_t(t + 1), uint32_t(i)) * scale);
-      p.import_values(int(t), values, p.weights());
+      p.import_values(int(t), vgg_values(tensors[t].second, t), p.weights());
     }
     Values pixels(size_t(count * size * size * 3));  // hashed in the order (N,C,H,W)
     for (int64_t n = 0; n < count; ++n)

@@ -168,7 +168,7 @@ constexpr const char* kReplays[] = {
     "unet128-instance", "unet256-batch1",  "resnet6-pixel", "unet32-pixel",  "unet32-none",
     "unet32-resize",    "resnet9-shuffle", "colorize32",    "colorize128",   "cyclegan32-resnet6",
     "cyclegan32-unet",  "unet32-sn",       "resnet6-sn",    "comic32-all",   "comic32-plain",
-    "style32-all",      "style32-coarse",  "restyle32-all"};
+    "style32-all",      "style32-coarse",  "restyle32-all", "dcgan32-resize"};
 
 }  // namespace
 

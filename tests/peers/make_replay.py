@@ -30,6 +30,7 @@ STORED = {
     "dcgan32-instance": "--norm instance --seed 7 --lr 1e-3 --init-std 0.12",
     # Wide enough for Winograd's convolution, whose rounding moves a value of this run across the kink of a leaky relu.
     "dcgan32-kink": "--channels 1 --ngf 4 --ndf 32 --batch 16 --steps 3 --seed 54",
+    "dcgan32-resize": "--up resize --gan-loss lsgan --seed 29 --lr 1e-3 --init-std 0.05",
     "mlpgan8": "--model mlpgan --size 8 --nz 16 --batch 3 --lr 1e-3 --seed 8",
     "unet128-batch": "--model pix2pix --size 128 --netG unet_128 --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 9",
     "unet128-instance": "--model pix2pix --size 128 --netG unet_128 --norm instance --gan-loss lsgan --ngf 2 --steps 4 --lr 1e-3 --init-std 0.1 --seed 10",
@@ -127,6 +128,8 @@ def make(options):
             if getattr(options, key) != usual or (styled and key == "sn"):
                 config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
+    if options.model == "dcgan" and options.up != "convt":
+        config["up"] = options.up
     initial = initial_weights(config, options.init_std, random)
     stored = inputs = paired_inputs(options, config, random) if paired else noise_inputs(options, random)
     if paired:

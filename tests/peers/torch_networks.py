@@ -38,13 +38,13 @@ class Sequential(nn.Module):
 class DcganGenerator(Sequential):
     """(N, nz) noise to (N, channels, size, size). Widths start at ngf*size/8 on a 4x4 map and halve as it doubles."""
 
-    def __init__(self, size, channels, nz, ngf, norm):
+    def __init__(self, size, channels, nz, ngf, norm, up="convt"):
         width = ngf * size // 8
         layers = [nn.ConvTranspose2d(nz, width, 4, 1, 0, bias=False), *normalisation(norm, width), nn.ReLU()]
         while width > ngf:
-            layers += [nn.ConvTranspose2d(width, width // 2, 4, 2, 1, bias=False), *normalisation(norm, width // 2), nn.ReLU()]
+            layers += [doubling(up, width, width // 2, False, 4), *normalisation(norm, width // 2), nn.ReLU()]
             width //= 2
-        super().__init__([*layers, nn.ConvTranspose2d(ngf, channels, 4, 2, 1, bias=False), nn.Tanh()])
+        super().__init__([*layers, doubling(up, ngf, channels, False, 4), nn.Tanh()])
 
     def forward(self, z):
         return self.main(z[:, :, None, None])
@@ -419,7 +419,7 @@ def build_networks(config):
     if size < 8 or size & (size - 1):
         raise SystemExit(f"size {size}: a DCGAN needs a power of two of at least 8")
     norm = config.get("norm", "batch")
-    return DcganGenerator(size, channels, nz, config["ngf"], norm), DcganDiscriminator(size, channels, config["ndf"], norm)
+    return DcganGenerator(size, channels, nz, config["ngf"], norm, config.get("up", "convt")), DcganDiscriminator(size, channels, config["ndf"], norm)
 
 
 def write_safetensors(path, tensors, metadata):

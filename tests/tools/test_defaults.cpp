@@ -68,6 +68,8 @@ TEST_CASE("defaults: --preset says what settings begin with, whatever is given w
   CHECK(paper["config"]["norm"] == "batch");
   CHECK(paper["config"]["ema"] == 0);
   CHECK(paper["config"]["least_steps"] == 0);
+  CHECK(paper["config"]["up"] == "convt");
+  CHECK(tuned["config"]["up"] == "resize");
   CHECK(tuned["config"]["size"] == 128);
   CHECK(tuned["config"]["load_size"] == 143);
   CHECK(tuned["origins"]["size"] == "preset");

@@ -207,7 +207,8 @@ TEST_CASE("published: --init starts from a file of PyTorch") {
                               "--steps",  "1",       "--batch",
                               "2",        "--lr",    "0",
                               "--device", "cpu",     "--sample-every",
-                              "0",        "--out",   "run"});
+                              "0",        "--out",   "run",
+                              "--up",     "convt"});
   CHECK_MESSAGE(one.code == 0, one.err);
   CHECK(contains(one.err, "weights from " + published("pix2pix.pth")));
   if (one.code != 0) return;

@@ -13,6 +13,7 @@
 #include "kernels/shared/colour.h"
 #include "tests/support/film.h"
 #include "tests/support/shell.h"
+#include "tests/support/vgg_file.h"
 
 namespace gan::tests {
 namespace {
@@ -205,6 +206,52 @@ TEST_CASE("styles: comic stopped in its stage of content, or behind it, goes on 
            "no tensor is called features.N.weight");
   features(R"({"features.0.bias":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}})",
            "no tensor `features.0.weight` (64,3,3,3)");
+}
+
+TEST_CASE("styles: style has settings of its networks alone, and sizes that they can take") {
+  Shell shell;
+  const auto refused = [&](const Words& options, const std::string& part) {
+    Words words = {"train",    "style", "builtin:comics", "--style", "builtin:abstract",
+                   "--device", "cpu",   "--dry-run"};
+    words.insert(words.end(), options.begin(), options.end());
+    check_refused(shell.gan(words), 2, part);
+  };
+  refused({"--netG", "resnet_6"}, "--netG: netG belongs to pix2pix");
+  refused({"--up", "resize"}, "--up: up belongs to dcgan, pix2pix");
+  refused({"--size", "100"},
+          "style takes pictures whose side is a multiple of 8, not 100; the nearest is --size 104");
+  refused({"--size", "32", "--lambda-adversarial", "1", "--n-layers-d", "5"},
+          "a patch discriminator with --n-layers-d 5");
+}
+
+TEST_CASE(
+    "styles: a checkpoint holds the VGG that it was trained with; neither use nor resume needs the file") {
+  Shell shell;
+  make_sets(shell.folder);
+  write_vgg("vgg16", shell.folder / "vgg.safetensors");
+  const auto run = [&](const std::string& out, const std::string& steps) {
+    const auto trained =
+        shell.gan(train("style", out, {"--features", "vgg.safetensors", "--batch", "1", "--steps", steps}));
+    REQUIRE_MESSAGE(trained.code == 0, trained.err);
+  };
+  run("whole", "3"), run("parts", "2");
+  const auto translated = [&](const std::string& out) {
+    const auto result =
+        shell.gan({"translate", "whole", "photos/0.png", "--style", "drawings/1.png", "--out", out});
+    REQUIRE_MESSAGE(result.code == 0, result.err);
+    return read_image(shell.folder / out);
+  };
+  const Image before = translated("before.png");
+  fs::remove(shell.folder / "vgg.safetensors");
+  CHECK(translated("after.png").pixels == before.pixels);
+  const auto resumed = shell.gan({"train", "--resume", "parts", "--steps", "3", "--quiet"});
+  REQUIRE_MESSAGE(resumed.code == 0, resumed.err);
+  const fs::path last = "checkpoints/step-00000003.safetensors";
+  CHECK(tensors_of(shell.folder / "parts" / last) == tensors_of(shell.folder / "whole" / last));
+  // The network is VGG's, and its numbers are the file's.
+  const auto file = SafetensorsFile::open(shell.folder / "whole" / last);
+  const NamedShapes tensors = vgg_tensors("vgg16");
+  CHECK(file.read_f32("features." + tensors[2].first) == vgg_values(tensors[2].second, 2));
 }
 
 TEST_CASE("styles: weights of several styles, and how much of them") {

@@ -70,8 +70,8 @@ std::string weights_help() {
   text +=
       "\n" + wrapped(
                  "A picture that does not fit half of the memory (or --memory-gb) goes through in tiles. "
-                 "`gan inspect FILE` lists a file's tensors; `gan train MODEL --init FILE` goes on from the "
-                 "weights of networks that are trained here.",
+                 "`gan inspect FILE` lists a file's tensors; `gan train pix2pix PAIRS --preset paper "
+                 "--init FILE` goes on from weights of pix2pix; --preset paper has the authors' networks.",
                  0, 0);
   return text;
 }

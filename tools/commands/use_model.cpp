@@ -106,10 +106,11 @@ bool has_control(const Model& model, const std::string& name) {
 Use use_of(const UseSettings& settings, const Model& model) {
   Use use;
   const Config& run = model.config;
-  if (!run.has<TranslationSettings>()) return use;  // it translates nothing, as translator_of() says
-  const Config& from = settings.norm_mode_given ? settings.call : run;
-  use.statistics =
-      *from.get<TranslationSettings>().norm_mode == "batch" ? Statistics::batch : Statistics::running;
+  if (run.has<TranslationSettings>()) {
+    const Config& from = settings.norm_mode_given ? settings.call : run;
+    use.statistics =
+        *from.get<TranslationSettings>().norm_mode == "batch" ? Statistics::batch : Statistics::running;
+  }
   use.dropout = settings.dropout;
   use.seed = uint64_t(settings.call.seed);
   if (has_control(model, "direction"))
