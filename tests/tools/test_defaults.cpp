@@ -9,6 +9,7 @@
 
 #include "engine/files/safetensors.h"
 #include "engine/learning/optim.h"
+#include "models/networks/blocks.h"
 #include "models/tasks/zoo.h"
 #include "tests/support/shell.h"
 
@@ -54,7 +55,8 @@ Words small_pix2pix(const Words& more) {
 TEST_CASE("defaults: --preset says what settings begin with, whatever is given wins over both") {
   Shell shell;
   const auto settings_of = [&](const Words& more) {
-    Words words = {"train", "pix2pix", "builtin:comics", "--device", "cpu", "--dry-run", "--json"};
+    Words words = {"train", "pix2pix", "builtin:comics", "--device", "cpu", "--ngf", "4",
+                   "--ndf", "4",       "--dry-run",      "--json"};
     words.insert(words.end(), more.begin(), more.end());
     const auto result = shell.gan(words);
     REQUIRE_MESSAGE(result.code == 0, result.err);
@@ -73,7 +75,10 @@ TEST_CASE("defaults: --preset says what settings begin with, whatever is given w
   CHECK(tuned["config"]["size"] == 128);
   CHECK(tuned["config"]["load_size"] == 143);
   CHECK(tuned["origins"]["size"] == "preset");
-  CHECK(tuned["checkpoint_bytes"].get<double>() > 1e8);  // weights, moments and an average of 11 M numbers
+  // Weights and two moments of both networks, an average of G; names and settings take little.
+  const double g = tuned["parameters_G"], d = tuned["parameters_D"], bytes = tuned["checkpoint_bytes"];
+  CHECK(bytes >= 16 * g + 12 * d);
+  CHECK(bytes < 16 * g + 12 * d + 1e5);
   const json given = settings_of({"--size", "64", "--batch", "3"});
   CHECK(given["config"]["size"] == 64);
   CHECK(given["config"]["load_size"] == 72);  // 143/128 of it
@@ -95,8 +100,11 @@ TEST_CASE("defaults: every model's preset trains on the built-in pictures") {
       Words words = {"train",    entry.name, "builtin:comics", "--preset", preset,
                      "--device", "cpu",      "--dry-run"};
       // Of a set that streams nothing is drawn before it is trained on.
-      if (config_of_preset(preset, entry.name, Device::cpu).has<StyleSetSettings>())
+      const Config config = config_of_preset(preset, entry.name, Device::cpu);
+      if (config.has<StyleSetSettings>())
         words.insert(words.end(), {"--style", "builtin:comics", "--cache-gb", "0"});
+      // Narrow networks: a dry run takes a few steps.
+      if (config.has<ConvSettings>()) words.insert(words.end(), {"--ngf", "8", "--ndf", "8"});
       const auto result = shell.gan(words);
       CHECK_MESSAGE(result.code == 0, result.err);
       CHECK(contains(result.out, " passes over the set"));
@@ -173,7 +181,8 @@ TEST_CASE("defaults: while pictures are drawn a line says how far that is, unles
 TEST_CASE("defaults: a length that is given replaces the preset's least number of steps") {
   Shell shell;
   const auto length_of = [&](const Words& more) {
-    Words words = {"train", "dcgan", "builtin:comics", "--device", "cpu", "--batch", "64", "--dry-run"};
+    Words words = {"train", "dcgan", "builtin:comics", "--device", "cpu",      "--batch", "64",
+                   "--ngf", "2",     "--ndf",          "2",        "--dry-run"};
     words.insert(words.end(), more.begin(), more.end());
     const std::string out = shell.gan(words).out;
     return out.substr(out.rfind("length") == out.npos ? out.size() : out.rfind("length"));

@@ -50,6 +50,16 @@ bool listens_to(pid_t process, int signal) {
   return false;
 }
 
+// Waits until it does; says what it said if it ends before.
+void wait_until_it_listens(Shell& shell, pid_t process, int signal) {
+  const auto ended = [&] { return contains(text_of(fmt::format("/proc/{}/status", process)), "State:\tZ"); };
+  wait_for([&] { return listens_to(process, signal) || ended(); });
+  if (!listens_to(process, signal)) {
+    const auto result = shell.wait(process);
+    FAIL("ended with ", result.code, " before it listened: ", result.err);
+  }
+}
+
 // Everything in a folder: names, sizes, times of change.
 std::string state_of(const fs::path& folder) {
   std::set<std::string> lines;
@@ -140,7 +150,7 @@ TEST_CASE("runs: a signal at any time ends with a message, its exit code, and no
     for (const int milliseconds : {0, 250, 2000}) {  // after the program has begun to listen
       const pid_t child =
           shell.start(gan_binary, training("builtin:comics", {"--steps", "1000000", "--out", "run"}));
-      wait_for([&, signal = number] { return listens_to(child, signal); });
+      wait_until_it_listens(shell, child, number);
       std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
       kill(child, number);
       const auto result = shell.wait(child);
