@@ -55,8 +55,8 @@ Words small_pix2pix(const Words& more) {
 TEST_CASE("defaults: --preset says what settings begin with, whatever is given wins over both") {
   Shell shell;
   const auto settings_of = [&](const Words& more) {
-    Words words = {"train", "pix2pix", "builtin:comics", "--device", "cpu", "--ngf", "4",
-                   "--ndf", "4",       "--dry-run",      "--json"};
+    Words words = {"train", "pix2pix", "builtin:comics", "--device", "cpu",       "--ngf", "4",
+                   "--ndf", "4",       "--cache-gb",     "0",        "--dry-run", "--json"};
     words.insert(words.end(), more.begin(), more.end());
     const auto result = shell.gan(words);
     REQUIRE_MESSAGE(result.code == 0, result.err);
@@ -97,12 +97,11 @@ TEST_CASE("defaults: every model's preset trains on the built-in pictures") {
 #endif
     for (const std::string& preset : presets) {
       CAPTURE(preset);
-      Words words = {"train",    entry.name, "builtin:comics", "--preset", preset,
-                     "--device", "cpu",      "--dry-run"};
       // Of a set that streams nothing is drawn before it is trained on.
+      Words words = {"train",      entry.name, "builtin:comics", "--preset", preset,
+                     "--cache-gb", "0",        "--device",       "cpu",      "--dry-run"};
       const Config config = config_of_preset(preset, entry.name, Device::cpu);
-      if (config.has<StyleSetSettings>())
-        words.insert(words.end(), {"--style", "builtin:comics", "--cache-gb", "0"});
+      if (config.has<StyleSetSettings>()) words.insert(words.end(), {"--style", "builtin:comics"});
       // Narrow networks: a dry run takes a few steps.
       if (config.has<ConvSettings>()) words.insert(words.end(), {"--ngf", "8", "--ndf", "8"});
       const auto result = shell.gan(words);
@@ -181,8 +180,8 @@ TEST_CASE("defaults: while pictures are drawn a line says how far that is, unles
 TEST_CASE("defaults: a length that is given replaces the preset's least number of steps") {
   Shell shell;
   const auto length_of = [&](const Words& more) {
-    Words words = {"train", "dcgan", "builtin:comics", "--device", "cpu",      "--batch", "64",
-                   "--ngf", "2",     "--ndf",          "2",        "--dry-run"};
+    Words words = {"train", "dcgan", "builtin:comics", "--device", "cpu",        "--batch", "64",
+                   "--ngf", "2",     "--ndf",          "2",        "--cache-gb", "0",       "--dry-run"};
     words.insert(words.end(), more.begin(), more.end());
     const std::string out = shell.gan(words).out;
     return out.substr(out.rfind("length") == out.npos ? out.size() : out.rfind("length"));
