@@ -123,13 +123,11 @@ def make(options):
     config = {key: getattr(options, key) for key in keys}
     for key, _, number in (setting.partition("=") for setting in options.set):
         config[key] = float(number) if key.startswith(("lambda_", "d_")) else int(number)
-    if paired:  # what the common choice need not say
-        for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0), ("pixel_loss", "l1")):
-            if getattr(options, key) != usual or (styled and key == "sn"):
-                config[key] = getattr(options, key)
+    for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0), ("pixel_loss", "l1")):
+        known = paired or (key == "up" and options.model == "dcgan")
+        if known and (getattr(options, key) != usual or (styled and key == "sn")):  # the common choice need not be said
+            config[key] = getattr(options, key)
     random = np.random.default_rng(options.seed)
-    if options.model == "dcgan" and options.up != "convt":
-        config["up"] = options.up
     initial = initial_weights(config, options.init_std, random)
     stored = inputs = paired_inputs(options, config, random) if paired else noise_inputs(options, random)
     if paired:
@@ -468,6 +466,15 @@ def learn(optimizer, loss):
     optimizer.step()
 
 
+def generators_turn(optimizer, parts, critics, values):
+    """The generators learn the sum of `parts`; then the critics, frozen for that, may learn again. What is logged of the step."""
+    loss_g = sum(parts.values())
+    learn(optimizer, loss_g)
+    for critic in critics:
+        critic.requires_grad_(True)
+    return {name: value.item() for name, value in {**values, **parts, "loss_G": loss_g}.items()}
+
+
 def train_comic(config, initial, inputs, dtype):
     """The same for comic: the discriminators learn first, then G, which at the beginning may learn content alone."""
     networks, optimizer_g, optimizer_d = players(config, initial, dtype)
@@ -516,12 +523,7 @@ def train_comic(config, initial, inputs, dtype):
             parts["loss_colour"] = weight("lambda_colour") * colour_distance(made, photo)
         if weight("lambda_tv") > 0:
             parts["loss_tv"] = weight("lambda_tv") * smoothness(made)
-        loss_g = sum(parts.values())
-        learn(optimizer_g, loss_g)
-        for critic in critics.values():
-            critic.requires_grad_(True)
-        values.update(parts, loss_G=loss_g)
-        steps.append({name: value.item() for name, value in values.items()})
+        steps.append(generators_turn(optimizer_g, parts, critics.values(), values))
     return steps, final_tensors(networks)
 
 
@@ -591,12 +593,7 @@ def train_restyle(config, initial, inputs, dtype):
         if not alone:
             photo = lab_to_rgb(l, colour, slope=False) if styles_alone else lab_to_rgb(l, coloured)
             parts.update(reference_losses(config, networks["features"], networks["decoder"], photo, style)[1])
-        loss_g = sum(parts.values())
-        learn(optimizer_g, loss_g)
-        if critic:
-            critic.requires_grad_(True)
-        values.update(parts, loss_G=loss_g)
-        steps.append({name: value.item() for name, value in values.items()})
+        steps.append(generators_turn(optimizer_g, parts, [critic] if critic else [], values))
     return steps, final_tensors(networks)
 
 
@@ -617,12 +614,7 @@ def train_style(config, initial, inputs, dtype):
             critic.requires_grad_(False)
             taken = mean_of([generator_loss(kind, one) for one in critic(made)])
             parts = {"loss_G_GAN": config.get("lambda_adversarial", 0) * taken, **parts}
-        loss_g = sum(parts.values())
-        learn(optimizer_g, loss_g)
-        if critic:
-            critic.requires_grad_(True)
-        values.update(parts, loss_G=loss_g)
-        steps.append({name: value.item() for name, value in values.items()})
+        steps.append(generators_turn(optimizer_g, parts, [critic] if critic else [], values))
     return steps, final_tensors(networks)
 
 
