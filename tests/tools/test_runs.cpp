@@ -1,6 +1,7 @@
 // Nothing of a run is lost: two programs in one folder, signals at any time, errors in the middle, going on from any
 // checkpoint, sets that have changed, standard error that is closed or full. The program as a user has it.
 #include <doctest/doctest.h>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -213,19 +214,21 @@ TEST_CASE("runs: a start that fails leaves no folder behind") {
 TEST_CASE("runs: an error in the middle of training saves what was learnt") {
   Shell shell;
   make_pictures(shell.folder / "data", 8);
-  // Its grids cannot be written any more: samples/ is no folder.
+  // Its grids cannot be written any more: samples/ is no folder. The exchange is one step, at a time when the
+  // program trains: between two steps it could find neither, and that is another error.
   const pid_t child = shell.start(gan_binary, training("data", {"--steps", "1000000", "--sample-every", "5",
                                                                 "--out", "run", "--workers", "1"}));
-  wait_for([&] { return fs::exists(shell.folder / "run/samples"); });
-  fs::remove_all(shell.folder / "run/samples");
-  std::ofstream(shell.folder / "run/samples") << "in the way";
+  const fs::path samples = shell.folder / "run/samples", in_the_way = shell.folder / "in-the-way";
+  std::ofstream(in_the_way) << "in the way";
+  wait_for([&] { return fs::exists(samples) && !fs::is_empty(samples); });
+  REQUIRE(::renameat2(AT_FDCWD, in_the_way.c_str(), AT_FDCWD, samples.c_str(), RENAME_EXCHANGE) == 0);
   const auto result = shell.wait(child);
   CAPTURE(result.err);
   CHECK(result.code == 3);
   CHECK(contains(result.err, "was saved before ending; go on with: gan train --resume run"));
   const auto latest = text_of(shell.folder / "run/checkpoints/latest");
   CHECK(latest.starts_with("step-"));
-  fs::remove(shell.folder / "run/samples");
+  fs::remove(samples);
   CHECK(shell.gan({"train", "--resume", "run", "--minutes", "0.0001", "--quiet"}).code == 0);
 }
 
