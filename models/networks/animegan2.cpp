@@ -9,6 +9,14 @@
 //
 // All padding mirrors; the stride-2 convolutions pad at the end of rows and columns alone. Only the depthwise
 // convolutions have a bias. The numbers in the names count PyTorch's modules.
+//
+// The discriminator, w = its width; 3x3 convolutions without a bias, padded by zeros, leaky relu behind all but the last:
+//
+//   conv_0               -> (N,H,W,w)
+//   conv_s2_1, conv_s1_1 stride 2 -> (N,H/2,W/2,2w); -> 4w and a norm of the whole picture
+//   conv_s2_2, conv_s1_2 stride 2 -> (N,H/4,W/4,4w); -> 8w and a norm
+//   last_conv            -> 8w and a norm
+//   D_logit              -> 1
 #include "models/networks/animegan2.h"
 
 namespace gan {
@@ -91,6 +99,33 @@ Tensor AnimeGan2::operator()(const Parameters& p, const Tensor& x, const Pass& p
   }
   y = run(d_, enlarge(run(c_end_, y), half));
   return run(e_, enlarge(y, x));
+}
+
+AnimeGan2Discriminator::AnimeGan2Discriminator(Parameters& p, int in, int width, bool spectral) {
+  const auto add = [&](const std::string& name, int to, int stride, const std::string& norm, Activation act) {
+    blocks_.push_back(
+        NormedConv::make(p, name, in, to,
+                         {.conv = {.kernel = 3, .stride = stride, .pad = 1},
+                          .spectral = spectral,
+                          .norm = norm.empty() ? NormedConv::Norm::none : NormedConv::Norm::picture,
+                          .norm_name = norm,
+                          .act = act}));
+    in = to;
+  };
+  add("conv_0", width, 1, "", kLeaky);
+  for (int i = 1; i <= 2; ++i) {
+    add(fmt::format("conv_s2_{}", i), 2 * i * width, 2, "", kLeaky);
+    add(fmt::format("conv_s1_{}", i), 4 * i * width, 1, fmt::format("1_norm_{}", i), kLeaky);
+  }
+  add("last_conv", 8 * width, 1, "2_ins_norm", kLeaky);
+  add("D_logit", 1, 1, "", kNoAct);
+}
+
+std::vector<Tensor> AnimeGan2Discriminator::operator()(const Parameters& p, const Tensor& x,
+                                                       const Pass& pass) const {
+  Tensor y = x;
+  for (const NormedConv& block : blocks_) y = block(p, y, pass);
+  return {y};
 }
 
 }  // namespace gan

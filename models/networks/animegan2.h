@@ -1,5 +1,5 @@
-// The generator of AnimeGANv2 (Chen et al. 2020) as its PyTorch port (bryandlee/animegan2-pytorch) has it, with that
-// port's parameter names: photos to drawings.
+// AnimeGANv2 (Chen et al. 2020): its generator, photos to drawings, as the PyTorch port (bryandlee/animegan2-pytorch) has
+// it, with that port's parameter names; and its discriminator, which no port has, with the names of the authors' program.
 #pragma once
 #include "models/networks/normed_conv.h"
 
@@ -27,6 +27,16 @@ class AnimeGan2 : public Generator {
   AnimeGan2Options options_;
   std::vector<NormedConv> a_, b_, c_begin_, c_end_, d_, e_;
   std::vector<InvertedResidual> residuals_;
+};
+
+// One logit for each 4x4 pixels, which sees 37x37. `width`: channels of the first layer, 32 in the paper.
+class AnimeGan2Discriminator : public Discriminator {
+ public:
+  AnimeGan2Discriminator(Parameters& p, int in, int width, bool spectral);
+  std::vector<Tensor> operator()(const Parameters& p, const Tensor& x, const Pass& pass) const override;
+
+ private:
+  std::vector<NormedConv> blocks_;
 };
 
 }  // namespace gan

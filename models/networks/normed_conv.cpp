@@ -5,7 +5,7 @@ namespace gan {
 
 NormedConv NormedConv::make(Parameters& p, const std::string& name, int in, int out, const Options& o) {
   NormedConv block{.name = name, .options = o, .conv = {}};
-  block.conv = ConvLayer::make(p, name, in, out, o.conv, false, o.bias);
+  block.conv = ConvLayer::make(p, name, in, out, o.conv, false, o.bias, 0.02, 1, o.spectral);
   if (o.norm == Norm::none) return block;
   block.gamma = p.declare({.name = o.norm_name + ".weight", .shape = {out}, .picture = {}, .mean = 1});
   block.beta = p.declare({.name = o.norm_name + ".bias", .shape = {out}, .picture = {}});
@@ -21,9 +21,10 @@ LayerRecord record_of(const NormedConv& b, const Parameters& p, const Shape& out
   for (const int index : {b.conv.weight, b.conv.bias, b.gamma, b.beta})
     if (index >= 0) count += p.infos()[size_t(index)].shape.count();
   return {b.name,
-          fmt::format("{} {}x{} stride {} pad {}{}{}{}", o.groups > 1 ? "depthwise conv2d" : "conv2d",
+          fmt::format("{} {}x{} stride {} pad {}{}{}{}{}", o.groups > 1 ? "depthwise conv2d" : "conv2d",
                       o.kernel, o.kernel, o.stride, o.pad, o.padding == Padding::reflect ? " reflect" : "",
-                      norms[int(b.options.norm)], acts[int(b.options.act.kind)]),
+                      b.options.spectral ? " + spectral norm" : "", norms[int(b.options.norm)],
+                      acts[int(b.options.act.kind)]),
           output, count, flop};
 }
 }  // namespace

@@ -11,6 +11,7 @@ struct NormedConv {
   struct Options {
     ConvOptions conv;
     bool bias = false;
+    bool spectral = false;  // of the convolution's weight
     Norm norm = Norm::none;
     std::string norm_name;  // where there is a norm
     Activation act;
@@ -21,7 +22,7 @@ struct NormedConv {
   ConvLayer conv;
   int gamma = -1, beta = -1;
 
-  // Declares "<name>.weight", perhaps "<name>.bias", "<norm_name>.weight" and "<norm_name>.bias".
+  // Declares "<name>.weight" ("<name>.weight_orig" with spectral norm), perhaps "<name>.bias", "<norm_name>.weight" and "<norm_name>.bias".
   static NormedConv make(Parameters& p, const std::string& name, int in, int out, const Options& options);
   // act(norm(conv(x))): (N,H,W,in) -> (N,OH,OW,out)
   Tensor operator()(const Parameters& p, const Tensor& x, const Pass& pass) const;

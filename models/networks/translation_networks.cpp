@@ -62,6 +62,8 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
   const NormKind norm = norm_kind_of(conv.norm);
   const bool spectral = c.get<SpectralSettings>().of_discriminator();
   if (nets.netD == "pixel") return std::make_unique<PixelGan>(p, channels, conv.ndf, norm, spectral);
+  if (nets.netD == "animegan2")
+    return std::make_unique<AnimeGan2Discriminator>(p, channels, conv.ndf, spectral);
   return std::make_unique<PatchGan>(p, PatchOptions{.in = channels,
                                                     .width = conv.ndf,
                                                     .layers = nets.n_layers_d,
@@ -72,7 +74,7 @@ std::unique_ptr<Discriminator> make_discriminator(Parameters& p, const Config& c
 
 void check_discriminator(const Config& c) {
   const auto& nets = c.get<CriticSettings>();
-  if (nets.netD == "pixel") {
+  if (nets.netD != "patch") {
     if (nets.discriminators > 1)
       fail(Exit::usage, "--discriminators {}: only --netD patch looks at several scales",
            nets.discriminators);

@@ -17,7 +17,7 @@ struct TranslationSettings : Group<TranslationSettings> {
 };
 struct CriticSettings : Group<CriticSettings> {
   CriticSettings() : Group("discriminators of pictures") {}
-  Setting<std::string> netD{*this, "netD", "patch", "discriminator", "patch|pixel", kTrain | kInspect | kNetwork};
+  Setting<std::string> netD{*this, "netD", "patch", "discriminator; animegan2: that of AnimeGANv2, whose logits see 37 pixels", "patch|pixel|animegan2", kTrain | kInspect | kNetwork};
   Setting<int> n_layers_d{*this, "n-layers-d", 3, "layers of --netD patch; 3: each logit sees 70 pixels", "1..5", kTrain | kInspect | kNetwork};
   Setting<int> discriminators{*this, "discriminators", 1, "scales at which --netD patch looks", "1..3", kTrain | kInspect | kNetwork};
 };

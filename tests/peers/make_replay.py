@@ -56,6 +56,10 @@ STORED = {
     # No network of features, and two scales.
     "comic32-plain": "--model comic --netG resnet_6 --n-layers-d 1 --discriminators 2 --norm instance --gan-loss hinge --ngf 2 --ndf 2 --steps 4 --init-std 0.1 "
     "--seed 25 --set lambda_adversarial=1 lambda_texture=0 lambda_surface=0 d_soft=0.5 lambda_colour=10 lambda_tv=2",
+    # AnimeGANv2's two networks and its losses.
+    "comic32-animegan2": "--model comic --netG animegan2 --netD animegan2 --norm none --sn D --gan-loss lsgan --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.15 --seed 33 "
+    "--set lambda_adversarial=1 lambda_texture=0 lambda_surface=0 d_grey=1 d_soft=0.5 lambda_content=20 lambda_style=30 lambda_colour=10 lambda_structure=0 lambda_tv=1 "
+    "content_steps=1",
     "style32-all": "--model style --n-layers-d 2 --norm none --sn D --gan-loss lsgan --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 26 "
     "--set lambda_adversarial=0.5 lambda_content=1 lambda_style=10 lambda_same=2 lambda_tv=5",
     "style32-coarse": "--model style --norm none --ngf 2 --steps 4 --lr 1e-3 --init-std 0.15 --seed 27 "
@@ -92,8 +96,8 @@ def parse(arguments):
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--gan-loss", choices=("vanilla", "minimax", "lsgan", "hinge"), default="vanilla")
     parser.add_argument("--norm", choices=("batch", "none", "instance"), default="batch")
-    parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9; of comic whitebox too")
-    parser.add_argument("--netD", choices=("patch", "pixel"), default="patch")
+    parser.add_argument("--netG", default="unet_32", help="unet_32 ... unet_256, resnet_6, resnet_9; of comic whitebox and animegan2 too")
+    parser.add_argument("--netD", choices=("patch", "pixel", "animegan2"), default="patch")
     parser.add_argument("--sn", choices=("none", "G", "D", "both"), default="none", help="spectral norm")
     parser.add_argument("--up", choices=("convt", "resize", "shuffle"), default="convt")
     parser.add_argument("--n-layers-d", type=int, default=3)

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from published_networks import AnimeGan2
+
 NUMPY_TYPES = {"F16": np.float16, "F32": np.float32, "F64": np.float64, "I64": np.int64, "I32": np.int32, "U8": np.uint8}
 SAFETENSORS_NAMES = {np.dtype(numpy_type): name for name, numpy_type in NUMPY_TYPES.items()}
 
@@ -250,6 +252,31 @@ class PixelGan(nn.Module):
         return [self.net(x)]
 
 
+class AnimeGan2Discriminator(nn.Module):
+    """TachibanaYoshino/AnimeGANv2, with the names of its scopes; its layer norm is GroupNorm(1). A list of logit maps: one."""
+
+    def __init__(self, inputs, width):
+        super().__init__()
+        last = inputs
+        for name, outputs, stride, norm in (
+            ("conv_0", width, 1, None),
+            ("conv_s2_1", 2 * width, 2, None), ("conv_s1_1", 4 * width, 1, "1_norm_1"),
+            ("conv_s2_2", 4 * width, 2, None), ("conv_s1_2", 8 * width, 1, "1_norm_2"),
+            ("last_conv", 8 * width, 1, "2_ins_norm"),
+        ):
+            self.add_module(name, nn.Conv2d(last, outputs, 3, stride, 1, bias=False))
+            if norm:
+                self.add_module(norm, nn.GroupNorm(1, outputs))
+            self.add_module(name + "_act", nn.LeakyReLU(0.2))
+            last = outputs
+        self.D_logit = nn.Conv2d(last, 1, 3, 1, 1, bias=False)
+
+    def forward(self, x):
+        for module in self.children():
+            x = module(x)
+        return [x]
+
+
 def mirrored(inputs, outputs, kernel=3, stride=1):
     """A convolution whose borders are mirrored."""
     return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, padding_mode="reflect")
@@ -362,6 +389,8 @@ def paired_channels(config):
 def translation_generator(config, inputs, outputs):
     if config["netG"] == "whitebox":
         return Whitebox(inputs, config["ngf"])
+    if config["netG"] == "animegan2":
+        return AnimeGan2(config["ngf"])
     kind, number = config["netG"].split("_")
     norm, up, ngf = config["norm"], config.get("up", "convt"), config["ngf"]
     if kind == "resnet":
@@ -374,6 +403,8 @@ def translation_discriminator(config, inputs):
     layers, scales = config.get("n_layers_d", 3), config.get("discriminators", 1)
     if config["netD"] == "pixel":
         return PixelGan(inputs, ndf, norm)
+    if config["netD"] == "animegan2":
+        return AnimeGan2Discriminator(inputs, ndf)
     if scales > 1:
         return MultiScale(inputs, ndf, layers, norm, scales)
     return PatchGan(inputs, ndf, layers, norm)
