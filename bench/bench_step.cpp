@@ -4,6 +4,7 @@
 //   bench_step                                  DCGAN-64 at batch 16 and 64 on the cpu
 //   bench_step --size 32 --ngf 32 --ndf 32 --batch 64
 //   bench_step --model pix2pix --batch 1
+//   bench_step --model comic --size 256 --batch 1 --settings   what its step would be, as JSON, for bench/peer_torch.py
 //   bench_step --data                           pictures per second out of the data set, on one core
 //   bench_step --interleave                     serves bench/compare_step.py: `step BATCH K` lines on stdin
 //
@@ -35,7 +36,7 @@ struct Options {
   std::vector<int> batches{16, 64};
   double seconds = 10;  // for each configuration
   int threads = 0;      // 0: as OMP_NUM_THREADS or the number of cores says
-  bool data = false, interleave = false;
+  bool data = false, interleave = false, settings = false;
 };
 
 // A model with one resident batch, ready to take steps.
@@ -249,6 +250,7 @@ int run(int argc, char** argv) {
       ->check(CLI::Range(0, 1024));
   app.add_flag("--data", options.data, "time the data set instead of the step");
   app.add_flag("--interleave", options.interleave, "serve `step BATCH K` lines from stdin");
+  app.add_flag("--settings", options.settings, "print all settings as JSON, and measure nothing");
   bool as_json = false;
   app.add_flag("--json", as_json, "one JSON object a configuration");
   if (!parse(app, argc, argv)) return 0;
@@ -258,6 +260,10 @@ int run(int argc, char** argv) {
   for (const auto& [name, value] : {std::pair("size", size), std::pair("ngf", ngf), std::pair("ndf", ndf)})
     if (value != 0) set_setting(config, name, std::to_string(value), std::string("--") + name);
   if (options.threads > 0) omp_set_num_threads(options.threads);
+  if (options.settings) {
+    fmt::print("{}\n", to_json(with_batch(options, options.batches.front())));
+    return 0;
+  }
   const ChosenDevice chosen = choose_device(device);
   if (options.interleave) return serve(options, chosen.device);
   if (options.data) return measure_data(options, chosen.device);

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Our training step (DCGAN, pix2pix) against PyTorch's, alternating in one run, so that a noisy machine is noisy for both.
+"""Our training step (DCGAN, pix2pix, comic, style) against PyTorch's, alternating in one run, so that a noisy machine is noisy for both.
 
     bench/compare_step.py --peer /usr/bin/python3 --peer /opt/venv/bin/python
+    bench/compare_step.py --ours "bench_translate a.pt --interleave" --peer-command "bench/peer_onnx.py --model a.onnx --interleave" --batch 1
 
 Starts build/release/bin/bench_step --interleave and bench/peer_torch.py under every --peer interpreter. Each is a
 server: it reads `step BATCH K` on stdin, runs K steps and answers {"times": [seconds, ...]}. In every round each one in
@@ -26,25 +27,35 @@ def main():
     ours = os.path.join(ROOT, "build", "release", "bin", "bench_step") + " --interleave"
     parser.add_argument("--ours", default=ours, help="command of our server")
     parser.add_argument("--peer", action="append", default=[], metavar="PYTHON", help="an interpreter that has torch; repeatable")
+    parser.add_argument("--peer-command", action="append", default=[], metavar="COMMAND", help="any server of the same kind; repeatable")
     parser.add_argument("--batch", default="16,64", help="batch sizes, separated by commas")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=0, help="steps in a turn (0: about a second of the slowest)")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--model", choices=("dcgan", "pix2pix"), default="dcgan")
-    parser.add_argument("--size", type=int, help="default: 64, pix2pix 256")
-    parser.add_argument("--width", type=int, default=64, help="ngf and ndf")
+    parser.add_argument("--model", choices=("dcgan", "pix2pix", "comic", "style"), default="dcgan")
+    parser.add_argument("--size", type=int, help="default: 64, others 256")
+    parser.add_argument("--width", type=int, help="ngf and ndf [64; comic 32]")
     parser.add_argument("--out", default=os.path.join(ROOT, "build", "step.json"), help="[build/step.json]")
     options = parser.parse_args()
     if options.rounds < 1 or options.threads < 1 or any(not n.isdigit() or n == "0" for n in options.batch.split(",")):
         parser.error("--rounds, --threads and --batch want numbers from 1 upwards")
 
     options.size = options.size or (64 if options.model == "dcgan" else 256)
+    options.width = options.width or (32 if options.model == "comic" else 64)
     network = ["--model", options.model, "--size", options.size, "--ngf", options.width, "--ndf", options.width]
-    standard = (options.model, options.size, options.width) == ("dcgan", 64, 64)
+    standard = bool(options.peer_command) or (options.model, options.size, options.width) == ("dcgan", 64, 64)
+    if options.model in ("comic", "style"):  # these have many losses with weights: both sides have them from here
+        bench = [word for word in shlex.split(options.ours) if word != "--interleave"]
+        printed = subprocess.run([*bench, *map(str, network), "--batch", "1", "--settings"], stdout=subprocess.PIPE, text=True, check=True)
+        settings = ["--settings", printed.stdout]
+    else:
+        settings = []
     servers = [Server("gan", shlex.split(options.ours) + ([] if standard else network), options.threads)]
     for number, python in enumerate(options.peer, start=1):
         command = [python, "-B", os.path.join(ROOT, "bench", "peer_torch.py"), "--interleave", "--threads", options.threads]
-        servers.append(Server(f"peer {number}", [*command, *network], options.threads))
+        servers.append(Server(f"peer {number}", [*command, *network, *settings], options.threads))
+    for number, command in enumerate(options.peer_command, start=1):
+        servers.append(Server(f"command {number}", shlex.split(command), options.threads))
     try:
         results = [compare(servers, batch, options) for batch in map(int, options.batch.split(","))]
     finally:

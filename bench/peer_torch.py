@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""PyTorch's time for one training step on the CPU, DCGAN or pix2pix: what bench_step is measured against.
+"""PyTorch's time for one training step on the CPU, of DCGAN, pix2pix, comic or style: what bench_step is measured against.
 
     bench/peer_torch.py --batch 16,64 --seconds 20       one JSON line per batch size
     bench/peer_torch.py --interleave                     serves bench/compare_step.py, see serve()
 
 The step is that of pytorch/examples, or of pix2pix with its U-Net-256, PatchGAN and dropout, with what speeds it up
 switched on: D is frozen in G's step, Adam is the fused one where this PyTorch has it, and the faster of the two memory
-layouts is taken.
+layouts is taken. The steps of comic and style are those that make the project's replays; --settings has the weights of
+their losses.
 """
 import argparse
 import json
@@ -21,15 +22,16 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from torch_networks import build_networks
+from make_replay import comic_step, style_step
+from torch_networks import build_networks, named_networks
 
 LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", choices=("dcgan", "pix2pix"), default="dcgan")
-    parser.add_argument("--size", type=int, help="default: 64, pix2pix 256")
+    parser.add_argument("--model", choices=("dcgan", "pix2pix", "comic", "style"), default="dcgan")
+    parser.add_argument("--size", type=int, help="default: 64, others 256")
     parser.add_argument("--channels", type=int, default=3)
     parser.add_argument("--nz", type=int, default=100)
     parser.add_argument("--ngf", type=int, default=64)
@@ -37,10 +39,13 @@ def main():
     parser.add_argument("--batch", default="16,64", help="batch sizes, separated by commas")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=20, help="how long to measure each batch size")
+    parser.add_argument("--settings", type=json.loads, metavar="JSON", help="of comic and style: what `bench_step --settings` prints")
     parser.add_argument("--layout", choices=(*LAYOUTS, "best"), default="best")
     parser.add_argument("--interleave", action="store_true", help="serve `step BATCH K` lines from stdin")
     options = parser.parse_args()
     options.size = options.size or (64 if options.model == "dcgan" else 256)
+    if options.model in ("comic", "style") and not options.settings:
+        parser.error(f"--model {options.model} needs --settings")
     torch.set_num_threads(options.threads)  # Debian's build starts with one
     if options.interleave:
         serve(options)
@@ -88,14 +93,17 @@ class Trainer:
         self.layout = layout
         torch.manual_seed(1)
         options = self.options
+        if options.settings:
+            self.build_styled(layout)
+            return
         pix2pix = {"netG": f"unet_{options.size}", "netD": "patch", "dropout": True}
         self.generator, self.discriminator = build_networks({**pix2pix, **vars(options), "norm": "batch"})
         for network in (self.generator, self.discriminator):
             network.to(memory_format=LAYOUTS[layout])
             for parameter in network.parameters():
                 torch.nn.init.normal_(parameter, 1.0 if parameter.dim() == 1 else 0.0, 0.02)
-        self.optimizer_g, self.fused = adam(self.generator)
-        self.optimizer_d, _ = adam(self.discriminator)
+        self.optimizer_g, self.fused = adam(self.generator.parameters())
+        self.optimizer_d, _ = adam(self.discriminator.parameters())
         images = lambda: (torch.rand(self.batch, options.channels, options.size, options.size) * 2 - 1).contiguous(
             memory_format=LAYOUTS[layout]
         )
@@ -106,6 +114,22 @@ class Trainer:
             self.step = self.step_pix2pix
             (logits,) = self.discriminator(torch.cat([self.input, self.real], 1))
             self.ones, self.zeros = torch.ones_like(logits), torch.zeros_like(logits)
+        for _ in range(2):
+            self.step()
+
+    def build_styled(self, layout):
+        """comic and style, as make_replay.py trains them; the encoder never learns."""
+        settings = {**self.options.settings, "batch": self.batch}
+        networks = named_networks(settings)
+        for network in networks.values():
+            network.to(memory_format=LAYOUTS[layout])
+        players = {player: [p for name, network in networks.items() if name.startswith(player) for p in network.parameters()] for player in "GD"}
+        (self.optimizer_g, self.fused), (self.optimizer_d, _) = (adam(players[p]) if players[p] else (None, False) for p in "GD")
+        names = ["A", "B", *(name for name, key in (("drawn", "lambda_structure"), ("soft", "d_soft")) if settings.get(key, 0) > 0)]
+        shape = (self.batch, settings["channels"], settings["size"], settings["size"])
+        given = {name: (torch.rand(shape) * 2 - 1).contiguous(memory_format=LAYOUTS[layout]) for name in names}
+        step = comic_step if settings["model"] == "comic" else style_step
+        self.step = lambda: step(settings, networks, self.optimizer_g, self.optimizer_d, given)
         for _ in range(2):
             self.step()
 
@@ -160,13 +184,13 @@ class Trainer:
         }
 
 
-def adam(network):
+def adam(parameters):
     """(optimiser, whether it is the fused one, which older PyTorch lacks on the CPU)."""
-    arguments = {"lr": 2e-4, "betas": (0.5, 0.999)}
+    parameters, arguments = list(parameters), {"lr": 2e-4, "betas": (0.5, 0.999)}
     try:
-        return torch.optim.Adam(network.parameters(), **arguments, fused=True), True
+        return torch.optim.Adam(parameters, **arguments, fused=True), True
     except (RuntimeError, TypeError):
-        return torch.optim.Adam(network.parameters(), **arguments), False
+        return torch.optim.Adam(parameters, **arguments), False
 
 
 def peak_rss_mb():

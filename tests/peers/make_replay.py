@@ -471,64 +471,72 @@ def learn(optimizer, loss):
 
 
 def generators_turn(optimizer, parts, critics, values):
-    """The generators learn the sum of `parts`; then the critics, frozen for that, may learn again. What is logged of the step."""
+    """The generators learn the sum of `parts`; then the critics, frozen for that, may learn again. What is logged of the step, as tensors."""
     loss_g = sum(parts.values())
     learn(optimizer, loss_g)
     for critic in critics:
         critic.requires_grad_(True)
-    return {name: value.item() for name, value in {**values, **parts, "loss_G": loss_g}.items()}
+    return {**values, **parts, "loss_G": loss_g}
+
+
+def numbers(values):
+    return {name: value.item() for name, value in values.items()}
 
 
 def train_comic(config, initial, inputs, dtype):
-    """The same for comic: the discriminators learn first, then G, which at the beginning may learn content alone."""
+    """The same for comic."""
     networks, optimizer_g, optimizer_d = players(config, initial, dtype)
+    steps = []
+    for step in range(len(inputs["input.A"])):
+        given = {name: torch.from_numpy(inputs["input." + name][step]).to(dtype) for name in ("A", "B", "drawn", "soft") if "input." + name in inputs}
+        steps.append(numbers(comic_step(config, networks, optimizer_g, optimizer_d, given, step < config.get("content_steps", 0))))
+    return steps, final_tensors(networks)
+
+
+def comic_step(config, networks, optimizer_g, optimizer_d, given, content_alone=False):
+    """The discriminators learn first, then G, which at the beginning may learn content alone."""
     generator, kind = networks["G"], config["gan_loss"]
     weight = lambda name: config.get(name, 0)
     views = {"D": lambda picture: picture, "D_texture": grey, "D_surface": surface}
     critics = {name: networks[name] for name in views if name in networks}
     reported = {"D": ("loss_G_GAN", "lambda_adversarial"), "D_texture": ("loss_G_texture", "lambda_texture"), "D_surface": ("loss_G_surface", "lambda_surface")}
-    steps = []
-    for step in range(len(inputs["input.A"])):
-        photo, style, drawn, soft = (
-            torch.from_numpy(inputs["input." + name][step]).to(dtype) if "input." + name in inputs else None for name in ("A", "B", "drawn", "soft")
-        )
-        made, values = generator(photo), {}
-        if step >= weight("content_steps"):
-            losses = []
-            for name, critic in critics.items():
-                fake, real = critic(views[name](made.detach())), critic(views[name](style))
-                one = judged_reports(kind, real, fake)
-                losses.append(one["loss_D_real"] + one["loss_D_fake"])
-                values.update(one if name == "D" else {})
-            for name, key, picture in (("loss_D_grey", "d_grey", style), ("loss_D_smooth", "d_soft", soft)):
-                if weight(key) > 0:
-                    logits = critics["D"](grey(picture))
-                    values[name] = weight(key) * mean_of([discriminator_losses(kind, one, one)[1] for one in logits])
-                    losses.append(values[name])
-            values["loss_D"] = sum(losses)
-            learn(optimizer_d, values["loss_D"])
+    photo, style = given["A"], given["B"]
+    made, values = generator(photo), {}
+    if not content_alone:
+        losses = []
+        for name, critic in critics.items():
+            fake, real = critic(views[name](made.detach())), critic(views[name](style))
+            one = judged_reports(kind, real, fake)
+            losses.append(one["loss_D_real"] + one["loss_D_fake"])
+            values.update(one if name == "D" else {})
+        for name, key, of in (("loss_D_grey", "d_grey", "B"), ("loss_D_smooth", "d_soft", "soft")):
+            if weight(key) > 0:
+                logits = critics["D"](grey(given[of]))
+                values[name] = weight(key) * mean_of([discriminator_losses(kind, one, one)[1] for one in logits])
+                losses.append(values[name])
+        values["loss_D"] = sum(losses)
+        learn(optimizer_d, values["loss_D"])
 
-        parts = {}
-        for critic in critics.values():
-            critic.requires_grad_(False)
-        if step >= weight("content_steps"):
-            for name, critic in critics.items():
-                key, of = reported[name]
-                parts[key] = weight(of) * mean_of([generator_loss(kind, one) for one in critic(views[name](made))])
-            if weight("lambda_style") > 0:
-                pairs = zip(networks["features"](grey(made)), networks["features"](grey(style)))
-                parts["loss_style"] = weight("lambda_style") * sum(mean_distance(gram(one), gram(other)) for one, other in pairs)
-        if weight("lambda_content") > 0:
-            seen, wanted = networks["features"](made)[2], networks["features"](photo)[2]
-            parts["loss_content"] = weight("lambda_content") * mean_distance(seen, wanted)
-        if weight("lambda_structure") > 0:
-            parts["loss_structure"] = weight("lambda_structure") * mean_distance(made, drawn)
-        if weight("lambda_colour") > 0:
-            parts["loss_colour"] = weight("lambda_colour") * colour_distance(made, photo)
-        if weight("lambda_tv") > 0:
-            parts["loss_tv"] = weight("lambda_tv") * smoothness(made)
-        steps.append(generators_turn(optimizer_g, parts, critics.values(), values))
-    return steps, final_tensors(networks)
+    parts = {}
+    for critic in critics.values():
+        critic.requires_grad_(False)
+    if not content_alone:
+        for name, critic in critics.items():
+            key, of = reported[name]
+            parts[key] = weight(of) * mean_of([generator_loss(kind, one) for one in critic(views[name](made))])
+        if weight("lambda_style") > 0:
+            pairs = zip(networks["features"](grey(made)), networks["features"](grey(style)))
+            parts["loss_style"] = weight("lambda_style") * sum(mean_distance(gram(one), gram(other)) for one, other in pairs)
+    if weight("lambda_content") > 0:
+        seen, wanted = networks["features"](made)[2], networks["features"](photo)[2]
+        parts["loss_content"] = weight("lambda_content") * mean_distance(seen, wanted)
+    if weight("lambda_structure") > 0:
+        parts["loss_structure"] = weight("lambda_structure") * mean_distance(made, given["drawn"])
+    if weight("lambda_colour") > 0:
+        parts["loss_colour"] = weight("lambda_colour") * colour_distance(made, photo)
+    if weight("lambda_tv") > 0:
+        parts["loss_tv"] = weight("lambda_tv") * smoothness(made)
+    return generators_turn(optimizer_g, parts, critics.values(), values)
 
 
 def reference_losses(config, encoder, decoder, photo, style):
@@ -597,29 +605,34 @@ def train_restyle(config, initial, inputs, dtype):
         if not alone:
             photo = lab_to_rgb(l, colour, slope=False) if styles_alone else lab_to_rgb(l, coloured)
             parts.update(reference_losses(config, networks["features"], networks["decoder"], photo, style)[1])
-        steps.append(generators_turn(optimizer_g, parts, [critic] if critic else [], values))
+        steps.append(numbers(generators_turn(optimizer_g, parts, [critic] if critic else [], values)))
     return steps, final_tensors(networks)
 
 
 def train_style(config, initial, inputs, dtype):
     """The same for style."""
     networks, optimizer_g, optimizer_d = players(config, initial, dtype)
-    critic, kind = networks.get("D"), config["gan_loss"]
     steps = []
     for a, b in zip(inputs["input.A"], inputs["input.B"]):
-        photo, style = torch.from_numpy(a).to(dtype), torch.from_numpy(b).to(dtype)
-        made, parts = reference_losses(config, networks["features"], networks["G"], photo, style)
-        values = {}
-        if critic:
-            fake, real = critic(made.detach()), critic(style)
-            values.update(judged_reports(kind, real, fake))
-            values["loss_D"] = values["loss_D_real"] + values["loss_D_fake"]
-            learn(optimizer_d, values["loss_D"])
-            critic.requires_grad_(False)
-            taken = mean_of([generator_loss(kind, one) for one in critic(made)])
-            parts = {"loss_G_GAN": config.get("lambda_adversarial", 0) * taken, **parts}
-        steps.append(generators_turn(optimizer_g, parts, [critic] if critic else [], values))
+        given = {"A": torch.from_numpy(a).to(dtype), "B": torch.from_numpy(b).to(dtype)}
+        steps.append(numbers(style_step(config, networks, optimizer_g, optimizer_d, given)))
     return steps, final_tensors(networks)
+
+
+def style_step(config, networks, optimizer_g, optimizer_d, given):
+    """The discriminator learns first, then the decoder."""
+    critic, kind = networks.get("D"), config["gan_loss"]
+    made, parts = reference_losses(config, networks["features"], networks["G"], given["A"], given["B"])
+    values = {}
+    if critic:
+        fake, real = critic(made.detach()), critic(given["B"])
+        values.update(judged_reports(kind, real, fake))
+        values["loss_D"] = values["loss_D_real"] + values["loss_D_fake"]
+        learn(optimizer_d, values["loss_D"])
+        critic.requires_grad_(False)
+        taken = mean_of([generator_loss(kind, one) for one in critic(made)])
+        parts = {"loss_G_GAN": config.get("lambda_adversarial", 0) * taken, **parts}
+    return generators_turn(optimizer_g, parts, [critic] if critic else [], values)
 
 
 def final_tensors(networks):
