@@ -5,6 +5,7 @@
 // the places of the largest elements, takes a picture each.
 #include "kernels/shared/resample.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "kernels/cpu/loops.h"
@@ -31,6 +32,26 @@ class Taps {
     for (int i = 0; i < count; ++i) first_.push_back(backward ? ranges_[size_t(i)].begin : i);
     step_ = backward ? 1 : 0;
   }
+  // Neighbours that are made alike: as many taps each, of one weight, each a place further. Of a mean of stride 1 that
+  // is all but the borders.
+  struct Alike {
+    int begin = 0, end = 0;   // places
+    int first = 0, taps = 0;  // of the first of them
+    float weight = 0;
+  };
+  // The longest row of such.
+  Alike longest_alike() const {
+    Alike longest;
+    for (int i = 0; i < count();) {
+      const IndexRange range = ranges_[size_t(i)];
+      const int taps = range.end - range.begin;
+      Alike here{i, i, range.begin, taps, taps > 0 ? weight(i, range.begin) : 0};
+      while (here.end < count() && fits(here)) ++here.end;
+      if (here.end - here.begin > longest.end - longest.begin) longest = here;
+      i = std::max(here.end, i + 1);
+    }
+    return longest;
+  }
   GAN_INLINE int count() const { return int(ranges_.size()); }
   GAN_INLINE IndexRange range(int i) const { return ranges_[size_t(i)]; }
   GAN_INLINE float weight(int i, int other) const {
@@ -38,6 +59,16 @@ class Taps {
   }
 
  private:
+  // Whether the place `alike.end` is like those before it.
+  bool fits(const Alike& alike) const {
+    const int i = alike.end, first = alike.first + (i - alike.begin);
+    const IndexRange range = ranges_[size_t(i)];
+    if (range.begin != first || range.end != first + alike.taps) return false;
+    for (int other = range.begin; other < range.end; ++other)
+      if (weight(i, other) != alike.weight) return false;
+    return true;
+  }
+
   std::vector<IndexRange> ranges_;
   std::vector<int64_t> first_;  // of each place: where in weights_ its first tap has its weight
   int64_t step_ = 1;            // from there to the next one's
@@ -49,9 +80,10 @@ void add_weighted(const float* from, int64_t count, float weight, float* to) {
   for (int64_t i = 0; i < count; ++i) to[i] += weight * from[i];
 }
 
+// Of the columns begin <= i < end.
 GAN_TARGET_CLONES
-void add_pixels(const float* line, const Taps& columns, int channels, float* to) {
-  for (int column = 0; column < columns.count(); ++column, to += channels) {
+void add_pixels(const float* line, const Taps& columns, int begin, int end, int channels, float* to) {
+  for (int column = begin; column < end; ++column, to += channels) {
     const IndexRange range = columns.range(column);
     for (int other = range.begin; other < range.end; ++other) {
       const float weight = columns.weight(column, other);
@@ -61,12 +93,26 @@ void add_pixels(const float* line, const Taps& columns, int channels, float* to)
   }
 }
 
+// A whole line. Where many columns are alike, tap by tap over all of them, which is a long loop even when pixels have
+// few channels; every element adds up the same numbers in the same order.
+void add_line(const float* line, const Taps& columns, const Taps::Alike& alike, int channels, float* to) {
+  constexpr int kFew = 8;  // columns for which the short loops are as good
+  if (alike.end - alike.begin < kFew) return add_pixels(line, columns, 0, columns.count(), channels, to);
+  add_pixels(line, columns, 0, alike.begin, channels, to);
+  const int64_t many = int64_t(alike.end - alike.begin) * channels;
+  for (int tap = 0; tap < alike.taps; ++tap)
+    add_weighted(line + int64_t(alike.first + tap) * channels, many, alike.weight,
+                 to + int64_t(alike.begin) * channels);
+  add_pixels(line, columns, alike.end, columns.count(), channels, to + int64_t(alike.end) * channels);
+}
+
 // Pictures of from_height x from_width pixels to pictures of the sides that the taps have.
 void run_linear(const Taps& rows, const Taps& columns, int pictures, int from_height, int from_width,
                 int channels, const float* from, const Out& out) {
   float* to = out.as<float>();
   const int64_t from_row = int64_t(from_width) * channels, to_row = int64_t(columns.count()) * channels;
   const int height = rows.count();
+  const Taps::Alike alike = columns.longest_alike();
   parallel_ranges(int64_t(pictures) * height, std::max(from_row, to_row), [&](int64_t begin, int64_t end) {
     std::vector<float> sum(static_cast<size_t>(from_row));
     const float* line;  // the weighted rows' sum, or the one row there is
@@ -83,7 +129,7 @@ void run_linear(const Taps& rows, const Taps& columns, int pictures, int from_he
           add_weighted(picture + other * from_row, from_row, rows.weight(row, other), sum.data());
       }
       if (out.acc == Acc::set) std::fill_n(to + i * to_row, to_row, 0.0f);
-      add_pixels(line, columns, channels, to + i * to_row);
+      add_line(line, columns, alike, channels, to + i * to_row);
     }
   });
 }

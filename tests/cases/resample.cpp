@@ -35,6 +35,8 @@ const ResampleCase pool_cases[] = {
     {"2x2 stride 3",        {1, 8, 11, 3}, pool({2, 2, 3, 3})},
     {"4x1 unequal",         {1, 9, 7, 2}, pool({4, 1, 2, 3, 2, 0})},
     {"the whole picture",   {3, 5, 4, 7}, pool({5, 4, 1, 1})},
+    {"3x3 wide",            {1, 3, 21, 2}, pool({3, 3, 1, 1, 1, 1})},
+    {"11x11 uncounted",     {1, 6, 25, 3}, pool({11, 11, 1, 1, 5, 5}, false)},
 };
 const ResampleCase resize_cases[] = {
     {"adaptive to 1",       {2, 7, 9, 3, 1, 1}, adaptive},
