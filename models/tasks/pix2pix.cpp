@@ -1,6 +1,7 @@
 // Pix2pix: its inputs, the training step, and its use.
 #include "models/tasks/pix2pix.h"
 
+#include "engine/data/options.h"
 #include "models/losses/adversarial.h"
 #include "models/players/generated.h"
 #include "models/players/judge.h"
@@ -130,6 +131,14 @@ void pix2pix_tuned(Config& c, bool cpu) {
   c.get<ConvSettings>().norm = "instance";
   c.get<UpSettings>().up = "resize";
   c.epochs = 30, c.least_steps = 4000;
+  // A picture that only lacks sharpness is better changed than drawn anew, and by little: what a discriminator asks for
+  // costs more of it than it brings.
+  const std::string& made = c.get<MadeInputSettings>().make_input;
+  if (made == "noise" || made == "blur" || made == "lowres") {
+    c.get<TranslationSettings>().netG = "whitebox";
+    c.get<TranslationSettings>().dropout = false;
+    c.get<Pix2pixSettings>().lambda_l1 = 1000;
+  }
 }
 
 void pix2pix_check(const Config& c) {

@@ -22,6 +22,7 @@
 #include "models/players/generated.h"
 #include "models/players/judge.h"
 #include "models/players/reference_style.h"
+#include "models/tasks/colorize.h"
 
 namespace gan {
 
@@ -40,6 +41,7 @@ class Restyle : public Model {
 
   UseSpec use() const override {
     UseSpec spec = ReferenceStyle::use();
+    spec.controls.push_back(saturation_control(config));
     spec.styleless = true;
     return spec;
   }
@@ -49,7 +51,8 @@ class Restyle : public Model {
   Tensor make(const Use& use) override {
     const Tensor l = rgb_to_lab(picture(use, "picture")).l;  // (N,H,W,1)
     const bool dropout = config.get<TranslationSettings>().dropout;
-    const Tensor coloured = lab_to_rgb(l, generated(g_, *colourist_, l, use, dropout));
+    const Tensor coloured =
+        lab_to_rgb(l, affine(generated(g_, *colourist_, l, use, dropout), control(use, "saturation")));
     if (use.styles.empty()) return coloured;
     return style_.styled(coloured, use.styles, control(use, "alpha"));
   }

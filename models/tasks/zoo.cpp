@@ -41,7 +41,7 @@ std::span<const ZooEntry> zoo() {
        pix2pix_preset, pix2pix_tuned, pix2pix_check, make_pix2pix, Examples::pairs},
       {"colorize", "colour for grey pictures, learnt from any colour pictures (pix2pix in Lab)",
        with<ExposureSettings, ConvSettings, UpSettings, TranslationSettings, CriticSettings, SpectralSettings,
-            AdversarialSettings, PixelLossSettings, Pix2pixSettings, PoolSettings>,
+            AdversarialSettings, PixelLossSettings, Pix2pixSettings, PoolSettings, ColouringSettings>,
        colorize_preset, colorize_tuned, colorize_check, make_colorize, Examples::colour},
       {"cyclegan", "pictures from pictures, learnt from two sets without pairs (Zhu et al. 2017)",
        with<PairSettings, MadeInputSettings, ConvSettings, UpSettings, TranslationSettings, CriticSettings,
@@ -60,7 +60,7 @@ std::span<const ZooEntry> zoo() {
        "colour and a style for grey photos, learnt in three stages (colorize, style, both together)",
        with<StyleSetSettings, MadeInputSettings, ExposureSettings, ConvSettings, UpSettings,
             TranslationSettings, CriticSettings, SpectralSettings, AdversarialSettings, FeatureSettings,
-            StyleLossSettings, StyleSettings, PixelLossSettings, RestyleSettings>,
+            StyleLossSettings, StyleSettings, PixelLossSettings, RestyleSettings, ColouringSettings>,
        restyle_preset, restyle_tuned, restyle_check, make_restyle, Examples::coloured},
       {"encoder",
        "what --features of comic, style and restyle takes: pictures compared, learnt without labels",
@@ -111,15 +111,17 @@ Config preset_config(const std::string& model) {
   return config;
 }
 
-Config tuned_config(const std::string& model, Device device) {
+Config tuned_config(const std::string& model, Device device, const std::string& make_input) {
   Config config = preset_config(model);
+  if (config.has<MadeInputSettings>()) config.get<MadeInputSettings>().make_input = make_input;
   find_model(model).tuned(config, device == Device::cpu);
   return config;
 }
 
-Config config_of_preset(const std::string& preset, const std::string& model, Device device) {
+Config config_of_preset(const std::string& preset, const std::string& model, Device device,
+                        const std::string& make_input) {
   if (preset == "paper") return preset_config(model);
-  Config config = tuned_config(model, device);
+  Config config = tuned_config(model, device, make_input);
   if (preset == "tuned") return config;
   std::vector<std::string> names = {"tuned", "paper"};
   for (const NamedPreset& own : find_model(model).presets) {

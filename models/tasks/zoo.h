@@ -36,11 +36,13 @@ const Catalogue& catalogue();
 const ZooEntry& find_model(const std::string& name);
 
 // Settings of a model: as its paper has them; as they are when nobody asks for the paper's. Those of all models
-// together, for what is about a call and not about one model.
+// together, for what is about a call and not about one model. Tuned values may depend on what inputs are made of
+// (--make-input).
 Config preset_config(const std::string& model);
-Config tuned_config(const std::string& model, Device device);
+Config tuned_config(const std::string& model, Device device, const std::string& make_input = "");
 // As --preset says: "tuned", "paper" or one of the model's own. Exit::usage naming those it has.
-Config config_of_preset(const std::string& preset, const std::string& model, Device device);
+Config config_of_preset(const std::string& preset, const std::string& model, Device device,
+                        const std::string& make_input = "");
 // The same with every setting's own default: nothing is switched on.
 Config neutral_config(const std::string& model);
 Config config_of_all_models();

@@ -679,3 +679,27 @@ TEST_CASE("colorize shows its input grey and its output in colour") {
   }
   for (size_t i = 0; i < all.size(); ++i) CHECK(std::abs(again[i] - all[i]) < 1e-4);
 }
+
+TEST_CASE("colorize: --saturation of the run or of a call makes colours stronger, 0 leaves none") {
+  Config c = preset("colorize");
+  c.size = 32, put(c, "ngf", 2), put(c, "lambda-gan", 0);
+  DeviceContext context(Device::ref);
+  const Tensor photo = affine(activation(random_normal(context, {1, 32, 32, 3}, 4, 4, 0), {Act::tanh}), 0.3);
+  // How far from grey what a run with `own` makes is, in Lab, with `called` as this call's saturation.
+  const auto strength = [&](const char* own, std::optional<double> called) {
+    put(c, "saturation", own);
+    auto model = build_model(context, c);
+    Use use{.pictures = {{"picture", photo}}, .styles = {}, .controls = {}};
+    if (called) use.controls["saturation"] = *called;
+    double sum = 0;
+    const auto ab = rgb_to_lab(model->make(use)).ab.host();
+    for (const double x : ab) sum += std::abs(x) / double(ab.size());
+    return sum;
+  };
+  const double learnt = strength("1", {});
+  CHECK(learnt > 1e-4);
+  CHECK(strength("1.5", {}) == doctest::Approx(1.5 * learnt).epsilon(0.02));
+  CHECK(strength("1.5", 0.5) == doctest::Approx(0.5 * learnt).epsilon(0.02));
+  CHECK(strength("1.5", 0) < 1e-4);
+  CHECK_THROWS_AS(strength("1", 5), Error);
+}

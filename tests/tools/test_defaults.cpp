@@ -83,6 +83,16 @@ TEST_CASE("defaults: --preset says what settings begin with, whatever is given w
   CHECK(given["config"]["size"] == 64);
   CHECK(given["config"]["load_size"] == 72);  // 143/128 of it
   CHECK(given["config"]["batch"] == 3);
+  // A picture that only lacks sharpness is changed; one that lacks its colours or was a sketch is drawn anew.
+  for (const char* kind : {"noise", "blur", "lowres", "grey", "sketch"}) {
+    CAPTURE(std::string(kind));
+    const bool changed = std::string(kind) != "grey" && std::string(kind) != "sketch";
+    const json made = settings_of({"--make-input", kind});
+    CHECK(made["config"]["netG"] == (changed ? "whitebox" : "unet"));
+    CHECK(made["config"]["lambda_l1"] == (changed ? 1000 : 100));
+  }
+  CHECK(settings_of({"--make-input", "lowres", "--netG", "unet"})["config"]["netG"] == "unet");
+  CHECK(settings_of({"--make-input", "lowres", "--preset", "paper"})["config"]["netG"] == "unet");
   check_refused(shell.gan({"train", "dcgan", "builtin:comics", "--preset", "papers"}), 2, "paper");
 }
 

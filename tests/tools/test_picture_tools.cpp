@@ -266,6 +266,14 @@ TEST_CASE("gan train: every kind of made input, colorize, and what is refused") 
   }
   CHECK(light < 8);
   CHECK(colour > 0);
+  const auto without =
+      shell.gan({"translate", "colours", "old.png", "--saturation", "0", "--out", "none.png"});
+  CHECK(without.code == 0);
+  const Image none = read_image(shell.folder / "none.png");
+  for (size_t i = 0; i < none.pixels.size(); i += 3)
+    if (std::abs(none.pixels[i] - none.pixels[i + 2]) > 1) FAIL("a colour with --saturation 0");
+  check_refused(shell.gan({"translate", "blur", "old.png", "--saturation", "2", "--out", "x.png"}), 2,
+                "--saturation is for models that colour, colorize and restyle; pix2pix is none");
 
   check_refused(shell.gan(small_run("pix2pix", "photos", "x", {"--make-input", "skech", "--steps", "1"})), 2,
                 "did you mean sketch?");

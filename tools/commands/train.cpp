@@ -72,7 +72,8 @@ Config settings_of_new_run(const Arguments& arguments, Origins& origins) {
     return config;
   }
   if (model.empty()) fail(Exit::usage, "gan train: MODEL is missing; see `gan help train`");
-  Config config = config_of_preset(call.preset, model, choose_device(call.device).device);
+  Config config = config_of_preset(call.preset, model, choose_device(call.device).device,
+                                   call.get<MadeInputSettings>().make_input);
   if (const DrawnSet* drawn = find_drawn_set(call.data); drawn && config.size < drawn->smallest)
     config.size = drawn->smallest, config.channels = 3;  // as they are drawn
   note_preset(config, origins);

@@ -8,6 +8,7 @@
 
 #include "engine/files/talk.h"
 #include "models/networks/translation_networks.h"
+#include "models/tasks/colorize.h"
 
 namespace gan::tools {
 
@@ -88,6 +89,8 @@ UseSettings read_use_settings(const Arguments& arguments) {
   read_environment(settings.call, origins);
   apply_options(arguments, settings.call, origins);
   settings.norm_mode_given = origins.count("norm-mode") != 0;
+  if (origins.count("saturation")) settings.saturation = settings.call.get<ColouringSettings>().saturation;
+  settings.saturation_typed = arguments.has("saturation");
   settings.dropout = arguments.is_on("dropout");
   settings.tile = int(arguments.number("tile", 0, 0, 16384));
   settings.overlap = int(arguments.number("overlap", 64, 0, 4096));
@@ -115,6 +118,12 @@ Use use_of(const UseSettings& settings, const Model& model) {
   use.seed = uint64_t(settings.call.seed);
   if (has_control(model, "direction"))
     use.controls["direction"] = *settings.call.get<PairSettings>().direction == "BtoA" ? 1 : 0;
+  if (settings.saturation) {
+    if (has_control(model, "saturation")) use.controls["saturation"] = *settings.saturation;
+    else if (settings.saturation_typed)
+      fail(Exit::usage, "--saturation is for models that colour, {}; {} is none",
+           fmt::join(catalogue().owners_of("saturation"), " and "), run.model);
+  }
   return use;
 }
 

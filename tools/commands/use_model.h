@@ -18,8 +18,10 @@ std::vector<Option> options_of_use();
 struct UseSettings {
   Config call = config_of_all_models();  // of this call, with the environment
   bool norm_mode_given = false;
-  bool dropout = false;        // use it
-  int tile = 0, overlap = 64;  // tile 0: as large as the memory allows
+  std::optional<double> saturation;  // of models that colour
+  bool saturation_typed = false;     // it was asked for in this call, not by the environment
+  bool dropout = false;              // use it
+  int tile = 0, overlap = 64;        // tile 0: as large as the memory allows
   double memory_gb = 1;
   bool memory_given = false;
   // --style, --region, --alpha, --keep-colour, of models that take a style.
