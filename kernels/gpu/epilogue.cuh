@@ -34,7 +34,7 @@ struct Epilogue {
   bool is_piecewise_linear() const { return act.kind != Act::tanh && act.kind != Act::sigmoid; }
   __device__ float finish_linear(float sum, int column) const {
     const float x = bias ? sum + bias[column] : sum;
-    return x > 0 ? x : negative_slope == 0 ? 0.0f : negative_slope * x;
+    return x <= 0 ? (negative_slope == 0 ? 0.0f : negative_slope * x) : x;  // NaN stays NaN
   }
   __device__ void store_linear(int64_t index, int column, float sum) const {
     put(out, index, finish_linear(sum, column), add);

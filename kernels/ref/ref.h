@@ -55,7 +55,7 @@ template <class T>
 T activate(const Activation& act, T x) {
   switch (act.kind) {
     case Act::none: return x;
-    case Act::relu: return x > 0 ? x : T(0);
+    case Act::relu: return x <= 0 ? T(0) : x;  // NaN stays NaN, so that divergence is noticed
     case Act::leaky_relu: return x > 0 ? x : T(act.slope) * x;
     case Act::tanh: return std::tanh(x);
     case Act::sigmoid: return sigmoid(x);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string>
 
+#include "kernels/ref/ref.h"
 #include "kernels/shared/bf16.h"
 #include "tests/cases/cases.h"
 
@@ -127,5 +128,21 @@ class BoundCase {
  public:
   Args args;  // ready to be run
 };
+
+// The outputs of ref::compute<T>, as numbers, by port.
+template <class T, class Args>
+std::vector<Values> compute_on_host(const Case<Args>& c, const std::vector<Values>& initial,
+                                    const Storage& storage) {
+  const Backend& host = *find_backend(Device::ref);
+  Stream stream;
+  const std::vector<Bytes> stored = encode(c, initial, storage);
+  BoundCase<Args> bound(c, stored, storage, host.memory, stream);
+  ref::compute<T>(bound.args);
+  std::string damage;
+  std::vector<Values> results;
+  for (const Bytes& bytes : bound.outputs(damage)) results.push_back(decode(bytes, dtype_of<T>()));
+  GAN_CHECK(damage.empty(), "the reference itself: {} {}:\n{}", Args::op, c.name, damage);
+  return results;
+}
 
 }  // namespace gan::tests

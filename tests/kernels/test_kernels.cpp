@@ -18,7 +18,6 @@
 #include <cstdlib>
 #include <map>
 
-#include "kernels/ref/ref.h"
 #include "kernels/simt/simt.h"
 #include "tests/cases/run_case.h"
 #include "tests/support/compare.h"
@@ -53,22 +52,6 @@ bool is_mine(int operation) {
     return std::pair(i, n);
   }();
   return operation % shards == shard - 1;
-}
-
-// The outputs of compute<T> on the host, as numbers.
-template <class T, class Args>
-std::vector<Values> compute_on_host(const Case<Args>& c, const std::vector<Values>& initial,
-                                    const Storage& storage) {
-  const Backend& host = *find_backend(Device::ref);
-  Stream stream;
-  const std::vector<Bytes> stored = encode(c, initial, storage);
-  BoundCase<Args> bound(c, stored, storage, host.memory, stream);
-  ref::compute<T>(bound.args);
-  std::string damage;
-  std::vector<Values> results;
-  for (const Bytes& bytes : bound.outputs(damage)) results.push_back(decode(bytes, dtype_of<T>()));
-  GAN_CHECK(damage.empty(), "the reference itself: {} {}:\n{}", Args::op, c.name, damage);
-  return results;
 }
 
 // The largest |a[i] - b[i]| that is not above `limit`.

@@ -7,7 +7,7 @@ Each checkpoint's network `features` (or G, of `gan train encoder`) is measured 
 
   style    how often the nearest other picture, by Gram matrices of all levels as `comic` compares them, is of the same
            set; in colour and in grey. Chance is one over the number of sets.
-  content  how far a photo is from itself changed (drawn, hue turned by 60 degrees, darker), by the last level as
+  content  how far a photo is from itself changed (drawn, hue turned by 60 degrees, darker), by the third level as
            `comic` compares it, in parts of its median distance to other photos; less is better.
 
 Needs torch, numpy and Pillow.
@@ -98,8 +98,8 @@ def of_same_kind(encoder, sets, view):
 
 
 def kept(encoder, photos, changed):
-    last = lambda picture: look(encoder, picture)[-1].flatten()
-    seen, again = torch.stack([last(photo) for photo in photos]), torch.stack([last(picture) for picture in changed])
+    third = lambda picture: look(encoder, picture)[2].flatten()
+    seen, again = torch.stack([third(photo) for photo in photos]), torch.stack([third(picture) for picture in changed])
     distances = torch.cdist(seen, seen, 1)
     distances.fill_diagonal_(math.nan)
     return float(((seen - again).abs().sum(1) / distances.nanmedian(1).values).mean())
