@@ -28,6 +28,8 @@ Tensor with_statistics(const Tensor& x, const ChannelStatistics& own, const Chan
 // AdaIN (Huang and Belongie 2017): content (N,H,W,C) with the statistics of style (N,h,w,C). Other kinds of variance:
 // with_statistics().
 Tensor adain(const Tensor& content, const Tensor& style);
+// Between the two: (1 - amount) a + amount b, amount from 0 to 1; at 1 b itself.
+Tensor blend(const Tensor& a, const Tensor& b, double amount);
 
 // scale * (the mean of f over the differences of horizontal neighbours + that over those of vertical ones), f being
 // |d|, d^2 or Huber's function: (N,H,W,C) -> (1). AnimeGANv2's form is half of l2.

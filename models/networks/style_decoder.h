@@ -10,14 +10,17 @@ struct StyleDecoderOptions {
   std::vector<int> channels;  // of the levels, fine to coarse; each has half the side of the one before
   int width = 32;             // ngf: channels at full size, doubling with each level up to four times
   int levels = 4;             // so many of the finest are seen, besides the coarsest, which always is
+  bool changes = false;       // it makes a change to a picture that it is given, not a picture
 };
 
 // level3.0, level3.1, ..., level0.0, out.
 class StyleDecoder {
  public:
   StyleDecoder(Parameters& p, const StyleDecoderOptions& options);
-  // Features fine to coarse, (N,H,W,C0), (N,H/2,W/2,C1), ... -> pictures (N,H,W,3) in [-1,1].
-  Tensor operator()(const Parameters& p, const std::vector<Tensor>& features, const Pass& pass) const;
+  // Features fine to coarse, (N,H,W,C0), (N,H/2,W/2,C1), ... -> pictures (N,H,W,3) in [-1,1]; or `base` (N,H,W,3) changed,
+  // which may leave that range.
+  Tensor operator()(const Parameters& p, const std::vector<Tensor>& features, const Tensor& base,
+                    const Pass& pass) const;
 
  private:
   struct Level {
@@ -26,6 +29,7 @@ class StyleDecoder {
   };
   std::vector<Level> levels_;  // fine to coarse
   std::vector<ConvBlock> out_;
+  bool changes_;
 };
 
 }  // namespace gan

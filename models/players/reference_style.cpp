@@ -19,18 +19,20 @@ void ReferenceStyle::declare(const Config& config) {
   const std::vector<std::string> taps = usual_taps(kind).style;
   encoder_.held_as = kind;
   levels_ = taps.size();
+  recolours_ = config.get<StyleSettings>().style_base == "recoloured";
   features_ = std::make_unique<FeatureNetwork>(encoder_.parameters, kind, taps);
   pictures_ = std::make_unique<StyleDecoder>(
       decoder_.parameters, StyleDecoderOptions{.channels = features_->channels(),
                                                .width = config.get<ConvSettings>().ngf,
-                                               .levels = config.get<StyleSettings>().style_levels});
+                                               .levels = config.get<StyleSettings>().style_levels,
+                                               .changes = recolours_});
 }
 
 ReferenceStyle::Attempt ReferenceStyle::attempt(const Tensor& photo, const Tensor& style,
                                                 const Pass& pass) const {
   Attempt made{.photo = photo, .of_photo = see(photo), .of_style = see(style), .wanted = {}, .picture = {}};
   made.wanted = with_style(made.of_photo, made.of_style);
-  made.picture = (*pictures_)(decoder_.parameters, made.wanted, pass);
+  made.picture = (*pictures_)(decoder_.parameters, made.wanted, base(photo, style), pass);
   return made;
 }
 
@@ -46,7 +48,7 @@ Tensor ReferenceStyle::loss(Step& step, const Attempt& made, const Config& confi
         content_loss({of_made.back()}, {made.wanted.back()}, PixelLossKind::l2, w.lambda_content));
   count("loss_style", statistics_loss(of_made, made.of_style, w.lambda_style));
   if (const double same = config.get<StyleSettings>().lambda_same; same > 0) {
-    const Tensor again = (*pictures_)(decoder_.parameters, made.of_photo, step.pass());
+    const Tensor again = (*pictures_)(decoder_.parameters, made.of_photo, made.photo, step.pass());
     count("loss_same", pixel_loss(again, made.photo.detach(), PixelLossKind::l1, same).loss);
   }
   if (w.lambda_tv > 0) count("loss_tv", smoothness_loss(made.picture, w.lambda_tv));
@@ -69,26 +71,31 @@ Tensor ReferenceStyle::styled(const Tensor& photo, const std::vector<Use::Style>
   GAN_CHECK(!styles.empty(), "a mix of no styles");
   NoGradient quiet(photo.context());
   UseAverage averaged(decoder_.parameters);
-  const Features own = see(photo);
+  // Levels of features, and the picture that is changed, are mixed alike.
+  Features own = see(photo);
+  if (recolours_) own.push_back(photo);
   Features mixed;
   double sum = 0;
   for (const Use::Style& style : styles) sum += style.weight;
   for (const Use::Style& style : styles) {
-    const Features styled = with_style(own, see(style.picture));
+    Features styled = see(style.picture);
+    if (recolours_) styled.push_back(style.picture);
+    styled = with_style(own, styled);
     for (size_t k = 0; k < own.size(); ++k) {
-      Tensor level = alpha < 1 ? add(affine(styled[k], alpha), affine(own[k], 1 - alpha)) : styled[k];
-      level = affine(level, style.weight / sum);
-      if (mixed.size() <= k) mixed.push_back(level);
-      else mixed[k] = add(mixed[k], level);
+      const Tensor part = affine(blend(own[k], styled[k], alpha), style.weight / sum);
+      if (mixed.size() <= k) mixed.push_back(part);
+      else mixed[k] = add(mixed[k], part);
     }
   }
-  return (*pictures_)(decoder_.parameters, mixed, {});
+  Tensor base;
+  if (recolours_) base = mixed.back(), mixed.pop_back();
+  return (*pictures_)(decoder_.parameters, mixed, base, {});
 }
 
 void ReferenceStyle::describe(const Tensor& photo, const std::string& network,
                               const LayerObserver& tell) const {
   const Pass pass{.tell = tell};
-  if (network == decoder_.name) (*pictures_)(decoder_.parameters, see(photo), pass);
+  if (network == decoder_.name) (*pictures_)(decoder_.parameters, see(photo), photo, pass);
   if (network == encoder_.name) (*features_)(encoder_.parameters, photo, pass);
 }
 

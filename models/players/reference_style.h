@@ -15,6 +15,7 @@ namespace gan {
 struct StyleSettings : Group<StyleSettings> {
   StyleSettings() : Group("style transfer") {}
   Setting<int> style_levels{*this, "style-levels", 4, "finest levels that the decoder sees besides the coarsest; fewer keep less of the photo", "0..4", kTrain | kInspect | kNetwork};
+  Setting<std::string> style_base{*this, "style-base", "none", "what the decoder makes: a picture, or a change to the photo with the style's means and deviations of red, green and blue", "none|recoloured", kTrain | kInspect | kNetwork};
   Setting<double> lambda_same{*this, "lambda-same", 1, "weight of giving a photo back that is its own style", "0..", kTrain};
 };
 // clang-format on
@@ -48,12 +49,17 @@ class ReferenceStyle {
   void describe(const Tensor& photo, const std::string& network, const LayerObserver& tell) const;
 
  private:
+  // What the decoder changes: a photo in the colours of a style; nothing where it makes pictures itself.
+  Tensor base(const Tensor& photo, const Tensor& style) const {
+    return recolours_ ? adain(photo, style) : Tensor();
+  }
   Features see(const Tensor& picture) const { return (*features_)(encoder_.parameters, picture); }
 
   Network &encoder_, &decoder_;
   std::unique_ptr<FeatureNetwork> features_;
   std::unique_ptr<StyleDecoder> pictures_;
   size_t levels_ = 0;
+  bool recolours_ = false;
 };
 
 // Exit::usage where content or style has no weight, or pictures are too small or not in colour.

@@ -223,15 +223,15 @@ class Autoencoder : public Lesson {
   }
   Tensor loss(const See& see, const Parameters& head, const Tensor& pictures, const Tensor&,
               const Pass& pass) const override {
-    return pixel_loss((*decoder_)(head, see(pictures), pass), pictures, PixelLossKind::l2).loss;
+    return pixel_loss((*decoder_)(head, see(pictures), {}, pass), pictures, PixelLossKind::l2).loss;
   }
   bool makes_pictures() const override { return true; }
   Tensor make(const See& see, const Parameters& head, const Tensor& picture) const override {
-    return (*decoder_)(head, see(picture), {});
+    return (*decoder_)(head, see(picture), {}, {});
   }
   void describe(const See& see, const Parameters& head, const Tensor& pictures,
                 const Pass& pass) const override {
-    (*decoder_)(head, see(pictures), pass);
+    (*decoder_)(head, see(pictures), {}, pass);
   }
 
  private:

@@ -191,6 +191,7 @@ void restyle_tuned(Config& c, bool cpu) {
   c.get<ConvSettings>().norm = "none";
   c.get<ExposureSettings>().jitter_exposure = 0.5;
   c.get<PixelLossSettings>().pixel_loss = "l2";
+  c.get<StyleSettings>().style_base = "recoloured";
   auto& w = c.get<StyleLossSettings>();
   w.lambda_adversarial = 0, w.lambda_colour = 100;
   c.epochs = 30, c.least_steps = 4000;

@@ -118,6 +118,7 @@ void style_preset(Config& c) {
 void style_tuned(Config& c, bool cpu) {
   if (cpu) c.batch = 2, c.get<ConvSettings>().ngf = 32, c.get<ConvSettings>().ndf = 32;
   c.lr = 5e-4, c.ema = 0.998, c.least_steps = 4000;
+  c.get<StyleSettings>().style_base = "recoloured";
 }
 
 void style_check(const Config& c) {

@@ -96,7 +96,7 @@ class PublishedAdain : public PublishedNetwork {
     const Tensor features = encoder_(parts[1]->parameters, affine(x, 0.5, 0.5), {});
     const ChannelStatistics own = channel_statistics(features);
     Tensor styled = with_statistics(features, own, style_.mean ? style_ : own);  // a plan has seen no style
-    if (use.alpha < 1) styled = add(affine(styled, use.alpha), affine(features, 1 - use.alpha));
+    styled = blend(features, styled, use.alpha);
     return affine(decoder_(parts[0]->parameters, styled, {}), 2, -1);
   }
 

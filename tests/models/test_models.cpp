@@ -163,12 +163,13 @@ void check_replay(const std::string& name, Device device, int64_t steps = INT64_
 }
 
 constexpr const char* kReplays[] = {
-    "dcgan32-vanilla",  "dcgan32-minimax", "dcgan32-lsgan", "dcgan32-hinge",  "dcgan32-none",
-    "dcgan32-instance", "dcgan32-kink",    "dcgan64-grey",  "mlpgan8",        "unet128-batch",
-    "unet128-instance", "unet256-batch1",  "resnet6-pixel", "unet32-pixel",   "unet32-none",
-    "unet32-resize",    "resnet9-shuffle", "colorize32",    "colorize128",    "cyclegan32-resnet6",
-    "cyclegan32-unet",  "unet32-sn",       "resnet6-sn",    "comic32-all",    "comic32-plain",
-    "style32-all",      "style32-coarse",  "restyle32-all", "dcgan32-resize", "comic32-animegan2"};
+    "dcgan32-vanilla",   "dcgan32-minimax", "dcgan32-lsgan", "dcgan32-hinge",  "dcgan32-none",
+    "dcgan32-instance",  "dcgan32-kink",    "dcgan64-grey",  "mlpgan8",        "unet128-batch",
+    "unet128-instance",  "unet256-batch1",  "resnet6-pixel", "unet32-pixel",   "unet32-none",
+    "unet32-resize",     "resnet9-shuffle", "colorize32",    "colorize128",    "cyclegan32-resnet6",
+    "cyclegan32-unet",   "unet32-sn",       "resnet6-sn",    "comic32-all",    "comic32-plain",
+    "style32-all",       "style32-coarse",  "restyle32-all", "dcgan32-resize", "comic32-animegan2",
+    "style32-recoloured"};
 
 }  // namespace
 

@@ -187,9 +187,9 @@ TEST_CASE("comic: every generator takes a step, and makes pictures of any size t
     DeviceContext context(Device::cpu);
     const auto model = build_model(context, config);
     const auto before = model->network("G").parameters.weights().host();
-    for (const auto& [name, value] : model->step(input_of(context, *model)).read()) {
-      CAPTURE(name);
-      CHECK(std::isfinite(value));
+    for (const auto& logged : model->step(input_of(context, *model)).read()) {
+      CAPTURE(logged.first);
+      CHECK(std::isfinite(logged.second));
     }
     CHECK(model->network("G").parameters.weights().host() != before);
     const int high = 2 * model->side_multiple();
@@ -290,7 +290,7 @@ TEST_CASE("style: alpha, weights of styles, and a picture that is its own style"
   fill_filters(seeing);
   making.weights().upload(std::span<const double>(model->network("G").parameters.weights().host()));
   making.weights().changed();
-  CHECK(largest_difference(plain, decoder(making, encoder(seeing, photo), {})) == 0);
+  CHECK(largest_difference(plain, decoder(making, encoder(seeing, photo), {}, {})) == 0);
   CHECK(largest_difference(plain, make({{other}}, 0)) == 0);
 
   // Weights count against each other alone.
@@ -312,6 +312,31 @@ TEST_CASE("style: alpha, weights of styles, and a picture that is its own style"
 }
 
 // ------------------------------------------------------------------------------------------------- losses
+
+TEST_CASE("style: with --style-base recoloured it changes the photo in the colours of the style") {
+  Config config = tiny("style");
+  put(config, "style-base", "recoloured");
+  DeviceContext context(Device::ref);
+  const auto model = build_model(context, config);
+  const Tensor photo = picture(context, 1), one = picture(context, 2), other = picture(context, 3);
+  const auto make = [&](const std::vector<Use::Style>& styles, double alpha) {
+    return model->make({.pictures = {{"picture", photo}}, .styles = styles, .controls = {{"alpha", alpha}}});
+  };
+  // The change starts near nothing; with a last convolution of zeros it is nothing.
+  CHECK(largest_difference(make({{one}}, 1), adain(photo, one)) < 0.5);
+  Parameters& decoder = model->network("G").parameters;
+  for (size_t i = 0; i < decoder.infos().size(); ++i)
+    if (decoder.infos()[i].name.starts_with("out.")) {
+      const Tensor part = decoder.slice(int(i), decoder.weights());
+      part.upload(std::span<const double>(std::vector<double>(size_t(part.count()), 0.0)));
+    }
+  decoder.weights().changed();
+  CHECK(largest_difference(make({{one}}, 1), adain(photo, one)) < 1e-12);
+  CHECK(largest_difference(make({{one}}, 0), photo) < 1e-12);
+  CHECK(largest_difference(make({{one}}, 0.25), blend(photo, adain(photo, one), 0.25)) < 1e-12);
+  const Tensor mixed = add(affine(adain(photo, one), 0.75), affine(adain(photo, other), 0.25));
+  CHECK(largest_difference(make({{one, 3}, {other, 1}}, 1), mixed) < 1e-12);
+}
 
 TEST_CASE("rejection: the loss, and the gradient, of a discriminator's fake half") {
   DeviceContext context(Device::ref);

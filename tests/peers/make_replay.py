@@ -62,6 +62,9 @@ STORED = {
     "content_steps=1",
     "style32-all": "--model style --n-layers-d 2 --norm none --sn D --gan-loss lsgan --ngf 2 --ndf 2 --lr 1e-3 --init-std 0.1 --seed 26 "
     "--set lambda_adversarial=0.5 lambda_content=1 lambda_style=10 lambda_same=2 lambda_tv=5",
+    # The decoder changes a photo in the colours of the style.
+    "style32-recoloured": "--model style --style-base recoloured --norm none --ngf 2 --lr 1e-3 --init-std 0.1 --seed 31 "
+    "--set lambda_adversarial=0 lambda_content=1 lambda_style=10 lambda_same=2",
     "style32-coarse": "--model style --norm none --ngf 2 --steps 4 --lr 1e-3 --init-std 0.15 --seed 27 "
     "--set lambda_adversarial=0 lambda_content=2 lambda_style=5 lambda_same=0 style_levels=1",
     # A step of colour, a step of style, and three of both.
@@ -106,6 +109,7 @@ def parse(arguments):
     parser.add_argument("--lambda-cycle", type=float, default=10.0)
     parser.add_argument("--lambda-identity", type=float, default=0.0, help="times --lambda-cycle; 0: the identity losses are left out")
     parser.add_argument("--pixel-loss", choices=("l1", "l2"), default="l1", help="restyle's distance of colours")
+    parser.add_argument("--style-base", choices=("none", "recoloured"), default="none", help="what the decoder of style and restyle changes")
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=NUMBER", help="settings of comic, style and restyle that are numbers")
     parser.add_argument("--lr", type=float, default=2e-4)
     parser.add_argument("--beta1", type=float, default=0.5)
@@ -127,7 +131,7 @@ def make(options):
     config = {key: getattr(options, key) for key in keys}
     for key, _, number in (setting.partition("=") for setting in options.set):
         config[key] = float(number) if key.startswith(("lambda_", "d_")) else int(number)
-    for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0), ("pixel_loss", "l1")):
+    for key, usual in (("sn", "none"), ("up", "convt"), ("n_layers_d", 3), ("discriminators", 1), ("lambda_identity", 0), ("pixel_loss", "l1"), ("style_base", "none")):
         known = paired or (key == "up" and options.model == "dcgan")
         if known and (getattr(options, key) != usual or (styled and key == "sn")):  # the common choice need not be said
             config[key] = getattr(options, key)
@@ -544,13 +548,14 @@ def reference_losses(config, encoder, decoder, photo, style):
     weight = lambda name: config.get("lambda_" + name, 0)
     of_photo, of_style = encoder(photo), encoder(style)
     wanted = [adain(one, other) for one, other in zip(of_photo, of_style)]
-    made = decoder(wanted)
+    changes = config.get("style_base", "none") == "recoloured"
+    made = decoder(wanted, adain(photo, style) if changes else None)
     of_made, parts = encoder(made), {}
     parts["loss_content"] = weight("content") * mean_square(of_made[-1], wanted[-1].detach())
     pairs = [(statistics(one), statistics(other)) for one, other in zip(of_made, of_style)]
     parts["loss_style"] = weight("style") * sum(mean_square(x, y) for one, other in pairs for x, y in zip(one, other))
     if weight("same") > 0:
-        parts["loss_same"] = weight("same") * mean_distance(decoder(of_photo), photo.detach())
+        parts["loss_same"] = weight("same") * mean_distance(decoder(of_photo, photo if changes else None), photo.detach())
     if weight("tv") > 0:
         parts["loss_tv"] = weight("tv") * smoothness(made)
     return made, parts

@@ -331,7 +331,8 @@ class Encoder(nn.Module):
 
 
 class StyleDecoder(nn.Module):
-    """From features of all levels back to a picture. The coarsest level is always seen, of others the `levels` finest."""
+    """From features of all levels back to a picture, or to a change of `base`. The coarsest level is always seen, of others the
+    `levels` finest."""
 
     def __init__(self, channels, width, levels):
         super().__init__()
@@ -345,14 +346,14 @@ class StyleDecoder(nn.Module):
     def sees(self, k):
         return k == self.coarsest or k < self.levels
 
-    def forward(self, features):
+    def forward(self, features, base=None):
         y = None
         for k in range(self.coarsest, -1, -1):
             above = [] if y is None else [nn.functional.interpolate(y, scale_factor=2, mode="nearest")]
             y = torch.cat(([features[k]] if self.sees(k) else []) + above, 1)
             for convolution in getattr(self, f"level{k}"):
                 y = nn.functional.relu(convolution(y))
-        return torch.tanh(self.out(y))
+        return torch.tanh(self.out(y)) if base is None else base + self.out(y)
 
 
 def build_style_networks(config):

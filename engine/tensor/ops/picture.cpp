@@ -67,6 +67,10 @@ Tensor adain(const Tensor& content, const Tensor& style) {
   return with_statistics(content, channel_statistics(content), channel_statistics(style));
 }
 
+Tensor blend(const Tensor& a, const Tensor& b, double amount) {
+  return amount < 1 ? add(affine(b, amount), affine(a, 1 - amount)) : b;
+}
+
 // A row of a picture, or a picture, is one row of channels here: its neighbours are channels further on.
 Tensor total_variation(const Tensor& x, PixelLossKind kind, double scale) {
   check_pictures("total_variation", x);
