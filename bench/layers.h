@@ -194,11 +194,19 @@ void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type
   if constexpr (requires { args.size.flop(); }) p.flop = args.size.flop();
 }
 
-// Gives what the operation reads and writes its first contents again.
+// Gives what the operation reads and writes its first contents again, and what it only writes NaN: the variants of a
+// problem share these buffers, and one that writes nothing shall not pass by what another has left.
 template <class Args>
 void restore(Problem<Args>& p, DeviceContext& context) {
-  for (const auto& [port, tensor, seed] : p.buffers)
-    if (port.is_read && port.is_written) draw_contents(context, p.args, port, tensor, seed);
+  for (const auto& [port, tensor, seed] : p.buffers) {
+    if (!port.is_written) continue;
+    if (port.is_read) {
+      draw_contents(context, p.args, port, tensor, seed);
+      continue;
+    }
+    const std::vector<uint8_t> nan(size_t(tensor.count()) * size_of(tensor.dtype()), 0xFF);
+    context.kernels().memory.upload(tensor.out().data, nan.data(), nan.size(), context.stream());
+  }
 }
 
 }  // namespace gan::bench

@@ -3,7 +3,7 @@
 
     tests/peers/encoder_choice.py --sets photos/ pages/ paintings/ --drawn photos/ drawn/ filters=A.safetensors colour=RUN/checkpoints/latest.safetensors
 
-Each checkpoint's network `features` (or G, of `gan train encoder`) is measured on the same pictures:
+Each checkpoint's network `features` (or `encoder`, of `gan train encoder`) is measured on the same pictures:
 
   style    how often the nearest other picture, by Gram matrices of all levels as `comic` compares them, is of the same
            set; in colour and in grey. Chance is one over the number of sets.
@@ -51,7 +51,7 @@ def main():
 
 def encoder_of(file):
     tensors, _ = read_safetensors(file)
-    prefix = "features." if any(name.startswith("features.") for name in tensors) else "G."
+    prefix = next(prefix for prefix in ("features.", "encoder.") if any(name.startswith(prefix) for name in tensors))
     encoder = Encoder()
     wanted = {prefix + name for name in encoder.state_dict()}
     load_strictly(encoder, {name: values.astype(np.float32) for name, values in tensors.items() if name in wanted}, prefix)
