@@ -8,6 +8,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "engine/data/abstract.h"
+#include "engine/data/comics.h"
 #include "engine/files/safetensors.h"
 #include "engine/picture/image.h"
 #include "kernels/kernels.h"
@@ -69,6 +71,39 @@ bool is_jpeg(const fs::path& file) { return text_of(file).starts_with("\xff\xd8"
 bool is_png(const fs::path& file) { return text_of(file).starts_with("\x89PNG"); }
 
 }  // namespace
+
+TEST_CASE("gan data draw writes the pictures that training would see, and refuses what it cannot draw") {
+  Shell shell;
+  const auto drawn =
+      shell.gan({"data", "draw", "builtin:abstract:impasto", "--n", "3", "--size", "64", "--out", "p"});
+  REQUIRE_MESSAGE(drawn.code == 0, drawn.err);
+  CHECK(contains(drawn.out, "p: 3 pictures of 64 pixels out of builtin:abstract:impasto"));
+  int count = 0;
+  for (const auto& file : fs::directory_iterator(shell.folder / "p")) {
+    const std::string name = file.path().stem();
+    REQUIRE(name.starts_with("impasto-"));
+    CHECK(read_image(file.path()).pixels == draw_abstract(std::stoull(name.substr(8)), 64).pixels);
+    ++count;
+  }
+  CHECK(count == 3);
+  REQUIRE(shell.gan({"data", "draw", "builtin:comics", "--n", "2", "--size", "32", "--out", "f", "--json"})
+              .code == 0);
+  CHECK(read_image(shell.folder / "f/face-1.png").pixels == draw_face(1, ComicsStyle::comic, 32, 3).pixels);
+
+  const auto refused = [&](const Words& words, const std::string& why) {
+    Words all = {"data"};
+    all.insert(all.end(), words.begin(), words.end());
+    check_refused(shell.gan(all), 2, why);
+  };
+  refused({"draw", "builtin:abstract", "--out", "p"}, "--out p: not an empty folder");
+  refused({"draw", "builtin:abstract"}, "name the folder for the pictures with --out");
+  refused({"draw", "p", "--out", "q"}, "the sets that are drawn are builtin:comics or builtin:abstract");
+  refused({"draw", "builtin:abstract:cubism", "--out", "q"}, "cubism");
+  refused({"draw", "builtin:abstract", "--size", "1024", "--out", "q"}, "512");
+  refused({"tiles", "p", "--out", "q", "--n", "3"}, "--n belongs to `gan data draw`");
+  refused({"stats", "builtin:abstract"}, "`gan data draw builtin:abstract --out DIR` writes some");
+  CHECK_FALSE(fs::exists(shell.folder / "q"));
+}
 
 TEST_CASE("outputs: a picture is written as its name says, or refused before the work") {
   Shell shell;

@@ -1,4 +1,5 @@
-// `gan data`: looks at a folder of pictures before training does, and cuts pages into squares for it.
+// `gan data`: looks at a folder of pictures before training does, cuts pages into squares for it, and writes out pictures
+// of the sets that are drawn in code.
 #include <algorithm>
 #include <atomic>
 #include <filesystem>
@@ -7,6 +8,7 @@
 
 #include "engine/data/check.h"
 #include "engine/data/drawn_sets.h"
+#include "engine/data/layout.h"
 #include "engine/data/tiles.h"
 #include "engine/data/workers.h"
 #include "engine/files/stop.h"
@@ -110,23 +112,64 @@ int stats(const Reports& checked, bool json) {
   return int(Exit::ok);
 }
 
-// Squares out of the pages of a folder, into another. A page's squares are named after it and where they lie.
-int tiles(const Arguments& arguments, int workers, bool json) {
+// The folder of --out, which is new or empty and is there afterwards. `holds`: what it is for, in words.
+std::filesystem::path fresh_folder(const Arguments& arguments, const char* holds) {
   namespace fs = std::filesystem;
-  const fs::path folder = arguments.words[1], out = arguments.text("out", "");
-  const int size = int(arguments.number("size", 256, 16, 4096));
-  const int step = int(arguments.number("step", std::max(1, size * 3 / 4), 1, size));
-  if (out.empty()) fail(Exit::usage, "gan data tiles: name the folder for the squares with --out");
+  const fs::path out = arguments.text("out", "");
+  if (out.empty())
+    fail(Exit::usage, "gan data {}: name the folder for the {} with --out", arguments.words[0], holds);
   std::error_code error;
   if (fs::exists(out, error) && !(fs::is_directory(out, error) && fs::is_empty(out, error)))
     fail(Exit::usage, "--out {}: not an empty folder; choose another", out.string());
+  return out;
+}
+
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) fail(Exit::io, "folder {} cannot be made: {}", folder.string(), error.message());
+}
+
+// The first pictures of a set that is drawn in code, named by what they are.
+int draw(const Arguments& arguments, int workers, bool json) {
+  DataOptions options;
+  options.source = arguments.words[1];
+  if (!find_drawn_set(options.source))
+    fail(Exit::usage, "gan data draw {}: the sets that are drawn are {}", options.source,
+         names_of_drawn_sets());
+  options.size = int(arguments.number("size", 256, 16, 4096));
+  options.builtin_count = int(arguments.number("n", 16, 1, 1'000'000));
+  const std::filesystem::path out = fresh_folder(arguments, "pictures");
+  const DataLayout& layout = find_layout(options);
+  const Listing listing = layout.list(options);
+  const auto& examples = listing.train.at(0).examples;
+  make_folder(out);
+  parallel_for(int64_t(examples.size()), workers, [&](int64_t i) {
+    throw_if_stopped();
+    const ListedExample& example = examples[size_t(i)];
+    const Example drawn = read_example(layout, example, options, reading_of(options, options.size));
+    write_picture(out / (example.name + ".png"), drawn.at("picture"), PictureFormat{});
+  });
+  if (json) print_json({{"out", out.string()}, {"pictures", examples.size()}, {"size", options.size}});
+  else
+    fmt::print("{}: {} pictures of {} pixels out of {}\n", printable(out.string()), examples.size(),
+               options.size, options.source);
+  return 0;
+}
+
+// Squares out of the pages of a folder, into another. A page's squares are named after it and where they lie.
+int tiles(const Arguments& arguments, int workers, bool json) {
+  namespace fs = std::filesystem;
+  const fs::path folder = arguments.words[1];
+  const int size = int(arguments.number("size", 256, 16, 4096));
+  const int step = int(arguments.number("step", std::max(1, size * 3 / 4), 1, size));
+  const fs::path out = fresh_folder(arguments, "squares");
   PassedOver passed_over;
   const std::vector<fs::path> pages = list_pictures(folder, passed_over);
   const bool one_file = !is_folder(folder);
   std::array<std::atomic<int64_t>, std::size(kTileFaultNames)> counts{};
   std::atomic<int64_t> small = 0, bad = 0;
-  fs::create_directories(out, error);
-  if (error) fail(Exit::io, "folder {} cannot be made: {}", out.string(), error.message());
+  make_folder(out);
   parallel_for(int64_t(pages.size()), workers, [&](int64_t i) {
     const fs::path& file = pages[size_t(i)];
     const fs::path name = one_file ? file.filename() : file.lexically_relative(folder);
@@ -178,10 +221,17 @@ int run(const Arguments& arguments) {
   const int workers = int(arguments.number("workers", 0, 0, 256));
   const bool json = arguments.is_on("json");
   const bool pairs = arguments.is_on("pairs"), unpaired = arguments.is_on("unpaired");
-  if (find_drawn_set(folder)) fail(Exit::usage, "{} is drawn in code: there are no files to look at", folder);
-  const bool cuts = arguments.words[0] == "tiles";
-  for (const char* option : {"out", "size", "step"})
-    if (arguments.has(option) && !cuts) fail(Exit::usage, "--{} belongs to `gan data tiles`", option);
+  const bool cuts = arguments.words[0] == "tiles", draws = arguments.words[0] == "draw";
+  for (const char* option : {"out", "size"})
+    if (arguments.has(option) && !cuts && !draws)
+      fail(Exit::usage, "--{} belongs to `gan data tiles` and `gan data draw`", option);
+  if (arguments.has("step") && !cuts) fail(Exit::usage, "--step belongs to `gan data tiles`");
+  if (arguments.has("n") && !draws) fail(Exit::usage, "--n belongs to `gan data draw`");
+  if (draws && !pairs && !unpaired) return draw(arguments, workers, json);
+  if (find_drawn_set(folder))
+    fail(Exit::usage,
+         "{} is drawn in code: there are no files to look at; `gan data draw {} --out DIR` writes some",
+         folder, folder);
   if (cuts && !pairs && !unpaired) return tiles(arguments, workers, json);
   if (pairs && unpaired) fail(Exit::usage, "--pairs and --unpaired exclude each other");
   if (arguments.words[0] == "check") {
@@ -198,28 +248,35 @@ int run(const Arguments& arguments) {
 Command describe_data() {
   Command command;
   command.name = "data";
-  command.summary = "check a folder of pictures, count what is in it, or cut pages into squares";
+  command.summary =
+      "check a folder of pictures, count what is in it, cut pages into squares, write out drawn sets";
   command.words = {
-      {"check|stats|tiles",
+      {"check|stats|tiles|draw",
        "check names every unreadable file with its reason, and exits with 3 when there is one; stats "
        "counts sizes, channels and formats; tiles cuts comic pages into squares to learn a style from, and leaves "
-       "out gutters, margins, speech bubbles and even grounds",
+       "out gutters, margins, speech bubbles and even grounds; draw writes pictures of builtin:abstract, "
+       "builtin:abstract:SCHOOL or builtin:comics",
        Word::Kind::choice,
        true,
-       {"check", "stats", "tiles"}},
-      {"DIR", "the folder", Word::Kind::file, true, {}}};
+       {"check", "stats", "tiles", "draw"}},
+      {"DIR", "the folder, or of draw the set", Word::Kind::file, true, {}}};
   command.options = {
       {"pairs", "data", "check the pairs that pix2pix would find: partners, sizes, halves", "", "", true},
       {"unpaired", "data", "check the pictures of two kinds: trainA and trainB, or A and B", "", "", true},
-      {"out", "tiles", "the folder for the squares, a new or empty one", "", "", false},
-      {"size", "tiles", "side of the squares in pixels", "16..4096", "256", false},
+      {"out", "tiles and draw", "the folder for the squares or pictures, a new or empty one", "", "", false},
+      {"size", "tiles and draw", "their side in pixels", "16..4096", "256", false},
+      {"n", "draw", "so many pictures", "1..1000000", "16", false},
       {"step", "tiles", "how far apart they are at most, in pixels; default: three quarters of --size", "1..",
        "", false},
       {"workers", "other", "threads that decode; 0: one per core", "0..256", "0", false},
       {"json", "other", "one JSON object, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);
-  command.examples = {"gan data check photos/", "gan data check facades/ --pairs", "gan data stats photos/",
-                      "gan data check photos/ --json", "gan data tiles pages/ --out squares/ --size 256"};
+  command.examples = {"gan data check photos/",
+                      "gan data check facades/ --pairs",
+                      "gan data stats photos/",
+                      "gan data check photos/ --json",
+                      "gan data tiles pages/ --out squares/ --size 256",
+                      "gan data draw builtin:abstract:impasto --n 20 --out paintings/"};
   command.run = run;
   return command;
 }
