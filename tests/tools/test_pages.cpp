@@ -2,12 +2,69 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
 #include "tests/support/shell.h"
 
 namespace gan::tests {
+
+namespace {
+
+// The indented lines of a page that call the program, without what they say behind #.
+std::vector<std::string> commands_of(const std::string& page) {
+  std::vector<std::string> commands;
+  std::ifstream text(fs::path(source_dir) / page);
+  for (std::string line; std::getline(text, line);)
+    if (line.starts_with("    gan ")) commands.push_back(line.substr(4, line.find("  #") - 4));
+  return commands;
+}
+
+std::vector<std::string> words_of(const std::string& command) {
+  std::vector<std::string> words;
+  std::istringstream text(command);
+  for (std::string word; text >> word;) words.push_back(word);
+  return words;
+}
+
+}  // namespace
+
+TEST_CASE("pages: every command that they show exists and takes the options that it is shown with") {
+  Shell shell;
+  std::map<std::string, std::string> helps;
+  const auto help_of = [&](const std::vector<std::string>& words) -> const std::string& {
+    std::string key;
+    for (const std::string& word : words) key += word + " ";
+    const auto [entry, is_new] = helps.try_emplace(key);
+    if (is_new) {
+      const auto result = shell.gan(words);
+      REQUIRE_MESSAGE(result.code == 0, key, result.err);
+      entry->second = result.out;
+    }
+    return entry->second;
+  };
+  const std::string summary = help_of({"help"});
+  int options = 0;
+  for (const char* page : {"README.md", "models/README.md", "kernels/README.md", "bench/README.md"})
+    for (const std::string& command : commands_of(page)) {
+      CAPTURE(std::string(page));
+      CAPTURE(command);
+      const auto words = words_of(command);
+      REQUIRE(words.size() > 1);
+      if (words[1].starts_with("-") || words[1] == "help") continue;
+      REQUIRE(contains(summary, "\n  " + words[1] + " "));
+      std::vector<std::string> help = {"help", words[1]};
+      if (words[1] == "train" && words.size() > 2 && !words[2].starts_with("-")) help.push_back(words[2]);
+      for (const std::string& word : words)
+        if (word.starts_with("--")) {
+          CHECK_MESSAGE(contains(help_of(help), word + " "), word);
+          ++options;
+        }
+    }
+  CHECK(options > 50);
+}
 
 TEST_CASE("pages: the debugger's recipe stops in the kernel that it forces") {
   std::vector<std::string> lines;
