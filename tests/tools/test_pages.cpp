@@ -81,8 +81,8 @@ TEST_CASE("pages: the debugger's recipe stops in the kernel that it forces") {
     REQUIRE(at != text.npos);
     REQUIRE(text.find("GAN_KERNEL=norm_bwd=naive") < at);
     const size_t line = std::stoul(text.substr(at + before.size())) - 1;
-    CHECK(line > begin);
-    CHECK(line < end);
+    REQUIRE(line > begin);
+    REQUIRE(line < end);
     CHECK(contains(lines[line], "="));  // a statement, where a debugger can stop
     CHECK(contains(text, "cmake --preset debug && cmake --build --preset debug --target gan"));
   }
