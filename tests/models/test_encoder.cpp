@@ -2,8 +2,11 @@
 // features, in whose checkpoints it then lies.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
+#include <functional>
 
 #include "engine/data/picture_set.h"
 #include "models/networks/features.h"
@@ -103,6 +106,66 @@ TEST_CASE("encoder: every task is learnt, and activations keep their size") {
       CHECK(value_of(last, "loss_task") < (device == Device::simt ? 1 : 0.8) * value_of(first, "loss_task"));
       CHECK(std::isfinite(value_of(last, "loss_size")));
     }
+}
+
+// The loss of a task on pictures (N,H,W,3), as values, before anything is learnt; jitter is 0. `change` may alter the head.
+double loss_of_task(const std::string& task, const std::vector<double>& pictures,
+                    const std::function<void(Parameters&)>& change = {}) {
+  DeviceContext context(Device::ref);
+  const auto model = build_model(context, small_encoder(task));
+  if (change) change(model->network("head").parameters);
+  StepInput in = scenes(context, *model, 0);
+  in.tensors.at("picture")[0].upload(std::span<const double>(pictures));
+  Tensor& jitter = in.tensors.at("jitter")[0];
+  jitter = affine(jitter, 0);
+  return value_of(model->step(in).read(), "loss_task");
+}
+
+TEST_CASE(
+    "encoder: rotation asks for the turn: pictures turned once more have the answers of the next turn") {
+  DeviceContext context(Device::ref);
+  const auto model = build_model(context, small_encoder("rotation"));
+  const auto upright = scenes(context, *model, 0).tensors.at("picture")[0].host();
+  const int side = model->config.size;
+  auto turned = upright;  // by a quarter
+  for (size_t i = 0; i < turned.size(); ++i) {
+    const size_t c = i % 3, x = i / 3 % size_t(side), y = i / 3 / size_t(side) % size_t(side),
+                 n = i / 3 / size_t(side) / size_t(side);
+    turned[i] = upright[((n * size_t(side) + x) * size_t(side) + (size_t(side) - 1 - y)) * 3 + c];
+  }
+  const auto next_turn = [](Parameters& head) {
+    for (int i = 0; i < int(head.infos().size()); ++i) {
+      const Tensor answers = head.value(i);  // (4,...)
+      auto values = answers.host();
+      std::rotate(values.begin(), values.begin() + ptrdiff_t(values.size() / 4), values.end());
+      answers.upload(std::span<const double>(values));
+    }
+    head.weights().changed();
+  };
+  const double loss = loss_of_task("rotation", upright);
+  CHECK(loss_of_task("rotation", turned, next_turn) == doctest::Approx(loss).epsilon(1e-9));
+  CHECK(std::abs(loss_of_task("rotation", turned) - loss) > 1e-4 * loss);
+}
+
+TEST_CASE("encoder: halves that are equal are found in one picture, and held against each other in two") {
+  DeviceContext context(Device::ref);
+  const auto model = build_model(context, small_encoder("halves"));
+  const auto scene = scenes(context, *model, 0).tensors.at("picture")[0].host();
+  const size_t half = scene.size() / 8;  // of 4 pictures
+  // Halves `upper` and `lower` of each picture are the upper ones of those scenes.
+  const auto composed = [&](const std::array<size_t, 4>& upper, const std::array<size_t, 4>& lower) {
+    std::vector<double> pictures;
+    for (size_t n = 0; n < 4; ++n)
+      for (const size_t from : {upper[n], lower[n]})
+        pictures.insert(pictures.end(), scene.begin() + ptrdiff_t(2 * from * half),
+                        scene.begin() + ptrdiff_t((2 * from + 1) * half));
+    return pictures;
+  };
+  const double together = loss_of_task("halves", composed({0, 1, 2, 3}, {0, 1, 2, 3}));
+  const double apart = loss_of_task("halves", composed({0, 1, 2, 3}, {1, 2, 3, 0}));
+  CAPTURE(together);
+  CAPTURE(apart);
+  CHECK(together < 0.98 * apart);  // words that nobody has learnt are near each other
 }
 
 TEST_CASE("encoder: gradients of every task are those of finite differences") {
