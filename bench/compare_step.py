@@ -44,7 +44,7 @@ def main():
     options.width = options.width or (32 if options.model == "comic" else 64)
     network = ["--model", options.model, "--size", options.size, "--ngf", options.width, "--ndf", options.width]
     standard = bool(options.peer_command) or (options.model, options.size, options.width) == ("dcgan", 64, 64)
-    if options.model in ("comic", "style"):  # these have many losses with weights: both sides have them from here
+    if options.peer and options.model in ("comic", "style"):  # these have many losses with weights: both sides have them from here
         bench = [word for word in shlex.split(options.ours) if word != "--interleave"]
         printed = subprocess.run([*bench, *map(str, network), "--batch", "1", "--settings"], stdout=subprocess.PIPE, text=True, check=True)
         settings = ["--settings", printed.stdout]
