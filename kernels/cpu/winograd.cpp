@@ -155,7 +155,8 @@ struct Plan {
     cut(5);
     if (taps == 2 && (tiles < fewest_tiles || T * T * depth * s.k > most_transformed)) cut(3);
     points = T * T;
-    constexpr int64_t cached_floats = 3 << 20;
+    constexpr int64_t cached_floats =
+        1 << 19;  // 2 MiB: what two cores have as second-level caches, often each of them
     chunk = std::min(tiles, std::max<int64_t>(fewest_tiles, cached_floats / (points * (depth + s.k))));
   }
   void cut(int side) {
