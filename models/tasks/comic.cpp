@@ -225,7 +225,7 @@ void comic_preset(Config& c) {
 // The generator learns the teacher at first, alone: from far away all other parts pull it elsewhere, and what it learns
 // in minutes so would take hours. Then discriminators that weigh little bend it toward the style. It has no norm: fast
 // rates are fine, with a short memory of squares for the moment when the discriminators come in. Gram matrices of random
-// filters draw ripples beside edges, so they are left to styles that have brush strokes. Discriminators of half the width
+// filters draw ripples beside edges, so they are left to what shall be abstract. Discriminators of half the width
 // cost a quarter, and are most of a step.
 void comic_tuned(Config& c, bool cpu) {
   if (cpu) {
@@ -253,14 +253,13 @@ std::span<const NamedPreset> comic_presets() {
          s.lambda_structure = 20, w.lambda_colour = 3, s.lambda_surface = 1;
        }},
       {"comic", [](Config&) {}},  // ink lines, flat areas
-      // Dabs and strokes instead of lines, more of the style's colours.
+      // Dabs and strokes instead of lines. They come from the teacher, and a little from the discriminators: more weight for
+      // these, or Gram matrices of random filters, would fill even areas with ripples and drops.
       {"paint",
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
-         auto& w = c.get<StyleLossSettings>();
          c.get<TeacherSettings>().teacher = "painted";
-         s.lambda_structure = 8, s.d_soft = 0;
-         w.lambda_style = 60, s.lambda_texture = 1.5, s.lambda_surface = 1;
+         s.lambda_structure = 20, s.d_soft = 0, s.lambda_texture = 0.6;
        }},
       // Little but the photo's composition stays.
       {"abstract",

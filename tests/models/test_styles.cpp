@@ -207,8 +207,7 @@ TEST_CASE(
   };
   CHECK(differs("comic").empty());
   CHECK(differs("anime") == Names{"lambda-structure", "lambda-colour", "lambda-surface"});
-  CHECK(differs("paint") ==
-        Names{"teacher", "lambda-structure", "d-soft", "lambda-style", "lambda-texture", "lambda-surface"});
+  CHECK(differs("paint") == Names{"teacher", "lambda-structure", "d-soft", "lambda-texture"});
   CHECK(differs("abstract") == Names{"teacher", "lambda-structure", "d-soft", "lambda-adversarial",
                                      "lambda-style", "lambda-texture", "lambda-surface"});
   for (const NamedPreset& one : comic_presets()) {
