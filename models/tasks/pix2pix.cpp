@@ -131,6 +131,7 @@ void pix2pix_tuned(Config& c, bool cpu) {
   c.get<ConvSettings>().norm = "instance";
   c.get<UpSettings>().up = "resize";
   c.epochs = 30, c.least_steps = 4000;
+  if (!c.has<MadeInputSettings>()) return;  // colorize
   // A picture that only lacks sharpness is better changed than drawn anew, and by little: what a discriminator asks for
   // costs more of it than it brings.
   const std::string& made = c.get<MadeInputSettings>().make_input;

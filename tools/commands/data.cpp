@@ -248,8 +248,7 @@ int run(const Arguments& arguments) {
 Command describe_data() {
   Command command;
   command.name = "data";
-  command.summary =
-      "check a folder of pictures, count what is in it, cut pages into squares, write out drawn sets";
+  command.summary = "check pictures, count what is in a folder, cut pages into squares, write out drawn sets";
   command.words = {
       {"check|stats|tiles|draw",
        "check names every unreadable file with its reason, and exits with 3 when there is one; stats "
