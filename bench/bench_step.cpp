@@ -14,9 +14,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "bench/program.h"
 #include "engine/data/picture_set.h"
@@ -163,19 +161,10 @@ int measure_steps(const Options& options, Device device) {
 
 // ------------------------------------------------------------------------------------------- interleaved
 
-// Answers each line `step BATCH K` with K steps and one JSON line {"times": [seconds of each], ...}, until
-// stdin ends. A model is built at the first request for its batch size.
+// A model is built at the first request for its batch size.
 int serve(const Options& options, Device device) {
   std::map<int, std::unique_ptr<Stepper>> steppers;
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string word, rest;
-    int batch = 0, count = 0;
-    if (!(words >> word >> batch >> count) || word != "step" || words >> rest || batch < 1 || count < 0) {
-      fmt::print("{}\n", json{{"error", "expected `step BATCH K`, got `" + line + "`"}}.dump());
-      std::fflush(stdout);
-      continue;
-    }
+  return serve_turns([&](int batch, int count) {
     const Config config = with_batch(options, batch);
     auto& stepper = steppers[batch];
     if (!stepper) stepper = std::make_unique<Stepper>(config, device, DeviceContext::Mode::run);
@@ -184,10 +173,8 @@ int serve(const Options& options, Device device) {
     answer["times"] = json::array();
     for (int i = 0; i < count; ++i) answer["times"].push_back(stepper->step());
     answer["peak_rss_mb"] = peak_rss_mb();
-    fmt::print("{}\n", answer.dump());
-    std::fflush(stdout);
-  }
-  return 0;
+    return answer;
+  });
 }
 
 // -------------------------------------------------------------------------------------------------- data

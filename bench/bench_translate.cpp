@@ -10,9 +10,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <iostream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "bench/program.h"
 #include "engine/tensor/ops.h"
@@ -96,23 +94,12 @@ double product_speed(DeviceContext& context) {
 }
 
 int serve(Maker& maker) {
-  for (std::string line; std::getline(std::cin, line);) {
-    std::istringstream words(line);
-    std::string word, rest;
-    int batch = 0, count = 0;
-    json answer;
-    if (!(words >> word >> batch >> count) || word != "step" || words >> rest || batch != 1 || count < 0) {
-      answer["error"] = "expected `step 1 K`, got `" + line + "`";
-    } else {
-      answer["peer"] = "gan";
-      answer["times"] = json::array();
-      for (int i = 0; i < count; ++i) answer["times"].push_back(maker.make());
-      answer["peak_rss_mb"] = double(peak_resident_bytes()) / (1 << 20);
-    }
-    fmt::print("{}\n", answer.dump());
-    std::fflush(stdout);
-  }
-  return 0;
+  return serve_turns([&](int batch, int count) -> json {
+    if (batch != 1) return {{"error", fmt::format("pictures are made one by one, not {} at a time", batch)}};
+    json times = json::array();
+    for (int i = 0; i < count; ++i) times.push_back(maker.make());
+    return {{"peer", "gan"}, {"times", times}, {"peak_rss_mb", double(peak_resident_bytes()) / (1 << 20)}};
+  });
 }
 
 int run(int argc, char** argv) {

@@ -1,8 +1,12 @@
-// What the benchmarks share besides their problems: the clock, the median, the command line, how main() ends.
+// What the benchmarks share besides their problems: the clock, the median, the command line, how turns with other programs
+// are taken, how main() ends.
 #pragma once
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <vector>
 
 #include "kernels/contract/check.h"
@@ -31,6 +35,24 @@ inline bool parse(CLI::App& app, int argc, char** argv) {
   } catch (const CLI::ParseError& error) { fail(Exit::usage, "{}; see --help", error.what()); }
   check_forced_variants();
   return true;
+}
+
+// Answers each line `step BATCH K` of stdin, which bench/compare_step.py writes, with the JSON object answer(BATCH, K), until
+// stdin ends. It has "times", the seconds of each of K turns, or "error".
+template <class F>
+int serve_turns(const F& answer) {
+  for (std::string line; std::getline(std::cin, line);) {
+    std::istringstream words(line);
+    std::string word, rest;
+    int batch = 0, count = 0;
+    nlohmann::json said;
+    if (!(words >> word >> batch >> count) || word != "step" || words >> rest || batch < 1 || count < 0)
+      said = {{"error", "expected `step BATCH K`, got `" + line + "`"}};
+    else said = answer(batch, count);
+    fmt::print("{}\n", said.dump());
+    std::fflush(stdout);
+  }
+  return 0;
 }
 
 // Calls run(argc, argv). An error becomes one line on stderr and its exit code.

@@ -112,7 +112,7 @@ int stats(const Reports& checked, bool json) {
   return int(Exit::ok);
 }
 
-// The folder of --out, which is new or empty and is there afterwards. `holds`: what it is for, in words.
+// The folder of --out, which has to be new or empty. `holds`: what it is for, in words.
 std::filesystem::path fresh_folder(const Arguments& arguments, const char* holds) {
   namespace fs = std::filesystem;
   const fs::path out = arguments.text("out", "");
