@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "engine/data/edge_flow.h"
 #include "engine/data/old_photo.h"
 #include "engine/settings/words.h"
 #include "kernels/contract/check.h"
@@ -15,101 +16,7 @@ namespace gan {
 
 namespace {
 
-// One channel of real numbers.
-struct Plane {
-  int height, width;
-  std::vector<float> values;
-
-  Plane(int height, int width) : height(height), width(width), values(size_t(height) * size_t(width)) {}
-  float& at(int y, int x) { return values[size_t(y) * size_t(width) + size_t(x)]; }
-  float at(int y, int x) const { return values[size_t(y) * size_t(width) + size_t(x)]; }
-  // The nearest sample inside.
-  float clamped(int y, int x) const { return at(std::clamp(y, 0, height - 1), std::clamp(x, 0, width - 1)); }
-  // Bilinear, at any real place.
-  float between(float y, float x) const {
-    const float fy = std::floor(y), fx = std::floor(x), dy = y - fy, dx = x - fx;
-    const int iy = int(fy), ix = int(fx);
-    return (1 - dy) * ((1 - dx) * clamped(iy, ix) + dx * clamped(iy, ix + 1)) +
-           dy * ((1 - dx) * clamped(iy + 1, ix) + dx * clamped(iy + 1, ix + 1));
-  }
-};
-
-// Half of a Gaussian's taps, from the middle on; the whole kernel sums to 1.
-std::vector<float> half_gaussian(double sigma) {
-  std::vector<float> taps;
-  double sum = 0;
-  for (int i = 0; i <= int(std::ceil(3 * sigma)); ++i) {
-    taps.push_back(float(std::exp(-i * i / (2 * sigma * sigma))));
-    sum += (i ? 2 : 1) * double(taps.back());
-  }
-  for (float& tap : taps) tap = float(tap / sum);
-  return taps;
-}
-
-Plane blurred(const Plane& from, double sigma) {
-  const std::vector<float> taps = half_gaussian(sigma);
-  Plane rows(from.height, from.width), result(from.height, from.width);
-  for (int y = 0; y < from.height; ++y)
-    for (int x = 0; x < from.width; ++x) {
-      float sum = taps[0] * from.at(y, x);
-      for (int i = 1; i < int(taps.size()); ++i)
-        sum += taps[size_t(i)] * (from.clamped(y, x - i) + from.clamped(y, x + i));
-      rows.at(y, x) = sum;
-    }
-  for (int y = 0; y < from.height; ++y)
-    for (int x = 0; x < from.width; ++x) {
-      float sum = taps[0] * rows.at(y, x);
-      for (int i = 1; i < int(taps.size()); ++i)
-        sum += taps[size_t(i)] * (rows.clamped(y - i, x) + rows.clamped(y + i, x));
-      result.at(y, x) = sum;
-    }
-  return result;
-}
-
-Plane luma_of(const Image& image) {
-  Plane plane(image.height, image.width);
-  for (int y = 0; y < image.height; ++y)
-    for (int x = 0; x < image.width; ++x)
-      plane.at(y, x) =
-          image.channels == 1
-              ? float(image.at(y, x, 0)) / 255
-              : (0.299f * image.at(y, x, 0) + 0.587f * image.at(y, x, 1) + 0.114f * image.at(y, x, 2)) / 255;
-  return plane;
-}
-
 uint8_t to_byte(float value) { return uint8_t(std::lround(std::clamp(value, 0.0f, 255.0f))); }
-
-// Where the picture's edges run: at each place the unit vector across the edge (Kyprianidis & Kang 2011: the
-// main direction of the smoothed structure tensor).
-struct Flow {
-  Plane y, x;
-};
-Flow edge_flow(const Image& image, double smoothing) {
-  Plane yy(image.height, image.width), xx = yy, xy = yy;
-  for (int c = 0; c < image.channels; ++c) {
-    Plane plane(image.height, image.width);
-    for (size_t i = 0; i < plane.values.size(); ++i)
-      plane.values[i] = float(image.pixels[i * size_t(image.channels) + size_t(c)]) / 255;
-    for (int y = 0; y < image.height; ++y)
-      for (int x = 0; x < image.width; ++x) {  // Sobel's differences
-        const auto column = [&](int dx) {
-          return plane.clamped(y - 1, x + dx) + 2 * plane.clamped(y, x + dx) + plane.clamped(y + 1, x + dx);
-        };
-        const auto row = [&](int dy) {
-          return plane.clamped(y + dy, x - 1) + 2 * plane.clamped(y + dy, x) + plane.clamped(y + dy, x + 1);
-        };
-        const float gx = column(1) - column(-1), gy = row(1) - row(-1);
-        xx.at(y, x) += gx * gx, yy.at(y, x) += gy * gy, xy.at(y, x) += gx * gy;
-      }
-  }
-  xx = blurred(xx, smoothing), yy = blurred(yy, smoothing), xy = blurred(xy, smoothing);
-  Flow flow{Plane(image.height, image.width), Plane(image.height, image.width)};
-  for (size_t i = 0; i < xx.values.size(); ++i) {
-    const float angle = 0.5f * std::atan2(2 * xy.values[i], xx.values[i] - yy.values[i]);
-    flow.x.values[i] = std::cos(angle), flow.y.values[i] = std::sin(angle);
-  }
-  return flow;
-}
 
 // Ink lines: the difference of two Gaussians across the edges, gathered along them, and a soft threshold
 // (Winnemoeller, Kyprianidis & Olsen 2012, eq. 5 and 7 with the flow of section 2.6). The difference is taken
@@ -138,24 +45,11 @@ Image sketch(const Image& target, int side) {
       edges.at(y, x) = small - tau * large;
     }
 
-  const std::vector<float> along = half_gaussian(3 * sigma);
+  const Plane lines = gathered_along(edges, across, 3 * sigma);
   Image result(target.height, target.width, target.channels);
   for (int y = 0; y < target.height; ++y)
     for (int x = 0; x < target.width; ++x) {
-      float sum = along[0] * edges.at(y, x);
-      for (const float sign : {1.0f, -1.0f}) {  // both ways from here
-        float py = float(y), px = float(x);
-        float ty = sign * across.x.at(y, x), tx = -sign * across.y.at(y, x);
-        for (int i = 1; i < int(along.size()); ++i) {
-          py += ty, px += tx;
-          sum += along[size_t(i)] * edges.between(py, px);
-          const int ny = std::clamp(int(std::lround(py)), 0, target.height - 1);
-          const int nx = std::clamp(int(std::lround(px)), 0, target.width - 1);
-          float next_y = across.x.at(ny, nx), next_x = -across.y.at(ny, nx);
-          if (next_y * ty + next_x * tx < 0) next_y = -next_y, next_x = -next_x;  // directions have no sign
-          ty = next_y, tx = next_x;
-        }
-      }
+      const float sum = lines.at(y, x);
       const float paper = sum >= threshold ? 1 : 1 + std::tanh(steepness * (sum - threshold));
       for (int c = 0; c < target.channels; ++c) result.at(y, x, c) = to_byte(255 * paper);
     }

@@ -34,7 +34,10 @@ struct MadeInputSettings : Group<MadeInputSettings> {
 };
 struct TeacherSettings : Group<TeacherSettings> {
   TeacherSettings() : Group("teacher") {}
-  Setting<std::string> teacher{*this, "teacher", "drawn", "what the program makes of a photo by rules for --lambda-structure: drawn with ink lines around flat areas, or painted in dabs of colour", "drawn|painted", kTrain};
+  Setting<std::string> teacher{*this, "teacher", "drawn", "what the program makes of a photo by rules for --lambda-structure: drawn with ink lines around flat areas, painted in dabs of colour, or those dabs brushed in thick strokes", "drawn|painted|brushed", kTrain | kInspect | kNetwork};
+
+  // Strokes come out of a grain, which the generator sees beside the photo.
+  bool has_grain() const { return teacher == "brushed"; }
 };
 struct ExposureSettings : Group<ExposureSettings> {
   ExposureSettings() : Group("colour photos") {}
@@ -50,7 +53,7 @@ struct DataOptions {
   std::string source;  // a folder (sub-folders welcome), two folders as DIR_A,DIR_B, or "builtin:..."
   std::string style;  // of Examples::styled, coloured: where the pictures of the style are, of the same forms
   Examples examples = Examples::pictures;
-  bool painted = false;  // the teacher of styled examples: painted, or drawn in ink
+  std::string teacher = "drawn";  // of styled examples, by TeacherSettings
   // Of pairs, none: the source has aligned pairs. Of styled and coloured ones, none: the photo is the input.
   InputKind make_input = InputKind::none;
   bool b_to_a = false;         // B of the source is "A", the input, and A is "B", the target

@@ -1,6 +1,8 @@
 // What a model of styles learns from besides the pictures themselves, made by the program: what a photo should
 // keep when it becomes a drawing, and what a drawing is not.
 #pragma once
+#include <cstdint>
+
 #include "engine/picture/image.h"
 
 namespace gan {
@@ -15,6 +17,15 @@ Image drawn_by_rules(const Image& photo, int side = 0);
 // form of Papari, Petkov & Campisi 2007, eight sectors). Same size and channels. `side`: the size at which a dab is about
 // 13 pixels wide at 256; 0: the photo's shorter side.
 Image painted_by_rules(const Image& photo, int side = 0);
+
+// A third: those dabs in strokes of a brush, which follow the edges of the photo and those around even parts, with bristles
+// that catch light from above left. Where the strokes lie and how thick they are is up to `grain`, a picture of the same
+// size of which the first channel counts (grain_of()): a network can only learn strokes if it sees what they come from.
+// Same size and channels. `side` as above: strokes are about 8 pixels wide at 256.
+Image brushed_by_rules(const Image& photo, const Image& grain, int side = 0);
+// Normal noise in every channel alike, of mean 127.5 and deviation 42.5, cut at three deviations: with bytes taken as
+// -1 to 1, a third of normal numbers.
+Image grain_of(int height, int width, int channels, uint64_t seed);
 
 // A picture of the style with its edges blurred, all else as it was (Chen, Liu & Chen 2019, section 3.1): edges
 // by Canny's method, made wider to 5 pixels, and there a Gaussian of 5 x 5. A discriminator that rejects it asks for

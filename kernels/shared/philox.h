@@ -33,6 +33,7 @@ enum class RandomStream : uint32_t {
   make_input = 10,       // noise and holes of inputs that are made from their targets
   order_b = 11,          // of a set with two independent lists the second: shuffling,
   augment_b = 12,        // crop and flip
+  grain = 13,            // what strokes of a brush come from
   init_networks = 1000,  // initial weights of networks that are not G and D, numbered from here
 };
 

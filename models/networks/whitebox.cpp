@@ -9,8 +9,8 @@
 //          twice the side, + skip 1, 3x3, 3x3        -> (N,H/2,W/2,w)
 //          twice the side, + skip 0, 3x3, 7x7        -> (N,H,W,out)
 //
-// A side is doubled bilinearly. With as many channels out as in, the last convolution's output is added to the
-// input picture; it starts near zero, and the network as a picture of its input. Else it ends in tanh. All
+// A side is doubled bilinearly. The last convolution's output is added to the first channels of the input, where it has
+// as many; it starts near zero, and the network as a picture of its input. Else it ends in tanh. All
 // convolutions have a bias and start by He et al. 2015; borders are reflected.
 #include "models/networks/whitebox.h"
 
@@ -28,7 +28,7 @@ Tensor doubled(const Tensor& x) { return resize_bilinear(x, int(2 * x.dim(1)), i
 
 }  // namespace
 
-Whitebox::Whitebox(Parameters& p, const WhiteboxOptions& o) : changes_input_(o.in == o.out) {
+Whitebox::Whitebox(Parameters& p, const WhiteboxOptions& o) : changes_input_(o.in >= o.out), out_(o.out) {
   const int w = o.width;
   const auto block = [&](const std::string& name, int in, int out, const ConvOptions& conv, Activation act,
                          double gain) {
@@ -74,7 +74,8 @@ Tensor Whitebox::operator()(const Parameters& p, const Tensor& x, const Pass& pa
   y = gan::add(doubled(up_[0](p, y, pass)), half);                    // (N,H/2,W/2,2w)
   y = gan::add(doubled(up_[2](p, up_[1](p, y, pass), pass)), whole);  // (N,H,W,w)
   y = up_[4](p, up_[3](p, y, pass), pass);
-  return changes_input_ ? gan::add(x, y) : y;
+  if (!changes_input_) return y;
+  return gan::add(x.dim(3) == out_ ? x : slice_channels(x, 0, out_), y);
 }
 
 }  // namespace gan

@@ -23,6 +23,7 @@ class Whitebox : public Generator {
  private:
   std::vector<ConvBlock> down_, body_, up_;  // body_: two convolutions for each residual block
   bool changes_input_;
+  int out_;
 };
 
 }  // namespace gan

@@ -13,7 +13,8 @@ namespace gan {
 
 int channels_of(const InputSpec& input, const Config& config) {
   switch (input.kind) {
-    case InputSpec::Kind::lightness: return 1;
+    case InputSpec::Kind::lightness:
+    case InputSpec::Kind::grain: return 1;
     case InputSpec::Kind::colour: return 2;
     default: return config.channels;
   }

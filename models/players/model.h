@@ -21,6 +21,7 @@ struct InputSpec {
     picture,    // (N,size,size,channels) in [-1,1]
     lightness,  // of a colour picture: L/50 - 1, (N,size,size,1)
     colour,     // of a colour picture: (a,b)/110, (N,size,size,2)
+    grain,      // of a picture in grey, (N,size,size,1)
     noise,      // normal numbers, (N,width)
   };
   std::string name;  // "real", "A", "z"

@@ -2,7 +2,8 @@
 // Its parts are those of AnimeGANv2 (Chen et al. 2020) and White-box Cartoonization (Wang & Yu 2020); each has a
 // weight, and the presets are sets of weights.
 //
-//   G           photo A (N,H,W,C) -> drawing (N,H,W,C)
+//   G           photo A (N,H,W,C) -> drawing (N,H,W,C); with --teacher brushed it sees a grain (N,H,W,1) beside the photo,
+//               out of which strokes of a brush come
 //   D           drawing -> logits (N,h,w,1): is it of the style? Also shown, to be rejected: the style in grey, so
 //               that colours count, and with soft edges, so that clear lines do
 //   D_texture   the same of grey pictures: lines and hatching
@@ -15,6 +16,7 @@
 
 #include "engine/data/options.h"
 #include "engine/tensor/picture_ops.h"
+#include "kernels/shared/philox.h"
 #include "models/losses/adversarial.h"
 #include "models/losses/perceptual.h"
 #include "models/networks/features.h"
@@ -53,7 +55,8 @@ class Comic : public Model {
     const StepInput in = planned_input(context, batch);
     const Tensor &photo = in.tensors.at("A")[0], &style = in.tensors.at("B")[0];
     const Pass pass{.tell = tell};
-    if (network == "G") (*generator_)(g_.parameters, photo, pass);
+    if (network == "G")
+      (*generator_)(g_.parameters, has_grain() ? with_grain(photo, in.tensors.at("grain")[0]) : photo, pass);
     for (const Critic& critic : critics_)
       if (network == critic.network->name)
         (*critic.discriminator)(critic.network->parameters, critic.looks_at(style), pass);
@@ -69,7 +72,9 @@ class Comic : public Model {
     if (makes_inputs()) add_input({.name = "made", .of = "made"});
     if (s.lambda_structure > 0) add_input({.name = "drawn", .of = "drawn"});
     if (rejects(s.d_soft)) add_input({.name = "soft", .of = "soft"});
-    generator_ = make_generator(g_.parameters, config, config.channels, config.channels);
+    if (has_grain()) add_input({.name = "grain", .kind = InputSpec::Kind::grain, .of = "grain"});
+    generator_ =
+        make_generator(g_.parameters, config, config.channels + (has_grain() ? 1 : 0), config.channels);
     if (w.lambda_adversarial > 0) add_critic(add_network("D"), w.lambda_adversarial, "loss_G_GAN", as_it_is);
     if (s.lambda_texture > 0) add_critic(add_network("D_texture"), s.lambda_texture, "loss_G_texture", grey);
     if (s.lambda_surface > 0)
@@ -96,7 +101,8 @@ class Comic : public Model {
     const StyleLossSettings& w = weights();
     const Tensor &photo = step.input("A"), &style = step.input("B");
     const bool content_alone = step.stage() + 1 < int(stages().size());
-    const Tensor& given = makes_inputs() ? step.input("made") : photo;
+    const Tensor& seen = makes_inputs() ? step.input("made") : photo;
+    const Tensor given = has_grain() ? with_grain(seen, step.input("grain")) : seen;
     const Tensor made = (*generator_)(g_.parameters, given, step.pass());  // (N,H,W,C)
 
     // The discriminators' turn: each learns to tell the style from what G makes of photos.
@@ -190,8 +196,19 @@ class Comic : public Model {
     return encoder_->at(taps_.content, features_->parameters, picture);
   }
 
+  bool has_grain() const { return config.get<TeacherSettings>().has_grain(); }
+  static Tensor with_grain(const Tensor& photo, const Tensor& grain) {
+    return concat_channels(photo, grain);  // (N,H,W,C+1)
+  }
+
+  // Where its strokes lie is up to the use's seed.
   Tensor generate(const Tensor& photo, const Use& use) {
-    return generated(g_, *generator_, photo, use, false);
+    if (!has_grain()) return generated(g_, *generator_, photo, use, false);
+    NoGradient quiet(photo.context());
+    const Tensor noise = random_normal(photo.context(), {photo.dim(0), photo.dim(1), photo.dim(2), 1},
+                                       use.seed, uint32_t(RandomStream::grain), 0);
+    // As the bytes of grain_of() are taken.
+    return generated(g_, *generator_, with_grain(photo, affine(noise, 1.0 / 3)), use, false);
   }
 
   Network& g_;
@@ -278,6 +295,11 @@ void comic_check(const Config& c) {
   check_translation_networks(c);
   if (c.channels != 3)
     fail(Exit::usage, "comic learns from colour pictures: --channels 3, not {}", c.channels);
+  if (c.get<TeacherSettings>().has_grain() && c.get<TranslationSettings>().netG == "animegan2")
+    fail(
+        Exit::usage,
+        "--teacher brushed: strokes come out of a grain that the generator sees beside the photo, and --netG "
+        "animegan2 sees colour pictures alone; take another --netG, or --teacher painted");
   const auto& s = c.get<ComicSettings>();
   const auto& w = c.get<StyleLossSettings>();
   if (w.lambda_adversarial + s.lambda_texture + s.lambda_surface + w.lambda_style <= 0)

@@ -21,6 +21,10 @@ StepInput next_input(const Model& model, PictureSet& pictures, DeviceContext& co
         in.add(spec.name, picture);
         continue;
       }
+      if (spec.kind == InputSpec::Kind::grain) {
+        in.add(spec.name, slice_channels(picture, 0, 1));
+        continue;
+      }
       if (!lab.count(spec.of)) lab[spec.of] = rgb_to_lab(picture);
       in.add(spec.name, spec.kind == InputSpec::Kind::lightness ? lab[spec.of].l : lab[spec.of].ab);
     }

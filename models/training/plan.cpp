@@ -130,7 +130,7 @@ DataOptions data_options(const Config& c) {
   if (c.has<PairSettings>()) o.b_to_a = c.get<PairSettings>().direction == "BtoA";
   if (c.has<MadeInputSettings>()) o.make_input = parse_input_kind(c.get<MadeInputSettings>().make_input);
   if (c.has<ExposureSettings>()) o.jitter_exposure = c.get<ExposureSettings>().jitter_exposure;
-  if (c.has<TeacherSettings>()) o.painted = c.get<TeacherSettings>().teacher == "painted";
+  if (c.has<TeacherSettings>()) o.teacher = c.get<TeacherSettings>().teacher;
   if (c.has<StyleSetSettings>()) o.style = c.get<StyleSetSettings>().style;
   if (o.make_input == InputKind::grey && c.channels == 1)
     fail(Exit::usage, "--make-input grey with --channels 1: the input would be the target itself");

@@ -155,6 +155,70 @@ TEST_CASE(
   CHECK(grey.pixels == Image(32, 32, 1, 77).pixels);
 }
 
+TEST_CASE(
+    "a brushed teacher: its strokes come out of the grain, run along edges, and have the photo's colours") {
+  // A step of light, slanting: x + y < 96 is dark.
+  Image slope(96, 96, 3);
+  for (int y = 0; y < 96; ++y)
+    for (int x = 0; x < 96; ++x)
+      for (int c = 0; c < 3; ++c) slope.at(y, x, c) = x + y < 96 ? 100 : 150;
+  const Image grain = grain_of(96, 96, 3, 7);
+  const Image brushed = brushed_by_rules(slope, grain, 256);
+  CHECK(brushed == brushed_by_rules(slope, grain, 256));
+  CHECK_FALSE(brushed == brushed_by_rules(slope, grain_of(96, 96, 3, 8), 256));
+  // Without grain there are no strokes. 127 is half a step below the middle, a fifth of a stroke: 2 % darker.
+  const Image still = brushed_by_rules(slope, Image(96, 96, 3, 127), 256),
+              painted = painted_by_rules(slope, 256);
+  for (size_t i = 0; i < still.pixels.size(); ++i)
+    CHECK(std::abs(int(still.pixels[i]) - int(painted.pixels[i])) <= 4);
+  // Two steps along the edge change less than two across, by half at least; far from it too.
+  double along = 0, across = 0;
+  for (int y = 20; y < 76; ++y)
+    for (int x = 20; x < 76; ++x) {
+      along += std::abs(light(brushed, y + 1, x - 1) - light(brushed, y - 1, x + 1));
+      if (std::abs(x + y - 96) > 8)
+        across += std::abs(light(brushed, y + 1, x + 1) - light(brushed, y - 1, x - 1));
+    }
+  CHECK(along < across / 2);
+  CHECK(across / (56 * 56) > 4);  // of 255: they are there to be seen
+  // On the whole the light is the photo's, and what is grey stays grey.
+  double dark = 0, bright = 0;
+  for (int y = 0; y < 96; ++y)
+    for (int x = 0; x < 96; ++x) (x + y < 96 ? dark : bright) += light(brushed, y, x) / (96.0 * 48);
+  CHECK(std::abs(dark - 100) < 4);
+  CHECK(std::abs(bright - 150) < 4);
+  for (size_t i = 0; i < brushed.pixels.size(); i += 3)
+    CHECK(std::max({brushed.pixels[i], brushed.pixels[i + 1], brushed.pixels[i + 2]}) ==
+          std::min({brushed.pixels[i], brushed.pixels[i + 1], brushed.pixels[i + 2]}));
+  CHECK(brushed_by_rules(Image(32, 32, 1, 77), grain).channels == 1);
+}
+
+TEST_CASE("strokes catch light from above left: a ridge of grain is bright on that side") {
+  // One grain of paint in the middle of an even ground: a hill in the height of the strokes.
+  Image grain(65, 65, 1, 127);
+  for (int y = 31; y <= 33; ++y)
+    for (int x = 31; x <= 33; ++x) grain.at(y, x, 0) = 255;
+  const Image lit = brushed_by_rules(Image(65, 65, 3, 128), grain, 256);
+  double above_left = 0, below_right = 0;
+  for (int i = 1; i <= 4; ++i)
+    above_left += light(lit, 32 - i, 32 - i), below_right += light(lit, 32 + i, 32 + i);
+  CHECK(above_left > below_right + 20);
+}
+
+TEST_CASE("grain: a third of normal numbers as bytes, the same in every channel, by the seed alone") {
+  const Image grain = grain_of(200, 200, 3, 5);
+  CHECK(grain == grain_of(200, 200, 3, 5));
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < grain.pixels.size(); i += 3) {
+    CHECK(grain.pixels[i] == grain.pixels[i + 2]);
+    const double value = 3 * (grain.pixels[i] / 127.5 - 1);
+    sum += value, squares += value * value;
+  }
+  // 40,000 numbers: the mean has a deviation of 1/200, the mean square of sqrt(2)/200. Cutting takes 0.5 % of the square.
+  CHECK(std::abs(sum / 40000) < 4.0 / 200);
+  CHECK(std::abs(squares / 40000 - 1) < 0.005 + 4 * std::sqrt(2.0) / 200);
+}
+
 TEST_CASE("soft edges: an edge is blurred over five pixels, all else keeps its bytes") {
   const Image edge = step_edge(64, 32, 20, 220), soft = with_soft_edges(edge);
   for (int y = 0; y < 64; ++y) {
@@ -199,6 +263,21 @@ TEST_CASE("a set of photos and styles deals out what is made of the pictures tha
           std::equal(want.pixels.begin(), want.pixels.end(), derived.begin() + long(k * want.pixels.size())));
     }
   }
+  // Strokes of a brush: the grain that they come from is dealt out beside them, and is the same each time.
+  options.teacher = "brushed";
+  PictureSet brushed(options), brushed_again(options);
+  const Batch strokes = brushed.batch(context, 0, 2);
+  for (const char* name : {"A", "drawn", "grain"})
+    CHECK(bytes_of(strokes.at(name)) == bytes_of(brushed_again.batch(context, 0, 2).at(name)));
+  std::vector<Image> parts;
+  for (const char* name : {"A", "grain", "drawn"}) {
+    parts.emplace_back(48, 48, 3);
+    const std::vector<uint8_t> all = bytes_of(strokes.at(name));
+    std::copy_n(all.begin(), parts.back().pixels.size(), parts.back().pixels.begin());
+  }
+  CHECK(brushed_by_rules(parts[0], parts[1]) == parts[2]);
+  CHECK(bytes_of(strokes.at("A")) == bytes_of(batch.at("A")));
+  options.teacher = "drawn";
   // An input that is made of the photo, anew at each draw, beside the photo as it is.
   options.examples = Examples::coloured, options.make_input = InputKind::noise;
   CHECK_THROWS_WITH_AS(PictureSet{options}, doctest::Contains("no colour to learn"), Error);

@@ -220,6 +220,28 @@ TEST_CASE(
                        doctest::Contains("tuned, paper, anime, comic, paint, abstract"), Error);
 }
 
+TEST_CASE("comic: a generator that learns strokes sees a grain beside the photo, at use by the seed") {
+  Config config = tiny("comic");
+  put(config, "teacher", "brushed");
+  CHECK(parts_of(config).inputs == Names{"A", "B", "drawn", "soft", "grain"});
+  for (const char* net : {"whitebox", "resnet_6", "unet"}) {
+    CAPTURE(std::string(net));
+    put(config, "netG", net);
+    DeviceContext context(Device::cpu);
+    const auto model = build_model(context, config);
+    CHECK(model->network("G").parameters.infos()[0].shape.dims[3] == 4);
+    const Tensor photo = picture(context, 1, 2 * model->side_multiple(), 64);
+    const auto made = [&](uint64_t seed) {
+      return model->make({.pictures = {{"picture", photo}}, .styles = {}, .controls = {}, .seed = seed})
+          .host();
+    };
+    CHECK(made(1) == made(1));
+    CHECK(made(1) != made(2));
+  }
+  put(config, "netG", "animegan2");
+  CHECK(contains(refusal(config), "--teacher brushed"));
+}
+
 TEST_CASE("comic and style: what cannot be learnt is refused, with what is wanted") {
   const auto with = [](const char* model, const std::vector<std::pair<const char*, double>>& values) {
     Config config = tiny(model);

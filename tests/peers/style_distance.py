@@ -9,7 +9,9 @@ the run that is judged: any checkpoint of `gan train style`, which holds its own
 and --lambda-content.
 
 Style distance: means and deviations of every channel of the four levels, as root mean square distance from the set's mean,
-in deviations of the set; a picture of the set itself has about 1. Beside the styled pictures stand the photos as they are and
+in deviations of the set; a picture of the set itself has about 1. Channels that the set hardly moves (a twentieth of what
+its level's median does) are left out: they would divide by almost nothing. With --grey all pictures are compared in grey
+of equal light and contrast, so that only lines, strokes and areas count, no colours. Beside the styled pictures stand the photos as they are and
 a plain transfer of colour: each photo with the set's means and deviations in Lab (Reinhard et al. 2001). Content distance:
 root mean square of differences at the last level, in parts of what two different photos differ by.
 
@@ -25,6 +27,8 @@ from PIL import Image
 from torch_networks import Encoder, load_strictly, read_safetensors
 
 MOST_OF_SET = 150
+LEAST_OF_MEDIAN = 0.05
+LUMA = np.array([0.299, 0.587, 0.114])
 WHITE = np.array([0.95047, 1, 1.08883])
 TO_XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]])
 
@@ -36,6 +40,7 @@ def main():
     parser.add_argument("style", help="folder of pictures of the style")
     parser.add_argument("styled", nargs="+", metavar="NAME=FOLDER", help="photos styled, under the photos' names")
     parser.add_argument("--size", type=int, default=256)
+    parser.add_argument("--grey", action="store_true", help="compare in grey of equal light and contrast")
     options = parser.parse_args()
     torch.set_num_threads(1)
     tensors, _ = read_safetensors(options.checkpoint)
@@ -48,12 +53,15 @@ def main():
     sets["colour transfer"] = recoloured(sets["photos"], of_set)
     for name, _, folder in (text.partition("=") for text in options.styled):
         sets[name] = [read(find(folder, photo), options.size) for photo in names]
-    seen = {name: [look(encoder, picture) for picture in own] for name, own in sets.items()}
+    shown = in_even_grey if options.grey else lambda picture: picture
+    seen = {name: [look(encoder, shown(picture)) for picture in own] for name, own in sets.items()}
 
-    tiles = [look(encoder, picture)[0] for picture in of_set[:: max(1, len(of_set) // MOST_OF_SET)]]
+    tiles = [look(encoder, shown(picture))[0] for picture in of_set[:: max(1, len(of_set) // MOST_OF_SET)]]
     centre = [np.mean(level, 0) for level in zip(*tiles)]
-    spread = [np.std(level, 0) + 1e-6 for level in zip(*tiles)]
-    distance = lambda levels: np.sqrt(np.mean([np.mean(((x - c) / s) ** 2) for x, c, s in zip(levels, centre, spread)]))
+    spread = [np.std(level, 0) for level in zip(*tiles)]
+    moves = [level > LEAST_OF_MEDIAN * np.median(level) for level in spread]
+    distance = lambda levels: np.sqrt(
+        np.mean([np.mean(((x - c)[m] / s[m]) ** 2) for x, c, s, m in zip(levels, centre, spread, moves)]))
     content = lambda one, other: np.sqrt(np.mean((one[1] - other[1]) ** 2))
     photos = seen["photos"]
     apart = np.mean([content(one, other) for i, one in enumerate(photos) for other in photos[:i]])
@@ -94,6 +102,13 @@ def look(encoder, picture):
         levels = encoder(torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1)
     statistics = [torch.cat([level.mean((2, 3))[0], level.std((2, 3))[0]]).numpy() for level in levels]
     return statistics, levels[-1].numpy()
+
+
+def in_even_grey(picture):
+    """Of mean 127.5 and deviation 50."""
+    light = picture @ LUMA
+    even = (light - light.mean()) / (light.std() + 1e-6) * 50 + 127.5
+    return np.repeat(np.clip(even + 0.5, 0, 255).astype(np.uint8)[..., None], 3, -1)
 
 
 def to_lab(picture):

@@ -1,9 +1,10 @@
 // Photos and pictures of a style, which do not belong together: photos in the source, the style in a source of its
 // own (DataOptions::style). A is a photo, B a picture of the style; "drawn" and "soft" are what is made of them
-// (style_examples.h), where the style is learnt. With --make-input there is "made" too, the input that
+// (style_examples.h), where the style is learnt, and "grain" is what strokes of a brush come from. With --make-input there is "made" too, the input that
 // is made of the photo (made_input.h). For validation there are photos alone.
 #include "engine/data/folders.h"
 #include "engine/data/style_examples.h"
+#include "engine/files/safetensors.h"
 
 namespace gan {
 
@@ -41,8 +42,11 @@ std::vector<ListedExample> known_as(const std::string& picture, std::vector<List
   return examples;
 }
 
+// Whether the teacher's strokes come out of a grain.
+bool brushes(const DataOptions& options) { return teaches(options) && options.teacher == "brushed"; }
+
 Image teacher_of(const Image& photo, const DataOptions& options) {
-  return options.painted ? painted_by_rules(photo) : drawn_by_rules(photo);
+  return options.teacher == "painted" ? painted_by_rules(photo) : drawn_by_rules(photo);
 }
 
 void add_made(Example& example, const DataOptions& options, const InputSeed& seed, int side) {
@@ -67,6 +71,7 @@ Listing list(const DataOptions& options) {
   std::vector<std::string> of_style_picture = {"B"};
   of_photo = {"A"};
   if (teaches(options)) of_photo.push_back("drawn"), of_style_picture.push_back("soft");
+  if (brushes(options)) of_photo.push_back("grain");
   if (is_drawn_anew(options.make_input)) listing.at_each_draw = make_anew;
   else if (options.make_input != InputKind::none) of_photo.push_back("made");
   listing.train.push_back(
@@ -82,9 +87,15 @@ Example read(const ListedExample& example, const DataOptions& options, const Rea
   Image picture = std::move(example.made_of->read(example, single, reading).pictures[0].second);
   Example read;
   read.pictures.emplace_back(photo ? "A" : "B", picture);
-  if (teaches(options))
+  if (photo && brushes(options)) {  // the same grain whenever this photo is read
+    const uint64_t seed = xxh64(std::as_bytes(std::span(example.name)), options.seed);
+    Image grain = grain_of(picture.height, picture.width, picture.channels, seed);
+    read.pictures.emplace_back("drawn", brushed_by_rules(picture, grain));
+    read.pictures.emplace_back("grain", std::move(grain));
+  } else if (teaches(options)) {
     read.pictures.emplace_back(photo ? "drawn" : "soft",
                                photo ? teacher_of(picture, options) : with_soft_edges(picture));
+  }
   const bool anew = is_drawn_anew(options.make_input);
   if (photo && options.make_input != InputKind::none && (reading.seed || !anew))
     add_made(read, options, reading.seed.value_or(InputSeed{}),
