@@ -1,30 +1,31 @@
-// Every rung of every operation, on any device: convolutions and matrix products on the layers of our
-// networks, on a GPU side by side with NVIDIA's libraries in one run; all operations on the sizes that their
-// contract calls usual.
+// Every rung of every operation, on any device, as benchmarks of Google Benchmark: convolutions and matrix products on the
+// layers of our networks, on a GPU side by side with NVIDIA's libraries, on the cpu with oneDNN; all operations on the
+// sizes that their contract calls usual.
 //
-//   bench_rungs --device cuda --json rungs.jsonl                  the default sets of layers, about 4 minutes
+//   bench_rungs --device cuda --benchmark_out=rungs.json          the default sets of layers, about 4 minutes
 //   bench_rungs --device cuda --sets dcgan:128 --layers G3,D3     two layers
-//   bench_rungs --sets dcgan:16 --ops conv2d_fwd                  one operation on the cpu
+//   bench_rungs --benchmark_filter='conv2d_fwd/D./b16/'           one operation on the cpu
 //   bench_rungs --sets usual:1 --ops norm_fwd,norm_bwd            two operations on their usual sizes
 //   bench_rungs --device simt --sets dcgan:1 --shrink 32          a rehearsal: the numbers mean nothing
 //
-// For each layer, direction and type all contenders take turns, round after round, so that a change of clock
-// or a neighbour hits all of them; medians over the rounds are compared. On a GPU a turn is one CUDA graph of
-// many runs between two events, and the runs go through several copies of the problem, together three times
-// the L2 cache. Each result is compared with the first rung (naive) in float32: a fast wrong kernel is
-// reported and makes the exit code 1. bench/README.md tells how to read the numbers.
+// A benchmark is one rung on one problem: operation/layer/batch/type/rung. It takes turns with the library on the same
+// problem, until the median is known (turns.h); on a GPU a turn is one CUDA graph of many runs between two events, and the
+// runs go through several copies of the problem, together three times the L2 cache. Each result is compared with the
+// first rung (naive) in float32: a fast wrong kernel is an error and makes the exit code 1. bench/README.md tells how to
+// read the numbers.
+#include <benchmark/benchmark.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <fstream>
 #include <functional>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "bench/layers.h"
 #include "bench/program.h"
+#include "bench/turns.h"
 #ifdef GAN_WITH_CUDA
 #include <cuda_runtime_api.h>
 
@@ -34,110 +35,19 @@
 namespace gan::bench {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 struct Options {
   std::string sets = "dcgan:128,unet:16,mlp:128,usual:1,dcgan:16,unet:1,patch:32,square:1,unet:64,dcgan:1024";
-  std::string json_file;
   std::vector<std::string> layers, operations;  // none: all
   std::vector<std::string> types{"f32", "bf16"};
   double seconds = 0;  // 0: as long as it takes
-  int rounds = 9;
   int shrink = 1;
+  Patience patience;
 };
 
-// ------------------------------------------------------------------------------------------------- one turn
-
-#ifdef GAN_WITH_CUDA
-void check(cudaError_t status, const char* call) {
-  if (status == cudaSuccess) return;
-  cudaGetLastError();  // reported here: the next launch must not find it again
-  fail(Exit::failure, "{}: {}", call, cudaGetErrorString(status));
-}
-#endif
-
-// A function that queues run number i, ready to be timed `runs` at a time.
-class Repeated {
- public:
-  Repeated(DeviceContext& context, std::function<void(int)> run, int runs)
-      : context_(context), run_(std::move(run)), runs_(runs) {
-#ifdef GAN_WITH_CUDA
-    if (context_.device() != Device::cuda) return;
-    check(cudaEventCreate(&start_), "cudaEventCreate");
-    check(cudaEventCreate(&stop_), "cudaEventCreate");
-    record();
-#endif
-  }
-  ~Repeated() {
-#ifdef GAN_WITH_CUDA
-    if (graph_) cudaGraphExecDestroy(graph_);
-    if (start_) cudaEventDestroy(start_);
-    if (stop_) cudaEventDestroy(stop_);
-#endif
-  }
-  Repeated(const Repeated&) = delete;
-  Repeated& operator=(const Repeated&) = delete;
-
-  // Takes one turn.
-  double seconds_per_run() {
-#ifdef GAN_WITH_CUDA
-    if (context_.device() == Device::cuda) {
-      check(cudaEventRecord(start_, stream()), "cudaEventRecord");
-      if (graph_) check(cudaGraphLaunch(graph_, stream()), "cudaGraphLaunch");
-      else queue();
-      check(cudaEventRecord(stop_, stream()), "cudaEventRecord");
-      check(cudaEventSynchronize(stop_), "wait for the GPU");
-      float milliseconds = 0;
-      check(cudaEventElapsedTime(&milliseconds, start_, stop_), "cudaEventElapsedTime");
-      return double(milliseconds) / 1e3 / runs_;
-    }
-#endif
-    const double start = now();
-    queue();
-    context_.kernels().memory.synchronize(context_.stream());
-    return (now() - start) / runs_;
-  }
-  bool is_graph() const { return graph_ != nullptr; }
-
- private:
-  void queue() {
-    for (int i = 0; i < runs_; ++i) run_(i);
-  }
-#ifdef GAN_WITH_CUDA
-  cudaStream_t stream() { return static_cast<cudaStream_t>(context_.stream().handle); }
-
-  // Turns the runs into a graph. What refuses to be recorded is launched call by call.
-  void record() {
-    check(cudaStreamBeginCapture(stream(), cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
-    bool recorded = true;
-    try {
-      queue();
-    } catch (const Error&) { recorded = false; }
-    cudaGraph_t graph = nullptr;
-    recorded &= cudaStreamEndCapture(stream(), &graph) == cudaSuccess && graph;
-    recorded = recorded && cudaGraphInstantiate(&graph_, graph, 0) == cudaSuccess;
-    if (!recorded) graph_ = nullptr;
-    if (graph) cudaGraphDestroy(graph);
-    cudaGetLastError();  // of a recording that failed
-  }
-
-  cudaEvent_t start_ = nullptr, stop_ = nullptr;
-  cudaGraphExec_t graph_ = nullptr;
-#else
-  static constexpr void* graph_ = nullptr;
-#endif
-  DeviceContext& context_;
-  std::function<void(int)> run_;
-  int runs_;
-};
-
-// ------------------------------------------------------------------------------------------------ contenders
+// ------------------------------------------------------------------------------------------------- problems
 
 // What calculates with fewer digits is compared with a library that does so too.
 enum class Precision { f32, tf32, bf16 };
-const char* name_of(Precision precision) {
-  return precision == Precision::f32 ? "f32" : precision == Precision::tf32 ? "tf32" : "bf16";
-}
 Precision precision_of(const std::string& variant, DType type) {
   if (type == DType::bf16) return Precision::bf16;
   return variant.find("tf32") != variant.npos ? Precision::tf32 : Precision::f32;
@@ -150,33 +60,37 @@ double error_limit(Precision precision) {
 // The cpu's row for what nobody has written a faster one.
 bool is_plain_loops(const std::string& variant) { return variant == "reference"; }
 
-// Copies of one problem for the runs to go through.
-template <class Args>
-using Copies = std::vector<Problem<Args>>;
+// What a problem's outputs hold.
+using Results = std::vector<std::vector<float>>;
 
-// One way to compute a problem. It knows no operation: one text serves for all of them.
-using Results = std::vector<std::vector<float>>;  // what a problem's outputs hold
-struct Contender {
-  std::string name;
-  Precision precision;
-  bool rival = false;
-  bool picked = false;  // what a training step would use
-  size_t copies = 1;    // of the problem
-  std::function<void(size_t copy)> run = {};
-  std::function<Results()> first_results = {};  // of the first copy, restored and run
-  double error = 0;                             // relative, against the reference
-  std::string failure = {};
-  std::vector<double> seconds = {};  // by round
-  bool is_graph = false;
-};
+// A problem in any operation. One text measures all of them.
+class AnyProblem {
+ public:
+  virtual ~AnyProblem() = default;
+  std::string op, layer;
+  int batch = 0;
+  DType type = DType::f32;
 
-// A problem that is measured, in words and counts.
-struct Measured {
-  const char* op;
-  std::string layer;
-  int batch;
-  DType type;
-  double flop, bytes;
+  struct Row {
+    std::string name;
+    Precision precision;
+    bool rival = false;  // a library, called for comparison alone
+  };
+  std::vector<Row> rows;
+
+  virtual void set_up() = 0;  // buffers, and the results that are right
+  virtual void clear() = 0;
+  double flop = 0, bytes = 0;  // bytes: once it is set up
+  size_t copies = 1;
+  Results want;
+  std::string picked;                                 // what a training step would use
+  virtual const char* why_not(size_t row) const = 0;  // why it cannot be called here; null: it can
+  virtual void run(size_t row, int copy) = 0;
+  virtual Results first_results(size_t row) = 0;  // of the first copy, restored and run
+
+  std::string name_of_row(size_t row) const {
+    return fmt::format("{}/{}/b{}/{}/{}", op, layer, batch, gan::name_of(type), rows[row].name);
+  }
 };
 
 // NVIDIA's libraries at their best for each precision.
@@ -230,120 +144,16 @@ double relative_error(const std::vector<float>& got, const std::vector<float>& w
   return norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
 }
 
-// -------------------------------------------------------------------------------------------------- problems
+// The largest of its outputs' errors; NaN is larger than all.
+double relative_error(const Results& got, const Results& want) {
+  double worst = 0;
+  for (size_t i = 0; i < want.size(); ++i)
+    if (const double error = relative_error(got[i], want[i]); !(error <= worst)) worst = error;
+  return worst;
+}
 
-// What one program run writes: rows to stdout and, flushed one by one, as JSON Lines.
-class Report {
- public:
-  Report(const Options& options, Device device) : options_(options), device_(device) {
-    if (options.json_file.empty()) return;
-    json_.open(options.json_file);
-    if (!json_) fail(Exit::io, "{}: cannot be written", options.json_file);
-  }
-
-  void add(const Measured& m, const std::vector<Contender>& contenders) {
-    const auto rival_of = [&](const Contender& c) -> const Contender* {
-      for (const auto& other : contenders)
-        if (other.rival && other.precision == c.precision && other.failure.empty()) return &other;
-      return nullptr;
-    };
-    double best_ratio = 0, picked_ratio = 0;
-    for (const auto& c : contenders) {
-      Json row = {{"op", m.op},
-                  {"layer", m.layer},
-                  {"batch", m.batch},
-                  {"type", gan::name_of(m.type)},
-                  {"variant", c.name},
-                  {"precision", name_of(c.precision)},
-                  {"rival", c.rival},
-                  {"picked", c.picked},
-                  {"device", gan::name_of(device_)}};
-      std::string text = fmt::format("{:20}{:20}{:>6} {:5}{:14}", m.op, m.layer, m.batch,
-                                     gan::name_of(m.type), c.name + (c.picked ? "*" : ""));
-      if (!c.failure.empty()) {
-        row["failure"] = c.failure;
-        text += " " + c.failure;
-        if (!c.rival) ++failures_;
-      } else {
-        const double middle = median(c.seconds);
-        row["median_us"] = middle * 1e6;
-        row["low_us"] = *std::min_element(c.seconds.begin(), c.seconds.end()) * 1e6;
-        row["high_us"] = *std::max_element(c.seconds.begin(), c.seconds.end()) * 1e6;
-        row["tflops"] = m.flop / middle / 1e12;
-        row["gb_per_s"] = m.bytes / middle / 1e9;
-        row["rounds"] = c.seconds.size();
-        row["copies"] = c.copies;
-        row["graph"] = c.is_graph;
-        row["error"] = c.error;
-        text += fmt::format("{:>12.2f}{:>10.1f}{:>10.1f}{:>10.1e}", middle * 1e6, m.flop / middle / 1e9,
-                            m.bytes / middle / 1e9, c.error);
-        const double limit =
-            is_plain_loops(c.name) ? 100 * error_limit(c.precision) : error_limit(c.precision);
-        if (!(c.error <= limit)) {
-          row["wrong"] = true;
-          text += "  WRONG";
-          if (!c.rival) ++failures_;
-        }
-        if (const auto* rival = rival_of(c); rival && !c.rival) {
-          std::vector<double> ratios;  // of turns that followed each other
-          for (size_t i = 0; i < std::min(c.seconds.size(), rival->seconds.size()); ++i)
-            ratios.push_back(rival->seconds[i] / c.seconds[i]);
-          const double ratio = median(ratios);
-          row["against"] = rival->name;
-          row["ratio"] = ratio;
-          row["ratio_low"] = *std::min_element(ratios.begin(), ratios.end());
-          row["ratio_high"] = *std::max_element(ratios.begin(), ratios.end());
-          text += fmt::format("{:>9.2f}x", ratio);
-          best_ratio = std::max(best_ratio, ratio);
-          if (c.picked) picked_ratio = ratio;
-        }
-      }
-      fmt::print("{}\n", text);
-      if (json_.is_open()) json_ << row.dump() << std::endl;  // a run that is cut short keeps its rows
-    }
-    std::fflush(stdout);
-    ++problems_;
-    const std::string key = fmt::format("{} {}", m.op, gan::name_of(m.type));
-    const std::string place = fmt::format("{} {} b{} {}", m.op, m.layer, m.batch, gan::name_of(m.type));
-    if (best_ratio > 0) best_[key].push_back({best_ratio, place});
-    if (picked_ratio > 0) picked_[key].push_back({picked_ratio, place});
-  }
-
-  // Geometric means against the libraries, and where we lose most. `left`: problems that found no time.
-  void summarise(int left) {
-    fmt::print("\n{} problems measured{}\n", problems_,
-               left ? fmt::format(", {} left out: --seconds {} were over", left, options_.seconds) : "");
-    const auto print = [&](const char* what, const std::map<std::string, std::vector<Ratio>>& groups) {
-      std::vector<Ratio> all;
-      for (const auto& [key, ratios] : groups) {
-        fmt::print("{:10}{:28}{:>6.2f}x of the library's speed over {} problems\n", what, key, mean(ratios),
-                   ratios.size());
-        all.insert(all.end(), ratios.begin(), ratios.end());
-      }
-      std::sort(all.begin(), all.end());
-      for (size_t i = 0; i < std::min<size_t>(all.size(), 5); ++i)
-        fmt::print("{:10}slowest: {:<28}{:>6.2f}x\n", what, all[i].second, all[i].first);
-    };
-    print("picked", picked_);
-    print("best rung", best_);
-    if (failures_) fmt::print("{} rows are wrong or failed\n", failures_);
-  }
-  int failures() const { return failures_; }
-
- private:
-  using Ratio = std::pair<double, std::string>;
-  static double mean(const std::vector<Ratio>& ratios) {
-    double sum = 0;
-    for (const auto& [ratio, place] : ratios) sum += std::log(ratio);
-    return std::exp(sum / double(ratios.size()));
-  }
-
-  const Options& options_;
-  Device device_;
-  std::ofstream json_;
-  std::map<std::string, std::vector<Ratio>> best_, picked_;
-  int problems_ = 0, failures_ = 0;
-};
+template <class Args>
+using Copies = std::vector<Problem<Args>>;
 
 // How many copies of a problem leave the L2 cache cold.
 int copies_for(DeviceContext& context, double bytes) {
@@ -369,47 +179,6 @@ Copies<Args> make_copies(DeviceContext& context, const Args& args, DType type, D
   return copies;
 }
 
-// Runs it once, which chooses, compiles and allocates; compares.
-void try_once(Contender& c, const Results& want) {
-  try {
-    const Results got = c.first_results();
-    for (size_t i = 0; i < want.size(); ++i)  // NaN is the largest
-      if (const double error = relative_error(got[i], want[i]); !(error <= c.error)) c.error = error;
-  } catch (const Error& error) { c.failure = error.what(); }
-}
-
-// How fast each of them is: turns, round after round.
-void take_turns(DeviceContext& context, std::vector<Contender>& contenders, int rounds) {
-  // Scratch memory has its final size now, so graphs may hold its address.
-  std::vector<std::unique_ptr<Repeated>> turns;
-  for (auto& c : contenders) {
-    turns.emplace_back();
-    if (!c.failure.empty()) continue;
-    const auto run = [&c](int i) { c.run(size_t(i) % c.copies); };
-    Repeated one(context, run, 1);
-    one.seconds_per_run();  // the first launch of a graph uploads it
-    const double once = one.seconds_per_run();
-    // Rungs that are there to be read are slow: one run is a turn, of the slowest the only one.
-    const bool slow = once > 5e-3, on_gpu = context.device() == Device::cuda;
-    if (once > 5e-2) {
-      c.seconds = {once};
-      continue;
-    }
-    const int least = on_gpu && !slow ? int(c.copies) : 1;
-    const int runs = std::max(int(std::clamp(5e-4 / once, 1.0, 256.0)), least);
-    turns.back() = std::make_unique<Repeated>(context, run, runs);
-    c.is_graph = turns.back()->is_graph();
-    turns.back()->seconds_per_run();
-  }
-  for (int round = 0; round < rounds; ++round)
-    for (size_t i = 0; i < contenders.size(); ++i) {
-      Contender& c = contenders[i];
-      // Three turns of a slow one are enough.
-      if (!turns[i] || (round >= 3 && c.seconds[0] > 5e-3)) continue;
-      c.seconds.push_back(turns[i]->seconds_per_run());
-    }
-}
-
 // Rounds float32 numbers to what `type` holds.
 void round_to(DeviceContext& context, DType type, const Tensor& numbers) {
   if (type == DType::f32) return;
@@ -419,69 +188,268 @@ void round_to(DeviceContext& context, DType type, const Tensor& numbers) {
   context.run(copy, {.count = numbers.count(), .x = stored.in(), .y = numbers.out()});
 }
 
-template <class Args>
-void measure(DeviceContext& context, const Op<Args>& op, const std::string& layer, int batch,
-             const Args& args, DType type, const Options& options, Report& report) {
-  // The cpu's plain loops (kernels/cpu/reference.cpp) would be most of the run for large problems.
-  Problem<Args> reference;
-  fill(reference, context, args, DType::f32);
-  for (const auto& buffer : reference.buffers)  // the numbers that the contenders get
-    if (buffer.port.kind == Kind::value && buffer.port.is_read) round_to(context, type, buffer.tensor);
-  std::vector<const Variant<Args>*> rows;
-  for (const auto& variant : op.variants)
-    if (!is_plain_loops(variant.name) || reference.flop < 2e9 || op.variants.size() == 1)
-      rows.push_back(&variant);
-  // All are compared with the first rung, in float32, but not with the plain loops: they add up long sums one
-  // by one.
-  const size_t first = rows.size() > 1 && is_plain_loops(rows[0]->name) ? 1 : 0;
-  rows[first]->run(reference.args, context.stream());
-  const Results want = results_of(reference);
-  reference = {};
+// The cpu's plain loops (kernels/cpu/reference.cpp) would be most of the time for large problems.
+constexpr double most_plain_flop = 2e9;
 
-  std::vector<Contender> contenders;
-  const auto add = [&](Contender c, Copies<Args>& problems, std::function<void(const Args&, Stream&)> run) {
-    c.copies = problems.size();
-    c.run = [&context, &problems, run](size_t copy) { run(problems[copy].args, context.stream()); };
-    c.first_results = [&context, &problems, run] {
-      restore(problems[0], context);  // the one before may have changed it
-      run(problems[0].args, context.stream());
-      context.kernels().memory.synchronize(context.stream());
-      return results_of(problems[0]);
-    };
-    contenders.push_back(std::move(c));
-  };
-  Copies<Args> problems = make_copies<Args>(context, args, type, DType::f32);
-  const std::string picked = op.pick(problems[0].args).name;
-  for (const Variant<Args>* row : rows) {
-    const Variant<Args>& variant = *row;
-    const std::string name = variant.name;
-    if (name == "cudnn" || name == "cublas" || variant.fits(problems[0].args)) continue;
-    add({.name = name, .precision = precision_of(name, type), .picked = name == picked}, problems,
-        [&variant](const Args& a, Stream& stream) { variant.run(a, stream); });
-  }
-  // cuDNN stores the gradient of bfloat16 weights in bfloat16.
-  Copies<Args> rival_problems;
-  if constexpr (has_rival<Args>) {
-    constexpr bool is_gemm = std::is_same_v<Args, Gemm>;
-    if (context.device() == Device::cuda && !rival_missing(is_gemm)) {
-      const bool own = std::is_same_v<Args, ConvBwdWeight> && type == DType::bf16;
-      if (own) rival_problems = make_copies<Args>(context, args, type, DType::bf16);
-      for (const Precision precision : {Precision::f32, Precision::tf32, Precision::bf16}) {
-        if ((precision == Precision::bf16) != (type == DType::bf16)) continue;
-        const std::string name = is_gemm ? "cublas" : "cudnn";
-        add({.name = precision == Precision::tf32 ? name + "_tf32" : name,
-             .precision = precision,
-             .rival = true,
-             .picked = name == picked && precision != Precision::tf32},
-            own ? rival_problems : problems,
-            [precision](const Args& own_args, Stream& stream) { run_rival(own_args, stream, precision); });
-      }
+template <class Args>
+class ProblemOf : public AnyProblem {
+ public:
+  ProblemOf(DeviceContext& context, const Op<Args>& operation, const std::string& its_layer, int its_batch,
+            const Args& args, DType its_type)
+      : context_(context), operation_(operation), args_(args) {
+    op = Args::op, layer = its_layer, batch = its_batch, type = its_type;
+    DeviceContext plan(context.device(), DeviceContext::Mode::plan);
+    Problem<Args> planned;
+    allocate(planned, plan, args, type);
+    flop = planned.flop;
+    for (const Variant<Args>& variant : operation.variants) {
+      const std::string name = variant.name;
+      if (name == "cudnn" || name == "cublas") continue;  // rivals at their best, below
+      if (variant.fits(planned.args)) continue;
+      if (is_plain_loops(name) && flop >= most_plain_flop && operation.variants.size() > 1) continue;
+      rows.push_back({name, precision_of(name, type)});
+      variants_.push_back(&variant);
+    }
+    if constexpr (has_rival<Args>) {
+      if (context.device() != Device::cuda) return;
+      const std::string name = is_gemm ? "cublas" : "cudnn";
+      if (type == DType::bf16) rows.push_back({name, Precision::bf16, true});
+      else
+        rows.push_back({name, Precision::f32, true}), rows.push_back({name + "_tf32", Precision::tf32, true});
     }
   }
-  for (auto& c : contenders) try_once(c, want);
-  take_turns(context, contenders, options.rounds);
-  report.add({Args::op, layer, batch, type, problems[0].flop, problems[0].bytes()}, contenders);
+
+  void set_up() override {
+    Problem<Args> reference;
+    fill(reference, context_, args_, DType::f32);
+    for (const auto& buffer : reference.buffers)  // the numbers that the rungs get
+      if (buffer.port.kind == Kind::value && buffer.port.is_read) round_to(context_, type, buffer.tensor);
+    // Right is what the first rung makes in float32, but not the plain loops: they add up long sums one by one.
+    const size_t first = variants_.size() > 1 && is_plain_loops(rows[0].name) ? 1 : 0;
+    variants_[first]->run(reference.args, context_.stream());
+    want = results_of(reference);
+    reference = {};
+    problems_ = make_copies<Args>(context_, args_, type, DType::f32);
+    // cuDNN stores the gradient of bfloat16 weights in bfloat16.
+    if (std::is_same_v<Args, ConvBwdWeight> && type == DType::bf16 && rows.size() > variants_.size())
+      rival_problems_ = make_copies<Args>(context_, args_, type, DType::bf16);
+    bytes = problems_[0].bytes();
+    copies = problems_.size();
+    picked = operation_.pick(problems_[0].args).name;
+  }
+  void clear() override { problems_.clear(), rival_problems_.clear(), want.clear(); }
+
+  const char* why_not(size_t row) const override {
+    return rows[row].rival ? rival_missing(is_gemm) : nullptr;
+  }
+  void run(size_t row, int copy) override { run_on(row, problems_of(row)[size_t(copy)].args); }
+  Results first_results(size_t row) override {
+    Problem<Args>& problem = problems_of(row)[0];
+    restore(problem, context_);  // the one before may have changed it
+    run_on(row, problem.args);
+    context_.kernels().memory.synchronize(context_.stream());
+    return results_of(problem);
+  }
+
+ private:
+  static constexpr bool is_gemm = std::is_same_v<Args, Gemm>;
+
+  Copies<Args>& problems_of(size_t row) {
+    return rows[row].rival && !rival_problems_.empty() ? rival_problems_ : problems_;
+  }
+  void run_on(size_t row, const Args& args) {
+    if (row < variants_.size()) return variants_[row]->run(args, context_.stream());
+    if constexpr (has_rival<Args>) run_rival(args, context_.stream(), rows[row].precision);
+  }
+
+  DeviceContext& context_;
+  const Op<Args>& operation_;
+  Args args_;
+  std::vector<const Variant<Args>*> variants_;
+  Copies<Args> problems_, rival_problems_;
+};
+
+// ------------------------------------------------------------------------------------------------- measuring
+
+// What this machine does at most: the share of its floor that a benchmark reaches is against these.
+struct Ceilings {
+  double flop_per_s = 0, bytes_per_s = 0;
+};
+
+// A large product by the variant that a step would take, in `type`; numbers added to others, far above all caches.
+Ceilings measure_ceilings(DeviceContext& context, DType type, ClockProbe& probe) {
+  const bool on_gpu = context.device() == Device::cuda;
+  const int side = on_gpu ? 4096 : 1024;
+  const int64_t count = on_gpu ? int64_t{1} << 28 : int64_t{1} << 25;
+  const auto best = [&](const std::function<void(int)>& run) {
+    run(0);
+    const Turns turns = take_turns(context, run, {}, 1, probe, {.min_seconds = 0.1, .timeout = 1});
+    return *std::min_element(turns.seconds.begin(), turns.seconds.end());
+  };
+  Ceilings found;
+  {
+    Problem<Gemm> product;
+    fill(product, context, arguments_of<Gemm>(GemmLayer{"", side, side, side, false, false}), type);
+    found.flop_per_s =
+        product.flop / best([&](int) { context.run(context.kernels().gemm.gemm, product.args); });
+  }
+  const Tensor from(context, {count}), to(context, {count});
+  context.run(context.kernels().rng.uniform, {.count = count, .seed = 1, .stream = 0, .y = from.out()});
+  const Affine copy{.count = count, .x = from.in(), .y = to.out()};
+  found.bytes_per_s = double(from.bytes() + to.bytes()) /
+                      best([&](int) { context.run(context.kernels().pointwise.affine, copy); });
+  return found;
 }
+
+// One call of the program.
+class Session {
+ public:
+  Session(DeviceContext& context, const Options& options)
+      : context_(context), options_(options), start_(now()), probe_(context) {
+    if (context.device() == Device::simt) return;  // emulated: no ceiling means anything
+    for (const DType type : {DType::f32, DType::bf16})
+      if (type == DType::f32 || context.device() == Device::cuda)
+        ceilings_[type] = measure_ceilings(context, type, probe_);
+    for (const auto& [type, ceilings] : ceilings_)
+      benchmark::AddCustomContext(fmt::format("ceiling_{}", gan::name_of(type)),
+                                  fmt::format("{:.4g} FLOP/s, {:.4g} bytes/s, measured here",
+                                              ceilings.flop_per_s, ceilings.bytes_per_s));
+  }
+  ~Session() {
+    if (current_) current_->clear();
+  }
+
+  void measure(benchmark::State& state, AnyProblem& problem, size_t row) {
+    if (options_.seconds > 0 && now() - start_ > options_.seconds) {
+      ++left_out_;
+      return state.SkipWithError(fmt::format("left out: --seconds {} were over", options_.seconds).c_str());
+    }
+    const AnyProblem::Row& own = problem.rows[row];
+    try {
+      if (current_ != &problem) {
+        if (current_) current_->clear();
+        current_ = nullptr;
+        problem.set_up();
+        current_ = &problem;
+      }
+      if (const char* why = problem.why_not(row))
+        return state.SkipWithError(fmt::format("skipped: {}", why).c_str());
+      // The first run chooses, compiles and allocates.
+      const double error = relative_error(problem.first_results(row), problem.want);
+      const double limit = error_limit(own.precision) * (is_plain_loops(own.name) ? 100 : 1);
+      if (!(error <= limit)) {
+        if (!own.rival) ++failures_;
+        return state.SkipWithError(
+            fmt::format("WRONG: relative error {:.1e}, at most {:.0e}", error, limit).c_str());
+      }
+      const std::optional<size_t> rival = rival_of(problem, row);
+      if (rival) problem.first_results(*rival);
+      std::function<void(int)> run_rival;
+      if (rival) run_rival = [&](int copy) { problem.run(*rival, copy); };
+      const Turns turns = take_turns(
+          context_, [&](int copy) { problem.run(row, copy); }, run_rival, int(problem.copies), probe_,
+          options_.patience);
+      report(state, problem, row, turns, error, rival);
+    } catch (const Error& failure) {
+      if (!own.rival) ++failures_;
+      state.SkipWithError(failure.what());
+    }
+  }
+
+  // Geometric means against the libraries, and where we lose most.
+  void summarise(FILE* to) const {
+    fmt::print(
+        to, "\n{} measured{}\n", measured_,
+        left_out_ ? fmt::format(", {} left out: --seconds {} were over", left_out_, options_.seconds) : "");
+    const auto print = [&](const char* what,
+                           const std::map<std::string, std::map<std::string, double>>& groups) {
+      std::vector<std::pair<double, std::string>> all;
+      for (const auto& [key, ratios] : groups) {
+        double sum = 0;
+        for (const auto& [place, ratio] : ratios) sum += std::log(ratio), all.push_back({ratio, place});
+        fmt::print(to, "{:10}{:28}{:>6.2f}x of the library's speed over {} problems\n", what, key,
+                   std::exp(sum / double(ratios.size())), ratios.size());
+      }
+      std::sort(all.begin(), all.end());
+      for (size_t i = 0; i < std::min<size_t>(all.size(), 5); ++i)
+        fmt::print(to, "{:10}slowest: {:<36}{:>8.2f}x\n", what, all[i].second, all[i].first);
+    };
+    print("picked", picked_);
+    print("best rung", best_);
+    if (failures_) fmt::print(to, "{} benchmarks are wrong or failed\n", failures_);
+  }
+  int failures() const { return failures_; }
+
+ private:
+  // The library on the same problem in the same precision. On the cpu that is a rung.
+  std::optional<size_t> rival_of(const AnyProblem& problem, size_t row) const {
+    for (size_t i = 0; i < problem.rows.size(); ++i)
+      if (i != row && problem.rows[i].precision == problem.rows[row].precision && !problem.rows[row].rival &&
+          (problem.rows[i].rival || problem.rows[i].name == "onednn") && !problem.why_not(i))
+        return i;
+    return std::nullopt;
+  }
+
+  void report(benchmark::State& state, const AnyProblem& problem, size_t row, const Turns& turns,
+              double error, std::optional<size_t> rival) {
+    ++measured_;
+    const double middle = median(turns.seconds);
+    // One iteration to Google Benchmark, which wants equally many in each repetition.
+    while (state.KeepRunning()) state.SetIterationTime(middle);
+    state.counters["runs"] = double(turns.seconds.size()) * turns.runs;
+    using benchmark::Counter;
+    if (problem.flop > 0)
+      state.counters["FLOP/s"] = Counter(problem.flop / middle, Counter::kDefaults, Counter::kIs1000);
+    state.counters["bytes/s"] = Counter(problem.bytes / middle, Counter::kDefaults, Counter::kIs1000);
+    if (error > 0)
+      state.counters["error"] = error;  // deviations in parts of 0 would be no numbers in the JSON
+    state.counters["noise"] = turns.noise();
+    if (const auto at = ceilings_.find(problem.type);
+        at != ceilings_.end() && problem.rows[row].precision != Precision::tf32)
+      state.counters["floor"] =
+          std::max(problem.flop / at->second.flop_per_s, problem.bytes / at->second.bytes_per_s) / middle;
+    const bool picked = problem.rows[row].name == problem.picked;
+    std::string label = picked ? "picked" : "";
+    const auto say = [&](const std::string& words) { label += (label.empty() ? "" : ", ") + words; };
+    if (rival) {
+      std::vector<double> ratios;  // of turns that followed each other
+      for (size_t i = 0; i < turns.seconds.size(); ++i)
+        ratios.push_back(turns.rival_seconds[i] / turns.seconds[i]);
+      const double ratio = median(ratios);
+      state.counters["library"] = ratio;
+      say("library " + problem.rows[*rival].name);
+      const std::string key = fmt::format("{} {}", problem.op, gan::name_of(problem.type));
+      const std::string place =
+          fmt::format("{} {} b{} {}", problem.op, problem.layer, problem.batch, gan::name_of(problem.type));
+      double& best = best_[key][place];
+      best = std::max(best, ratio);
+      if (picked) picked_[key][place] = ratio;
+    }
+    if (problem.copies > 1) say(fmt::format("{} copies", problem.copies));
+    if (turns.is_graph) say("graph");
+    if (turns.noise() > options_.patience.max_noise) say("noisy");
+    if (turns.thrown_away > 0) say(fmt::format("{} turns thrown away: throttled", turns.thrown_away));
+    state.SetLabel(label);
+  }
+
+  DeviceContext& context_;
+  const Options& options_;
+  double start_;
+  ClockProbe probe_;
+  std::map<DType, Ceilings> ceilings_;
+  AnyProblem* current_ = nullptr;  // whose buffers are there
+  std::map<std::string, std::map<std::string, double>> best_, picked_;
+  int measured_ = 0, left_out_ = 0, failures_ = 0;
+};
+
+// As Google Benchmark writes it, but a run that is cut short keeps its rows.
+class FlushedJson : public benchmark::JSONReporter {
+ public:
+  void ReportRuns(const std::vector<Run>& runs) override {
+    JSONReporter::ReportRuns(runs);
+    GetOutputStream().flush();
+  }
+};
 
 // ------------------------------------------------------------------------------------------------- the list
 
@@ -539,12 +507,51 @@ GemmLayer shrunk(GemmLayer layer, int by) {
   return layer;
 }
 
+// Every problem of the sets, the most important first.
+std::vector<std::unique_ptr<AnyProblem>> problems_of(DeviceContext& context, const Options& options) {
+  std::vector<std::unique_ptr<AnyProblem>> problems;
+  const auto wanted = [](const std::vector<std::string>& names, const char* name) {
+    return names.empty() || std::count(names.begin(), names.end(), name);
+  };
+  const auto add = [&]<class Args>(const Op<Args>& op, const char* layer, int batch, const Args& args,
+                                   DType type) {
+    if (!op.variants.empty() && wanted(options.operations, Args::op) && wanted(options.layers, layer))
+      problems.push_back(std::make_unique<ProblemOf<Args>>(context, op, layer, batch, args, type));
+  };
+  const Backend& kernels = context.kernels();
+  for (const auto& [set, batch] : parse_sets(options.sets))
+    for (const std::string& type_name : options.types) {
+      const DType type = type_name == "bf16" ? DType::bf16 : DType::f32;
+      if (type == DType::bf16 && context.device() != Device::cuda && context.device() != Device::simt)
+        continue;
+      for (const ConvLayer& layer : conv_layers_of(set)) {
+        const Conv2d size = with_batch(shrunk(layer.size, options.shrink), batch);
+        add(kernels.conv.fwd, layer.name, batch, arguments_of<ConvFwd>(size), type);
+        add(kernels.conv.bwd_data, layer.name, batch, arguments_of<ConvBwdData>(size), type);
+        add(kernels.conv.bwd_weight, layer.name, batch, arguments_of<ConvBwdWeight>(size), type);
+      }
+      for (const GemmLayer& layer : gemm_layers_of(set))
+        add(kernels.gemm.gemm, layer.name, batch,
+            arguments_of<Gemm>(shrunk(with_batch(layer, batch), options.shrink)), type);
+      if (set == "usual")
+        for_each_op(kernels, [&]<class Args>(const char*, const Op<Args>& op) {
+          add(op, "usual", 1, usual_arguments<Args>(options.shrink), type);
+        });
+    }
+  return problems;
+}
+
 int run(int argc, char** argv) {
   Options options;
   std::string device = "cpu";
   CLI::App app(
-      "Times every rung of every operation, convolutions and matrix products on cuda beside NVIDIA's "
-      "libraries.");
+      "Times every rung of every operation; convolutions and matrix products beside NVIDIA's libraries on cuda, beside oneDNN "
+      "on the cpu.");
+  app.footer(
+      "Options that begin with --benchmark_ are Google Benchmark's: --benchmark_filter=REGEX, --benchmark_list_tests=true, "
+      "--benchmark_min_time=SECONDS, --benchmark_repetitions=N, --benchmark_enable_random_interleaving=true, "
+      "--benchmark_format=console|json|csv, --benchmark_out=FILE and the others of its user guide.");
+  app.allow_extras();
   std::vector<std::string> operations;
   for_each_op(*find_backend(Device::cpu),
               [&](const char*, const auto& op) { operations.push_back(op.name()); });
@@ -563,69 +570,74 @@ int run(int argc, char** argv) {
       ->check(CLI::IsMember({"f32", "bf16"}));
   app.add_option("--seconds", options.seconds, "begin nothing new after this time; 0: no limit")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--rounds", options.rounds, "turns of each contender")->check(CLI::PositiveNumber);
+  app.add_option("--max-noise", options.patience.max_noise,
+                 "measure on until the median's standard error is below this part of it [0.01]")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--timeout", options.patience.timeout, "but no longer than this many seconds [2]")
+      ->check(CLI::PositiveNumber);
   app.add_option("--shrink", options.shrink, "divide pictures and channels by this, for a rehearsal")
       ->check(CLI::PositiveNumber);
-  app.add_option("--json", options.json_file, "write JSON Lines to this file, each row at once");
   if (!parse(app, argc, argv)) return 0;
 
-  const double start = now();
-  const auto sets = parse_sets(options.sets);
+  // Google Benchmark's own options: its minimum of time serves for all of a rung's turns, which it takes to be one batch.
+  std::vector<std::string> theirs = {"bench_rungs"};
+  for (const std::string& word : app.remaining()) {
+    if (word.rfind("--benchmark_", 0) != 0 && word.rfind("--v=", 0) != 0)
+      fail(Exit::usage, "{}: no such option; see --help", word);
+    constexpr std::string_view least = "--benchmark_min_time=";
+    if (word.rfind(least, 0) == 0) options.patience.min_seconds = std::atof(word.c_str() + least.size());
+    else theirs.push_back(word);
+  }
+  theirs.push_back("--benchmark_min_time=1e-9");  // else it would begin anew with more of them
+  std::vector<char*> words;
+  for (std::string& word : theirs) words.push_back(word.data());
+  int count = int(words.size());
+  benchmark::Initialize(&count, words.data());
+  if (count > 1)
+    fail(Exit::usage, "{}: Google Benchmark has no such option, or not this value; see --help", words[1]);
+
   DeviceContext context(choose_device(device).device);
   if (context.device() == Device::ref)
     fail(Exit::usage, "--device ref: it calculates in float64, for right results; use cpu, cuda or simt");
 #ifdef GAN_WITH_CUDA
   if (context.device() == Device::cuda) {  // the default stream cannot be recorded
     cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+    if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess)
+      fail(Exit::failure, "the GPU gives no stream");
     context.stream().handle = stream;
   }
 #endif
-  if (context.device() == Device::cuda)
-    for (const bool gemm : {false, true})
-      if (const char* why = rival_missing(gemm))
-        fmt::print("no rival for {}: {}\n", gemm ? "gemm" : "conv", why);
-  fmt::print("{:20}{:20}{:>6} {:5}{:14}{:>12}{:>10}{:>10}{:>10}{:>10}\n", "operation", "layer", "batch",
-             "type", "variant", "median us", "GFLOP/s", "GB/s", "error", "library");
-  Report report(options, context.device());
-  int left = 0, problems = 0;
-  const auto wanted = [](const std::vector<std::string>& names, const char* name) {
-    return names.empty() || std::count(names.begin(), names.end(), name);
-  };
-  const auto visit = [&]<class Args>(const Op<Args>& op, const char* layer, int batch, const Args& args,
-                                     DType type) {
-    if (op.variants.empty() || !wanted(options.operations, Args::op) || !wanted(options.layers, layer))
-      return;
-    ++problems;
-    if (options.seconds > 0 && now() - start > options.seconds) ++left;
-    else measure(context, op, layer, batch, args, type, options, report);
-  };
-  const Backend& kernels = context.kernels();
-  for (const auto& [set, batch] : sets)
-    for (const std::string& type_name : options.types) {
-      const DType type = type_name == "bf16" ? DType::bf16 : DType::f32;
-      if (type == DType::bf16 && context.device() != Device::cuda && context.device() != Device::simt)
-        continue;
-      for (const ConvLayer& layer : conv_layers_of(set)) {
-        const Conv2d size = with_batch(shrunk(layer.size, options.shrink), batch);
-        visit(kernels.conv.fwd, layer.name, batch, arguments_of<ConvFwd>(size), type);
-        visit(kernels.conv.bwd_data, layer.name, batch, arguments_of<ConvBwdData>(size), type);
-        visit(kernels.conv.bwd_weight, layer.name, batch, arguments_of<ConvBwdWeight>(size), type);
-      }
-      for (const GemmLayer& layer : gemm_layers_of(set))
-        visit(kernels.gemm.gemm, layer.name, batch,
-              arguments_of<Gemm>(shrunk(with_batch(layer, batch), options.shrink)), type);
-      if (set == "usual")
-        for_each_op(kernels, [&]<class Args>(const char*, const Op<Args>& op) {
-          visit(op, "usual", 1, usual_arguments<Args>(options.shrink), type);
-        });
-    }
-  if (problems == 0)
+  const std::vector<std::unique_ptr<AnyProblem>> problems = problems_of(context, options);
+  if (problems.empty())
     fail(Exit::usage,
          "nothing is left to time: --sets, --layers, --ops and --types exclude every problem of {}",
          name_of(context.device()));
-  report.summarise(left);
-  return report.failures() ? 1 : 0;
+
+  std::unique_ptr<Session> session;
+  for (const auto& problem : problems)
+    for (size_t row = 0; row < problem->rows.size(); ++row)
+      benchmark::RegisterBenchmark(problem->name_of_row(row).c_str(),
+                                   [&, row, problem = problem.get()](benchmark::State& state) {
+                                     session->measure(state, *problem, row);
+                                   })
+          ->UseManualTime()
+          ->Unit(benchmark::kMicrosecond);
+  const auto given = [&](std::string_view option) {
+    return std::any_of(theirs.begin(), theirs.end(),
+                       [&](const std::string& word) { return word.starts_with(option); });
+  };
+  const bool only_lists = given("--benchmark_list_tests") && !given("--benchmark_list_tests=false");
+  if (!only_lists) session = std::make_unique<Session>(context, options);
+  benchmark::AddCustomContext("device", name_of(context.device()));
+  FlushedJson json;
+  const size_t ran = benchmark::RunSpecifiedBenchmarks(nullptr, given("--benchmark_out=") ? &json : nullptr);
+  if (ran == 0)
+    fail(Exit::usage,
+         "nothing is left to time: --benchmark_filter matches no name; see --benchmark_list_tests=true");
+  if (only_lists) return 0;
+  const bool is_table = !given("--benchmark_format=") || given("--benchmark_format=console");
+  session->summarise(is_table ? stdout : stderr);
+  return session->failures() ? 1 : 0;
 }
 
 }  // namespace

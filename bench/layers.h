@@ -167,10 +167,10 @@ inline uint64_t next_weight_version() {
 }
 
 // The buffers of arguments: values in `type`; statistics and gradients of weights in `float32`, unless a
-// library stores those too in another type.
+// library stores those too in another type. Without contents, so that a plan will do as context.
 template <class Args>
-void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type,
-          DType float32 = DType::f32) {
+void allocate(Problem<Args>& p, DeviceContext& context, const Args& args, DType type,
+              DType float32 = DType::f32) {
   p.args = args;
   UsualSizes sizes(1);
   Args(args).sizes(sizes);  // which ports take part
@@ -184,7 +184,6 @@ void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type
                                                       : DType::u8;
     const Extents extents = port.extents(args);
     const Tensor tensor(context, {extents.count()}, stored);
-    if (port.is_read) draw_contents(context, args, port, tensor, seed);
     if (port.in) p.args.*port.in = tensor.in();
     else p.args.*port.out = tensor.out();
     p.buffers.push_back({port, tensor, seed});
@@ -192,6 +191,15 @@ void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type
   if constexpr (requires { p.args.w_version; }) p.args.w_version = next_weight_version();
   if constexpr (requires { args.flop(); }) p.flop = args.flop();
   if constexpr (requires { args.size.flop(); }) p.flop = args.size.flop();
+}
+
+// The same with contents.
+template <class Args>
+void fill(Problem<Args>& p, DeviceContext& context, const Args& args, DType type,
+          DType float32 = DType::f32) {
+  allocate(p, context, args, type, float32);
+  for (const auto& [port, tensor, seed] : p.buffers)
+    if (port.is_read) draw_contents(context, args, port, tensor, seed);
 }
 
 // Gives what the operation reads and writes its first contents again, and what it only writes NaN: the variants of a

@@ -9,7 +9,7 @@
 #   tools/gpu_check.sh --bin build/release/bin     the programs of a build instead of a bundle's
 #
 # Stages run in order of worth. Each has a share of the budget; what it does not use is left to those after it. One
-# that no longer fits is skipped and says so. Results: DIR/summary.txt, summary.json, log.txt, rungs.jsonl,
+# that no longer fits is skipped and says so. Results: DIR/summary.txt, summary.json, log.txt, rungs.json,
 # steps.jsonl, metrics.jsonl, faces.png (DIR: --out, else $OUT, else gpu-results).
 # Exit code 0 only when nothing failed; 4 when no GPU answers.
 set -uo pipefail
@@ -266,14 +266,15 @@ stage_racecheck() { sanitize racecheck; }
 
 stage_rungs() {
   local more=(--seconds $(($(left) - 10)))
-  [[ $device == simt ]] && more+=(--sets dcgan:1,mlp:2 --shrink 32 --rounds 3)
-  try "$bin/bench_rungs" --device $device "${more[@]}" --json "$out/rungs.jsonl" >"$work/rungs"
+  [[ $device == simt ]] && more+=(--sets dcgan:1,mlp:2 --shrink 32 --timeout 0.01)
+  try "$bin/bench_rungs" --device $device "${more[@]}" --benchmark_out="$out/rungs.json" >"$work/rungs" 2>&1
   local code=$?
   cat "$work/rungs"
-  grep '^picked\|^best rung\|measured\|^no rival\|wrong or failed' "$work/rungs" >"$work/rungs-summary"
-  note=$(grep measured "$work/rungs")
-  grep -q '^no rival for conv' "$work/rungs" && note+="; $(grep '^no rival for conv' "$work/rungs")"
-  ((code == 124)) && { note="stopped by the clock; rungs.jsonl has $(wc -l <"$out/rungs.jsonl") rows"; return 0; }
+  grep '^picked\|^best rung\|^[0-9]* measured\|wrong or failed' "$work/rungs" >"$work/rungs-summary"
+  note=$(grep '^[0-9]* measured' "$work/rungs")
+  local without
+  without=$(grep -m 1 'cudnn.*skipped:' "$work/rungs") && note+="; no cuDNN: ${without#*skipped: }"
+  ((code == 124)) && { note="stopped by the clock; rungs.json has $(grep -c '"real_time"' "$out/rungs.json") rows"; return 0; }
   ((code == 0)) || { note+="; exit code $code; $(grep -c 'WRONG' "$work/rungs") rows are wrong"; return 1; }
 }
 
@@ -353,7 +354,7 @@ write_summary() {
 find_libraries
 find_sanitizer
 if [[ $device == cuda ]]; then  # asked of the program itself: choosing the device is all it does here
-  problem=$(timeout 60 "$bin/bench_rungs" --device cuda --layers none 2>&1 >/dev/null)
+  problem=$(timeout 60 "$bin/gan" kernels --device cuda 2>&1 >/dev/null)
   code=$?
   if ((code)); then
     echo "gpu_check.sh: $problem" >&2

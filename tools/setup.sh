@@ -10,7 +10,7 @@ set -euo pipefail
 # package:program where the program alone is enough, wherever it comes from; otherwise the package must be there.
 packages=(cmake:cmake ninja-build:ninja g++:g++ patch:patch
           libdnnl-dev libstb-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libfmt-dev
-          zlib1g-dev doctest-dev)
+          zlib1g-dev doctest-dev libbenchmark-dev)
 optional=(libwebp-dev libtiff-dev)  # without them the build reads no WebP and no TIFF pictures
 development=(clang-format-14:clang-format-14 clang:clang libclang-rt-14-dev)
 

@@ -334,7 +334,58 @@ TEST_CASE("outputs: the benchmarks end with 2 on usage mistakes, and when nothin
   const auto nothing = run("bench_rungs", {"--sets", "dcgan:1", "--layers", "G99"});
   CHECK(nothing.code == 2);
   CHECK(contains(nothing.err, "nothing is left to time"));
+  for (const char* word : {"--benchmark_filter=nothing", "--benchmark_frob", "--benchmark_repetitions=x"})
+    CHECK(run("bench_rungs", {"--sets", "mlp:1", "--device", "simt", word}).code == 2);
   CHECK(run("bench_step", {"--model", "mlpgan", "--ngf", "4"}).code == 2);
+}
+
+TEST_CASE("outputs: bench_rungs obeys Google Benchmark's options, and its JSON has a row for each rung") {
+  const fs::path program = fs::path(gan_binary).parent_path() / "bench_rungs";
+  if (!fs::exists(program)) return record_skip("this build has no benchmarks");
+  Shell shell;
+  const auto run = [&](Words words) {
+    for (const char* word :
+         {"--device", "simt", "--shrink", "32", "--timeout", "0.001", "--sets", "dcgan:1,mlp:1,usual:1"})
+      words.push_back(word);
+    return shell.wait(shell.start(program.string(), words));
+  };
+  const auto list = run({"--benchmark_list_tests=true", "--layers", "G3,D5", "--types", "f32"});
+  CHECK(list.code == 0);
+  std::vector<std::string> wanted;  // sorted as they come
+  std::istringstream lines(list.out);
+  for (std::string line; std::getline(lines, line);) wanted.push_back(line);
+  REQUIRE(wanted.size() >= 12);  // two layers, three operations, two rungs at least
+  CHECK(std::count(wanted.begin(), wanted.end(), "conv2d_bwd_data/G3/b1/f32/tiled/manual_time") == 1);
+
+  const auto measured = run({"--layers", "G3,D5", "--types", "f32", "--benchmark_repetitions=2",
+                             "--benchmark_min_time=0.0001", "--benchmark_out=rows.json"});
+  CHECK_MESSAGE(measured.code == 0, measured.err);
+  CHECK(contains(measured.out, fmt::format("{} measured", 2 * wanted.size())));
+  const auto json = nlohmann::json::parse(text_of(shell.folder / "rows.json"));
+  CHECK(json["context"]["device"] == "simt");
+  std::map<std::string, int> rows;
+  int picked = 0;
+  for (const auto& row : json["benchmarks"]) {
+    if (row["run_type"] != "iteration") continue;
+    CHECK_FALSE(row.contains("error_occurred"));
+    ++rows[row["run_name"]];
+    CHECK(row["real_time"] > 0);
+    CHECK(row["runs"] >= 1);
+    CHECK(row.value("error", 0.0) < 1e-4);
+    CHECK(row["bytes/s"] > 0);
+    picked += row.value("label", "").starts_with("picked");
+  }
+  CHECK(rows.size() == wanted.size());
+  for (const std::string& name : wanted) CHECK(rows[name] == 2);
+  CHECK(picked == 2 * 6);  // one rung of each problem
+
+  const auto one = run({"--benchmark_filter=norm_fwd/.*/bf16/", "--benchmark_format=json"});
+  CHECK_MESSAGE(one.code == 0, one.err);
+  const auto rows_of_one = nlohmann::json::parse(one.out)["benchmarks"];
+  CHECK(!rows_of_one.empty());
+  for (const auto& row : rows_of_one)
+    CHECK(contains(row["name"].get<std::string>(), "norm_fwd/usual/b1/bf16/"));
+  CHECK(contains(one.err, "measured"));  // the summary does not stand in the JSON
 }
 
 TEST_CASE("outputs: the memory that a training takes is predicted") {
