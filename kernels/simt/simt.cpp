@@ -42,7 +42,7 @@ constexpr unsigned max_os_threads = 16;
   gan::fail(
       Exit::usage,
       "GAN_SIMT: cannot understand \"{}\"; write for example GAN_SIMT=schedule=random,seed=17,threads=1 "
-      "(schedule: forward, reverse or random; threads: 0 to {})",
+      "(schedule: forward, reverse or random; products: rounded or truncated; threads: 0 to {})",
       part, max_os_threads);
 }
 
@@ -55,7 +55,8 @@ uint64_t parse_number(const std::string& part, const std::string& digits) {
 }  // namespace
 
 std::string runtime::setting_of(const Config& c) {
-  return fmt::format("GAN_SIMT=schedule={},seed={},threads=1", name_of(c.schedule), c.seed);
+  return fmt::format("GAN_SIMT=schedule={},seed={},{}threads=1", name_of(c.schedule), c.seed,
+                     c.products == Products::truncated ? "products=truncated," : "");
 }
 
 Config parse_config(const std::string& text) {
@@ -71,6 +72,8 @@ Config parse_config(const std::string& text) {
     if (key == "schedule" && value == "forward") result.schedule = Schedule::forward;
     else if (key == "schedule" && value == "reverse") result.schedule = Schedule::reverse;
     else if (key == "schedule" && value == "random") result.schedule = Schedule::random;
+    else if (key == "products" && value == "rounded") result.products = Products::rounded;
+    else if (key == "products" && value == "truncated") result.products = Products::truncated;
     else if (key == "seed") result.seed = parse_number(part, value);
     else if (key == "threads" && parse_number(part, value) <= max_os_threads)
       result.threads = static_cast<unsigned>(parse_number(part, value));

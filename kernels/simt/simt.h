@@ -70,13 +70,21 @@ enum class Schedule {
   random,   // drawn from (seed, block index): per block either fair picks or changing priorities
 };
 
+// How a tensor core adds up. What hardware does is not documented; measured (Fasi, Higham, Mikaitis & Pranesh 2021), it
+// brings the products and the accumulator to the exponent of the largest and cuts off what lies below.
+enum class Products {
+  rounded,  // one by one in float32, each sum rounded to nearest
+  truncated,  // as the coarsest hardware measured: all at once, cut after 24 bits of the largest, and the sum again
+};
+
 // Read at each launch. The first use fills it from the environment variable GAN_SIMT, for example
-// GAN_SIMT=schedule=random,seed=17,threads=1 (any part may be left out).
+// GAN_SIMT=schedule=random,seed=17,products=truncated,threads=1 (any part may be left out).
 struct Config {
   Schedule schedule = Schedule::forward;
   uint64_t seed = 1;
   unsigned threads =
       0;  // OS threads that run blocks; 0: as many as the machine has (<= 16). Never changes a result.
+  Products products = Products::rounded;
 };
 
 Config& config();

@@ -2,6 +2,8 @@
 //
 // Each lane brings pointers to its own registers; the last to come runs one of the functions below for all
 // 32. The places of the elements are those of ptx.cuh, sections 2 and 3.
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "kernels/simt/simt.h"
@@ -62,8 +64,35 @@ __attribute__((noinline, no_sanitize("address", "undefined"))) void add_product(
       for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
 }
 
+// The same as hardware adds: the products are exact, the addends of one element are cut toward zero to multiples of a
+// unit 23 bits below the largest of them, and so is their sum, to 24 bits of its own.
+template <int depth>
+__attribute__((noinline, no_sanitize("address", "undefined"))) void add_product_truncated(
+    const float (&a)[16][depth], const float (&b)[depth][8], float (&d)[16][8]) {
+  for (int row = 0; row < 16; ++row)
+    for (int column = 0; column < 8; ++column) {
+      double addends[depth + 1] = {d[row][column]};
+      for (int k = 0; k < depth; ++k) addends[k + 1] = double(a[row][k]) * double(b[k][column]);
+      double largest = 0, plain = 0;
+      for (const double addend : addends) largest = std::max(largest, std::abs(addend)), plain += addend;
+      if (!std::isfinite(plain) || largest == 0) {
+        d[row][column] = float(plain);
+        continue;
+      }
+      int exponent = 0;
+      std::frexp(largest, &exponent);  // largest < 2^exponent
+      const double unit = std::ldexp(1.0, exponent - 24);
+      double sum = 0;
+      for (const double addend : addends) sum += std::trunc(addend / unit);
+      sum *= unit;
+      float cut = float(sum);
+      if (std::abs(double(cut)) > std::abs(sum)) cut = std::nextafter(cut, 0.0f);
+      d[row][column] = cut;
+    }
+}
+
 // rows x columns products of (16,K) by (K,8), K = 16 for bf16 and 8 for tf32. The float32 sums run over k in
-// rising order.
+// rising order, or as Products::truncated says.
 template <bool is_bf16, int rows, int columns>
 void run_product(void* const lane_data[32], uint32_t) {
   constexpr int depth = is_bf16 ? 16 : 8;
@@ -103,7 +132,8 @@ void run_product(void* const lane_data[32], uint32_t) {
                    d[lane / 4 + 8 * (v >> 1)][2 * (lane % 4) + (v & 1)]);
       };
       each([](float& value, float& element) { element = value; });
-      add_product<depth>(a[i], b[j], d);
+      if (config().products == Products::truncated) add_product_truncated<depth>(a[i], b[j], d);
+      else add_product<depth>(a[i], b[j], d);
       each([](float& value, float& element) { value = element; });
     }
 }
