@@ -42,6 +42,12 @@ void force_variants(const std::string& text) {
   forced_text() = text.empty() && env ? env : text;
 }
 
+namespace {
+bool libraries = true;
+}  // namespace
+void use_libraries(bool use) { libraries = use; }
+bool libraries_in_use() { return libraries; }
+
 std::string_view forced_variant(std::string_view op) {
   std::string_view rest = forced_text();
   while (!rest.empty()) {
@@ -73,6 +79,7 @@ std::string variants_in_words(std::string_view op) {
 
 namespace detail {
 const char* const not_strict = "its error is larger than a plain float32 sum's, and a replay allows no more";
+const char* const no_library = "a library, whose bits depend on the machine: off for deterministic results";
 void no_variants(const char* op) {
   fail(Exit::failure, "this device cannot compute {}; use another --device", op);
 }

@@ -29,7 +29,7 @@ struct RunSettings : Group<RunSettings> {
   Setting<std::string> device{*this, "device", "auto", "auto, cpu, cuda, cuda:N, simt or ref", "", kTrain | kSample | kTranslate | kEval};
   Setting<int64_t> seed{*this, "seed", 1, "of all random numbers", "0..", kTrain | kSample | kTranslate | kEval};
   Setting<std::string> precision{*this, "precision", "fp32", "of the arithmetic", "fp32", kTrain};
-  Setting<bool> deterministic{*this, "deterministic", false, "no autotuned choices: results depend on the build and the device model alone", "", kTrain};
+  Setting<bool> deterministic{*this, "deterministic", false, "no libraries that are installed apart, nothing by the clock: results depend on the build and the device model alone", "", kTrain};
   Setting<int> workers{*this, "workers", 0, "threads that decode pictures; 0: one per core", "0..256", kTrain | kPace};
   Setting<double> cache_gb{*this, "cache-gb", 4, "memory for decoded pictures; a larger set streams from its files", "0..", kTrain | kPace};
   Setting<bool> dry_run{*this, "dry-run", false, "print settings, parameters, predicted memory and work per step, then stop", "", kTrain | kOneCall};

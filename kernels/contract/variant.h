@@ -45,6 +45,8 @@ struct Variant {
   // How far off the results are on float32 buffers, as a multiple of what plain float32 sums are: 1, or more
   // where products are saved (Winograd) or factors rounded (tf32). tests/kernels/test_kernels.cpp measures it.
   double error = 1;
+  // An installed library's, whose version is not the build's: its bits depend on the machine.
+  bool library = false;
 
   // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.
   void run(const Args& args, Stream& stream) const {
@@ -56,6 +58,10 @@ struct Variant {
 // The names GAN_KERNEL forces, e.g. GAN_KERNEL=conv2d_fwd=naive,gemm=tiled: the variant for `op` or an empty
 // view.
 std::string_view forced_variant(std::string_view op);
+// Whether pick() may take a library's row; it does unless told otherwise. Off (--deterministic, replays, tests), results
+// depend on the build and the device model alone. Forced ones are taken all the same.
+void use_libraries(bool use);
+bool libraries_in_use();
 // Replaces what the environment says (tests, --kernel lists); an empty text goes back to the environment.
 void force_variants(const std::string& text);
 
@@ -63,6 +69,7 @@ namespace detail {
 [[noreturn]] void no_variants(const char* op);
 [[noreturn]] void no_variant_fits(const char* op, const std::string& reasons);
 extern const char* const not_strict;  // the reason against a variant on a strict stream
+extern const char* const no_library;  // against one of a library, with libraries off
 [[noreturn]] void forced_variant_refused(const char* op, std::string_view name, const std::string& why);
 }  // namespace detail
 
@@ -91,7 +98,8 @@ struct Op {
     }
     std::string reasons;
     for (size_t i = variants.size(); i-- > 0;) {
-      const char* why = reason_against(variants[i]);
+      const char* why =
+          variants[i].library && !libraries_in_use() ? detail::no_library : reason_against(variants[i]);
       if (!why) return variants[i];
       reasons += std::string(reasons.empty() ? "" : "; ") + variants[i].name + ": " + why;
     }

@@ -18,6 +18,7 @@
 #include <type_traits>
 
 #include "kernels/contract/check.h"
+#include "kernels/contract/gpu_fault.h"
 #include "kernels/contract/variant.h"
 #include "kernels/shared/bf16.h"
 
@@ -83,6 +84,24 @@ struct GridAt {
       : grid(grid_size), file(caller_file), line(caller_line) {}
 };
 
+#if defined(__CUDACC__)
+// Whether it is what a kernel did while it ran, which any later call may report.
+inline bool is_fault_of_kernel(cudaError_t status) {
+  switch (status) {
+    case cudaErrorIllegalAddress:
+    case cudaErrorMisalignedAddress:
+    case cudaErrorInvalidAddressSpace:
+    case cudaErrorIllegalInstruction:
+    case cudaErrorInvalidPc:
+    case cudaErrorHardwareStackError:
+    case cudaErrorAssert:
+    case cudaErrorLaunchTimeout:
+    case cudaErrorLaunchFailure: return true;
+    default: return false;
+  }
+}
+#endif
+
 // Starts kernel(args...) on grid x block threads with that many bytes of dynamic shared memory.
 // Throws gan::Error, naming the calling line, when the sizes are impossible or the GPU refuses the launch. On
 // simt the kernel has finished on return, and what the kernel itself did wrong is thrown here too
@@ -105,10 +124,13 @@ void launch(void (*kernel)(Parameters...), GridAt at, dim3 block, size_t dynamic
     status = cudaGetLastError();
   }
   if (status != cudaSuccess)
-    fail(status == cudaErrorMemoryAllocation ? Exit::out_of_memory : Exit::failure,
-         "{}:{}: kernel launch failed: {} (grid {},{},{}; block {},{},{}; {} bytes of dynamic shared memory)",
-         at.file, at.line, cudaGetErrorString(status), at.grid.x, at.grid.y, at.grid.z, block.x, block.y,
-         block.z, dynamic_shared_bytes);
+    fail(status == cudaErrorMemoryAllocation ? Exit::out_of_memory : Exit::failure, "{}",
+         gpu_fault(
+             fmt::format(
+                 "{}:{}: kernel launch (grid {},{},{}; block {},{},{}; {} bytes of dynamic shared memory)",
+                 at.file, at.line, at.grid.x, at.grid.y, at.grid.z, block.x, block.y, block.z,
+                 dynamic_shared_bytes),
+             cudaGetErrorString(status), is_fault_of_kernel(status), launches_block()));
 #else
   static_cast<void>(stream);  // every simt launch has finished on return
   struct Call {

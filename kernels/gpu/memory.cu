@@ -36,7 +36,7 @@ void check(cudaError_t status, const char* call, size_t bytes = 0) {
     case cudaErrorStubLibrary:
     case cudaErrorNoKernelImageForDevice:
       fail(Exit::no_device, "{}: {}; use --device cpu, or look at what `nvidia-smi` says", call, reason);
-    default: fail(Exit::failure, "{}: {}", call, reason);
+    default: fail(Exit::failure, "{}", gpu_fault(call, reason, is_fault_of_kernel(status), false));
   }
 }
 

@@ -101,7 +101,7 @@ struct FragmentD {
   float value[4];
 };
 
-// Rounds to the nearest tf32, ties away from zero; NaN becomes 0x7fffffff.
+// Rounds to the nearest tf32, ties away from zero. NaN stays NaN; which of its many is up to the hardware.
 __device__ __forceinline__ tf32 to_tf32(float value) {
 #if defined(__CUDACC__)
   tf32 result;
@@ -109,7 +109,8 @@ __device__ __forceinline__ tf32 to_tf32(float value) {
   return result;
 #else
   const uint32_t bits = __float_as_uint(value);
-  if ((bits & 0x7fffffffu) > 0x7f800000u) return {0x7fffffffu};
+  if ((bits & 0x7fffffffu) > 0x7f800000u)
+    return {(bits | 0x00400000u) & 0xffffe000u};  // quiet, its payload kept
   return {(bits + 0x1000u) & 0xffffe000u};
 #endif
 }

@@ -656,6 +656,10 @@ class Run {
 
 }  // namespace
 
-int train(Config config, const Origins& origins) { return Run(std::move(config), origins).run(); }
+int train(Config config, const Origins& origins) {
+  const bool exact = config.deterministic || !config.replay->empty();
+  if (exact) use_libraries(false);
+  return Run(std::move(config), origins).run();
+}
 
 }  // namespace gan

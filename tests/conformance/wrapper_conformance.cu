@@ -140,9 +140,11 @@ std::vector<WrapperResult> wrapper_results(const WrapperInputs& in) {
   add("ldmatrix_transposed x4", Compare::bits, run(ldmatrix_kernel<4, true>, in.words, 512));
   add("mma bf16", Compare::sums, run(mma_kernel<bf16>, in.bf16_fragments, 512));
   add("mma tf32", Compare::sums, run(mma_kernel<tf32>, in.tf32_fragments, 512));
+  add("mma bf16, specials", Compare::near, run(mma_kernel<bf16>, in.bf16_specials, 512));
+  add("mma tf32, specials", Compare::near, run(mma_kernel<tf32>, in.tf32_specials, 512));
   add("mma_tile bf16", Compare::sums, run(mma_tile_kernel<bf16>, in.bf16_tiles, 4096));
   add("mma_tile tf32", Compare::sums, run(mma_tile_kernel<tf32>, in.tf32_tiles, 4096));
-  add("to_tf32", Compare::bits, run(tf32_kernel, in.numbers, 128));
+  add("to_tf32", Compare::bits_or_nan, run(tf32_kernel, in.numbers, 128));
   add("named barriers", Compare::bits, run(barrier_kernel, in.words, 128));
   return all;
 }

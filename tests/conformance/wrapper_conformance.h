@@ -6,8 +6,10 @@
 namespace gan {
 
 enum class Compare {
-  bits,  // equal
-  sums,  // float32 sums of at most 17 terms below 1, rounded in the hardware's own way
+  bits,         // equal
+  bits_or_nan,  // equal, or both NaN, also without the lower 13 bits
+  sums,         // float32 sums of at most 17 terms below 1, rounded in the hardware's own way
+  near,  // numbers within 2^-10 of the larger or of 1, infinities equal, NaN where there is NaN, of whatever bits
 };
 
 struct WrapperResult {
@@ -21,8 +23,11 @@ struct WrapperInputs {
   std::vector<uint32_t> numbers;         // (128) float32, many on ties, some not finite
   std::vector<uint32_t> bf16_fragments;  // (128 threads, 4 d + 4 a + 2 b)
   std::vector<uint32_t> tf32_fragments;  // the same
-  std::vector<uint32_t> bf16_tiles;      // (128 threads, 8 a + 8 b)
-  std::vector<uint32_t> tf32_tiles;      // the same
+  std::vector<uint32_t>
+      bf16_specials;  // such fragments with NaN, infinities, denormal and huge operands among them
+  std::vector<uint32_t> tf32_specials;  // the same
+  std::vector<uint32_t> bf16_tiles;     // (128 threads, 8 a + 8 b)
+  std::vector<uint32_t> tf32_tiles;     // the same
 };
 
 namespace cuda {

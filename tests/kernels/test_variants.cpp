@@ -3,6 +3,7 @@
 // time.
 #include <doctest/doctest.h>
 
+#include "kernels/contract/gpu_fault.h"
 #include "tests/cases/run_case.h"
 #include "tests/support/skip.h"
 
@@ -93,6 +94,35 @@ TEST_CASE("variants: GAN_KERNEL forces one") {
     CHECK(contains(unknown, "sum has cpu: "));
   }
   if (!std::getenv("GAN_KERNEL")) CHECK(op.pick({.count = 8}).name == std::string("vector"));
+}
+
+TEST_CASE("variants: with libraries off the best row of our own is picked, unless one is forced") {
+  const Variant<Sum> rows[] = {rungs[0],
+                               {"library", "f32", "any", fits_any<Sum>, [](const Sum&, Stream&) {}, 1, true}};
+  const Op<Sum> with_library{rows};
+  const bool before = libraries_in_use();
+  use_libraries(true);
+  CHECK(with_library.pick(sum_of(4)).name == std::string("library"));
+  use_libraries(false);
+  CHECK(with_library.pick(sum_of(4)).name == std::string("naive"));
+  CHECK(contains(error_of(Exit::failure, [&] { with_library.pick(sum_of(3)); }),
+                 "off for deterministic results"));
+  {
+    const Forced forced("sum=library");
+    CHECK(with_library.pick(sum_of(4)).name == std::string("library"));
+  }
+  use_libraries(before);
+}
+
+TEST_CASE("a GPU's fault is laid at the door of the kernel that did it, where that is known") {
+  const std::string plain = gpu_fault("a.cu:7: kernel launch", "invalid configuration", false, false);
+  CHECK(plain == "a.cu:7: kernel launch: invalid configuration");
+  const std::string later = gpu_fault("a.cu:7: kernel launch", "illegal memory access", true, false);
+  CHECK(later.starts_with("illegal memory access"));
+  CHECK(contains(later, "before it"));
+  CHECK(contains(later, "CUDA_LAUNCH_BLOCKING=1"));
+  const std::string known = gpu_fault("a.cu:7: kernel launch", "illegal memory access", true, true);
+  CHECK(known == "a.cu:7: kernel launch: the kernel that was launched here failed: illegal memory access");
 }
 
 TEST_CASE("variants: a strict stream passes over rows whose error is above that of a plain float32 sum") {

@@ -300,6 +300,34 @@ void check_product() {
   }
 }
 
+TEST_CASE("products: sums are rounded one by one, or cut off as hardware does") {
+  // 16 products of 1.5 * 2^-24 beside 1, of which the last place counts 2^-23: rounded, each is one of it; cut, none.
+  const auto words = [](float value) { return to_bf16(value).bits * 0x10001u; };
+  for (const float accumulator : {1.0f, -1.0f, 0.0f}) {
+    std::vector<FragmentA<bf16>> a(32);
+    std::vector<FragmentB<bf16>> b(32);
+    for (auto& fragment : a) std::fill_n(fragment.word, 4, words(std::copysign(0x1.8p-12f, accumulator)));
+    for (auto& fragment : b) std::fill_n(fragment.word, 2, words(0x1p-12f));
+    for (const Products products : {Products::rounded, Products::truncated}) {
+      std::vector<FragmentD> d(32);
+      for (auto& fragment : d) std::fill_n(fragment.value, 4, accumulator);
+      const Config before = config();
+      config().products = products;
+      launch(mma_kernel<bf16>, 1, 32, 0, nullptr, a.data(), b.data(), d.data());
+      config() = before;
+      const float beside_one = products == Products::rounded ? 1 + 16 * 0x1p-23f : 1;
+      const float want = accumulator == 0 ? 24 * 0x1p-24f : std::copysign(beside_one, accumulator);
+      for (const auto& fragment : d)
+        for (const float value : fragment.value) CHECK(value == want);
+    }
+  }
+  CHECK(parse_config("products=truncated,seed=3").products == Products::truncated);
+  const Config before = config();
+  config() = parse_config("products=truncated");
+  CHECK(replay() == "GAN_SIMT=schedule=forward,seed=1,products=truncated,threads=1");
+  config() = before;
+}
+
 // The tile's product (i,j) has the left operand of problem i and the right one of problem j.
 template <class T>
 void check_tile() {
@@ -470,7 +498,10 @@ TEST_CASE("simt: tf32 rounds to nearest, ties away from zero") {
   CHECK(to_tf32(1.0f + 0x3p-11f).bits == 0x3f804000u);
   CHECK(to_tf32(INFINITY).bits == 0x7f800000u);
   CHECK(to_tf32(3.4028235e38f).bits == 0x7f800000u);
-  CHECK(to_tf32(NAN).bits == 0x7fffffffu);
+  // NaN: still one when a product cuts the lower bits off, also where they alone made it one.
+  for (const uint32_t nan : {0x7fc00000u, 0xffc00000u, 0x7f800001u, 0x7fffffffu})
+    CHECK(std::isnan(__uint_as_float(to_tf32(__uint_as_float(nan)).bits & 0xffffe000u)));
+  CHECK(to_tf32(__uint_as_float(0x7fd40000u)).bits == 0x7fd40000u);  // its payload is kept
   CHECK(to_tf32(-0.0f).bits == 0x80000000u);
 }
 

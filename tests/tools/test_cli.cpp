@@ -19,6 +19,7 @@
 #include "engine/picture/image.h"
 #include "kernels/kernels.h"
 #include "tests/support/shell.h"
+#include "tools/commands/gpu_code.h"
 
 namespace gan::tests {
 namespace {
@@ -48,6 +49,20 @@ std::string differences(const fs::path& a, const fs::path& b) {
 }
 
 }  // namespace
+
+TEST_CASE("doctor: which GPUs a build's code runs on") {
+  CHECK(tools::runs_on("80 90a-real", 80));
+  CHECK(tools::runs_on("80 90a-real", 86));   // code of the same generation
+  CHECK(tools::runs_on("80 90a-real", 120));  // the PTX of 8.0
+  CHECK_FALSE(tools::runs_on("80 90a-real", 75));
+  CHECK(tools::runs_on("90a-real", 90));
+  for (const int other : {86, 100, 120}) CHECK_FALSE(tools::runs_on("90a-real", other));
+  CHECK(tools::runs_on("86-real", 89));
+  CHECK_FALSE(tools::runs_on("86-real", 90));
+  CHECK_FALSE(tools::runs_on("86-real", 80));
+  CHECK(tools::runs_on("90-virtual", 120));
+  CHECK(tools::runs_on("native", 75));
+}
 
 TEST_CASE("cli: --version is quick and names version and devices") {
   Shell shell;

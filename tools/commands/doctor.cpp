@@ -14,6 +14,7 @@
 #include "kernels/cpu/onednn.h"
 #include "kernels/kernels.h"
 #include "tools/cli/commands.h"
+#include "tools/commands/gpu_code.h"
 
 #ifdef GAN_WITH_CUDA
 #include <cuda_runtime_api.h>
@@ -32,19 +33,6 @@ struct Report {
 #ifdef GAN_WITH_CUDA
 std::string version_of(int number) { return fmt::format("{}.{}", number / 1000, number % 1000 / 10); }
 
-// Architectures of the build ("80 90a"): code for one runs on the same generation, its PTX on every newer
-// one.
-bool build_runs_on(int capability) {
-  std::string_view rest = GAN_CUDA_ARCHITECTURES;
-  while (!rest.empty()) {
-    const size_t blank = rest.find(' ');
-    const std::string item(rest.substr(0, blank));
-    if (const int number = std::atoi(item.c_str()); number == 0 || number <= capability) return true;
-    rest = blank == rest.npos ? std::string_view{} : rest.substr(blank + 1);
-  }
-  return false;
-}
-
 void look_at_gpus(Report& report) {
   int driver = 0, runtime = 0, count = 0;
   cudaDriverGetVersion(&driver);
@@ -53,6 +41,8 @@ void look_at_gpus(Report& report) {
   report.facts["cuda_runtime"] = version_of(runtime);
   report.facts["cuda_driver"] = driver ? version_of(driver) : "none";
   report.facts["cuda_architectures"] = GAN_CUDA_ARCHITECTURES;
+  report.facts["matrix_products"] =
+      "by cuBLAS where it is installed: bits depend on its version; with --deterministic, in replays and tests by own kernels";
   report.facts["gpus"] = Json::array();
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess) cudaGetLastError();
@@ -90,7 +80,7 @@ void look_at_gpus(Report& report) {
                                     {"architecture", fmt::format("sm_{}{}", gpu.major, gpu.minor)},
                                     {"memory_bytes", gpu.totalGlobalMem},
                                     {"multiprocessors", gpu.multiProcessorCount}});
-    if (!build_runs_on(gpu.major * 10 + gpu.minor))
+    if (!runs_on(GAN_CUDA_ARCHITECTURES, gpu.major * 10 + gpu.minor))
       report.problems.push_back(
           fmt::format("GPU {} ({}) is of architecture {}{}, older than this build's ({}); build again with "
                       "-DGAN_CUDA_ARCHITECTURES={}{}",

@@ -87,7 +87,7 @@ constexpr Variant<ConvFwd> fwd_variants[] = {
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvFwd>, conv_fwd_mma},
 #if defined(__CUDACC__)  // cuDNN may choose Winograd's
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn, 4},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn, 4, true},
 #endif
 };
 
@@ -97,7 +97,7 @@ constexpr Variant<ConvBwdData> bwd_data_variants[] = {
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdData>, conv_bwd_data_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn, 4},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn, 4, true},
 #endif
 };
 
@@ -107,7 +107,7 @@ constexpr Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdWeight>, conv_bwd_weight_mma},
 #if defined(__CUDACC__)
-    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn, 4},
+    {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn, 4, true},
 #endif
 };
 

@@ -65,7 +65,7 @@ constexpr Variant<Gemm> gemm_variants[] = {
     {"mma_tf32", "tf32", "any size, when forced", fits_mma_tf32, gemm_mma, 3000},
     {"mma_bf16", "bf16", "any size", fits_mma_bf16, gemm_mma},
 #if defined(__CUDACC__)
-    {"cublas", "f32 bf16", "where libcublas is installed", fits_cublas, gemm_cublas},
+    {"cublas", "f32 bf16", "where libcublas is installed", fits_cublas, gemm_cublas, 1, true},
 #endif
 };
 
