@@ -1,6 +1,7 @@
 // What is common to all devices: names, the choice of a variant, and the list of backends.
 #include "kernels/kernels.h"
 
+#include "kernels/contract/kernel_launch.h"
 #include "kernels/forced.h"
 
 #include <cstdlib>
@@ -24,6 +25,8 @@ void check(const AttentionSize& size) {
 void check(const LayerNormSize& size) {
   if (const char* why = size.wrong()) fail(Exit::failure, "layer norm of {}: {}", text_of_sizes(size), why);
 }
+
+thread_local NotedKernels* NotedKernels::current_ = nullptr;
 
 // ------------------------------------------------------------------------------------------------- variants
 

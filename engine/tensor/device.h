@@ -4,12 +4,14 @@
 // every operation is counted. One step of a model on a plan gives its peak memory, its FLOP and its list of
 // operations before the first real step (`--dry-run`, `gan inspect`).
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "engine/tensor/planned_launch.h"
 #include "engine/tensor/recording.h"
 #include "kernels/cpu/kept.h"
 #include "kernels/kernels.h"
@@ -89,6 +91,7 @@ class DeviceContext {
   void run(const Op<Args>& op, const Args& args, const LookUp& look_up) {
     ++operations_;
     if (planning()) {
+      if (on_launch) on_launch(planned_launch(op.pick(args, stream_.strict), args, device(), stream_));
       if constexpr (requires { planned_.note(args); })
         if (device() == Device::cpu) planned_.note(args);
       return;
@@ -102,6 +105,8 @@ class DeviceContext {
       });
   }
   int64_t operations() const { return operations_; }
+  // Of a plan: hears of every operation that would be launched.
+  std::function<void(const PlannedLaunch&)> on_launch;
   // Of a plan: what kernels would keep besides the pool.
   size_t planned_kept_bytes() const { return planned_.bytes(); }
   // Fills device memory with zero bytes.

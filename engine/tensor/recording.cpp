@@ -30,6 +30,9 @@ void Recording::run() {
 }
 
 void DeviceContext::zero(void* address, size_t bytes) {
+  if (planning() && on_launch && bytes > 0)
+    on_launch(
+        {.op = "zero", .variant = "memset", .sizes = fmt::format("{} bytes", bytes), .bytes = double(bytes)});
   if (planning() || bytes == 0) return;
   const auto zero = backend_->memory.zero;
   zero(address, bytes, stream_);

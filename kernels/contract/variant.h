@@ -47,7 +47,6 @@ struct Variant {
   double error = 1;
   // An installed library's, whose version is not the build's: its bits depend on the machine.
   bool library = false;
-
   // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.
   void run(const Args& args, Stream& stream) const {
     check_arguments(args);

@@ -4,6 +4,7 @@
 // Top to bottom: configuration; the pool of OS threads that deals blocks to engines (engine.h); the functions that
 // simt.h declares.
 #include "kernels/simt/simt.h"
+#include "kernels/contract/kernel_launch.h"
 
 #include <atomic>
 #include <condition_variable>
@@ -15,6 +16,7 @@
 #include <tuple>
 #include <vector>
 
+#include "kernels/contract/kernel_launch.h"
 #include "kernels/simt/engine.h"
 
 __thread uint3 threadIdx, blockIdx;
@@ -268,6 +270,14 @@ void note_launch(const LaunchShape& shape, const void* call) {
 }
 
 void run_grid(const LaunchShape& shape, void* call, void (*body)(void*)) {
+  if (NotedKernels* noted = NotedKernels::current()) {
+    noted->launches.push_back({shape.site.file,
+                               shape.site.line,
+                               {shape.grid.x, shape.grid.y, shape.grid.z},
+                               {shape.block.x, shape.block.y, shape.block.z},
+                               shape.dynamic_shared_bytes});
+    return;
+  }
   note_launch(shape, call);
   if (active_engine)
     active_engine->fail("{}:{}: launch() was called inside a kernel", shape.site.file, shape.site.line);

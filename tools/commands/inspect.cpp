@@ -5,8 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/files/talk.h"
+#include "engine/run/gpu_model.h"
 #include "engine/tensor/tape.h"
 #include "models/tasks/zoo.h"
+#include "models/training/feeder.h"
 #include "models/use/checkpoint.h"
 #include "models/use/published.h"
 #include "tools/cli/commands.h"
@@ -31,10 +33,11 @@ struct TapeEntry {
 
 // A model on a plan: laid out, but without memory behind it.
 struct Planned {
-  DeviceContext context{Device::cpu, DeviceContext::Mode::plan};
+  DeviceContext context;
   std::unique_ptr<Model> model;
 
-  explicit Planned(const Config& config) {
+  explicit Planned(const Config& config, Device device = Device::cpu)
+      : context(device, DeviceContext::Mode::plan) {
     const ZooEntry& entry = find_model(config.model);
     entry.check(config);
     model = entry.make();
@@ -50,6 +53,96 @@ std::vector<Layer> layers_of(Planned& planned, int batch) {
     });
   }
   return layers;
+}
+
+// What one training step launches on a GPU, in order: device simt has its kernels and chooses as it does. The batch
+// of pictures is there; noise is drawn.
+std::vector<PlannedLaunch> launches_of(const Config& config, int batch) {
+  Planned planned(config, Device::simt);
+  std::vector<PlannedLaunch> launches;
+  StepInput input = planned.model->planned_input(planned.context, batch);
+  planned.context.on_launch = [&](const PlannedLaunch& launch) { launches.push_back(launch); };
+  planned.model->begin_step(input);
+  add_noise(*planned.model, planned.context, input);
+  planned.model->step(input);
+  planned.context.on_launch = nullptr;
+  return launches;
+}
+
+// Of a list of launches, on one GPU.
+struct LaunchSums {
+  size_t kernels = 0;
+  double flop = 0, bytes = 0, floor = 0, modelled = 0;
+
+  LaunchSums(const std::vector<PlannedLaunch>& launches, const GpuModel& gpu) {
+    for (const auto& launch : launches) {
+      kernels += launch.kernels.size();
+      flop += launch.flop, bytes += launch.bytes;
+      floor += floor_seconds(launch, gpu), modelled += modelled_seconds(launch, gpu);
+    }
+  }
+};
+
+std::string place_of(const KernelLaunch& kernel) {
+  return fmt::format("{}:{}", std::filesystem::path(kernel.file).filename().string(), kernel.line);
+}
+
+Json launches_json(const std::vector<PlannedLaunch>& launches, const GpuModel& gpu) {
+  const LaunchSums sums(launches, gpu);
+  Json result = {{"gpu", gpu.name},
+                 {"kernels", sums.kernels},
+                 {"operations", launches.size()},
+                 {"flop", sums.flop},
+                 {"bytes", sums.bytes},
+                 {"floor_seconds", sums.floor},
+                 {"modelled_seconds", sums.modelled}};
+  result["list"] = Json::array();
+  for (const auto& launch : launches) {
+    Json kernels = Json::array();
+    for (const auto& kernel : launch.kernels)
+      kernels.push_back({{"launched_at", place_of(kernel)},
+                         {"grid", kernel.grid},
+                         {"block", kernel.block},
+                         {"dynamic_shared_bytes", kernel.shared_bytes}});
+    result["list"].push_back({{"op", launch.op},
+                              {"variant", launch.variant},
+                              {"type", name_of(launch.type)},
+                              {"sizes", launch.sizes},
+                              {"flop", launch.flop},
+                              {"bytes", launch.bytes},
+                              {"floor_seconds", floor_seconds(launch, gpu)},
+                              {"kernels", kernels}});
+  }
+  return result;
+}
+
+void print_launches(const std::vector<PlannedLaunch>& launches, const GpuModel& gpu) {
+  fmt::print("\nWhat one training step launches, by our own kernels, with floors on {} ({}):\n", gpu.name,
+             gpu.source);
+  std::vector<std::vector<std::string>> rows = {
+      {"", "operation", "variant", "kernels", "GFLOP", "MB", "floor us", "sizes"}};
+  // Neighbours of the same kind and sizes stand in one row.
+  for (size_t i = 0; i < launches.size();) {
+    const PlannedLaunch& first = launches[i];
+    size_t same = 1;
+    while (i + same < launches.size() && std::string_view(launches[i + same].op) == first.op &&
+           launches[i + same].sizes == first.sizes &&
+           launches[i + same].kernels.size() == first.kernels.size())
+      ++same;
+    rows.push_back({same > 1 ? fmt::format("{} x", same) : "", first.op, first.variant,
+                    std::to_string(same * first.kernels.size()),
+                    first.flop > 0 ? fmt::format("{:.3f}", double(same) * first.flop / 1e9) : "",
+                    fmt::format("{:.2f}", double(same) * first.bytes / 1e6),
+                    fmt::format("{:.1f}", double(same) * floor_seconds(first, gpu) * 1e6), first.sizes});
+    i += same;
+  }
+  fmt::print("{}", table_text(rows, "rllrrrrl"));
+  const LaunchSums sums(launches, gpu);
+  fmt::print(
+      "\n{} kernels of {} operations: {:.2f} GFLOP, {:.1f} MB; floor {:.3f} ms. Modelled: {:.3f} ms, if arithmetic reaches {:.0f} % "
+      "and memory {:.0f} % of what {} can, and each kernel takes {:.0f} us more as a node of a CUDA graph.\n",
+      sums.kernels, launches.size(), sums.flop / 1e9, sums.bytes / 1e6, sums.floor * 1e3, sums.modelled * 1e3,
+      100 * kArithmeticShare, 100 * kMemoryShare, gpu.name, kNodeSeconds * 1e6);
 }
 
 // The operations that one training step records, in order.
@@ -212,6 +305,11 @@ int run(const Arguments& arguments) {
 
   Planned planned(config);
   const auto layers = layers_of(planned, batch);
+  const bool wants_launches = arguments.is_on("launches");
+  const GpuModel& gpu = find_gpu(arguments.text("gpu", "h200"));
+  if (arguments.has("gpu") && !wants_launches)
+    fail(Exit::usage, "--gpu says for which GPU --launches reckons: give both");
+  const auto launches = wants_launches ? launches_of(config, batch) : std::vector<PlannedLaunch>{};
   const auto tape = arguments.is_on("tape") ? tape_of(planned, batch) : std::vector<TapeEntry>{};
   if (json) {
     Json result;
@@ -229,6 +327,7 @@ int run(const Arguments& arguments) {
                                   {"attributes", entry.attributes},
                                   {"second_derivative", !entry.refuses_second_gradient}});
     }
+    if (wants_launches) result["launches"] = launches_json(launches, gpu);
     fmt::print("{}\n", result.dump(-1, ' ', false, Json::error_handler_t::replace));
     return int(Exit::ok);
   }
@@ -250,6 +349,7 @@ int run(const Arguments& arguments) {
     for (const auto& [operation, remedy] : refusals)
       fmt::print("\n{} has no second derivative: {}.\n", operation, remedy);
   }
+  if (wants_launches) print_launches(launches, gpu);
   return int(Exit::ok);
 }
 
@@ -266,9 +366,14 @@ Command describe_inspect() {
        Word::Kind::model_or_file,
        true,
        {}}};
-  command.options = {{"tape", "output", "also the operations one training step records", "", "", true},
-                     {"json", "output", "machine-readable, on stdout", "", "", true},
-                     {"dot", "output", "the layers for Graphviz", "", "", true}};
+  command.options = {
+      {"tape", "output", "also the operations one training step records", "", "", true},
+      {"launches", "output",
+       "also what one training step launches on a GPU, with floors and a model of its time", "", "", true},
+      {"gpu", "output", "of --launches: h200, h100, a100 or rtx4090", "h200|h100|a100|rtx4090", "h200",
+       false},
+      {"json", "output", "machine-readable, on stdout", "", "", true},
+      {"dot", "output", "the layers for Graphviz", "", "", true}};
   for (auto& option : options_of_settings(kInspect)) {
     if (option.name == "batch") option.fallback = "1";
     option.group = "model";
@@ -276,6 +381,7 @@ Command describe_inspect() {
   }
   for (auto& option : common_options()) command.options.push_back(option);
   command.examples = {"gan inspect dcgan", "gan inspect dcgan --size 32 --batch 64 --tape",
+                      "gan inspect dcgan --size 64 --batch 128 --launches --gpu h200",
                       "gan inspect runs/faces --json", "gan inspect dcgan --dot | dot -Tsvg > dcgan.svg"};
   command.run = run;
   return command;
