@@ -281,14 +281,13 @@ std::span<const NamedPreset> comic_presets() {
          c.get<StyleLossSettings>().lambda_adversarial = 0, s.d_grey = 0, s.d_soft = 0;
          s.lambda_texture = 0.5, s.lambda_surface = 0.1;
        }},
-      // Little but the photo's composition stays.
+      // The photo's composition stays, and the style's colours come in: flecks and all.
       {"abstract",
        [](Config& c) {
          auto& s = c.get<ComicSettings>();
-         auto& w = c.get<StyleLossSettings>();
-         c.get<TeacherSettings>().teacher = "painted";
-         s.lambda_structure = 2, s.d_soft = 0;
-         w.lambda_adversarial = 1.5, w.lambda_style = 300, s.lambda_texture = 2, s.lambda_surface = 2;
+         c.get<TeacherSettings>().teacher = "brushed";
+         s.content_steps = 8000, s.lambda_structure = 10, s.d_soft = 0;
+         s.lambda_texture = 1, s.lambda_surface = 0.7;
        }},
   };
   return presets;
