@@ -27,8 +27,6 @@
 #include "bench/program.h"
 #include "bench/turns.h"
 #ifdef GAN_WITH_CUDA
-#include <cuda_runtime_api.h>
-
 #include "kernels/gpu/cuda_libraries.h"
 #endif
 
@@ -157,17 +155,7 @@ using Copies = std::vector<Problem<Args>>;
 
 // How many copies of a problem leave the L2 cache cold.
 int copies_for(DeviceContext& context, double bytes) {
-#ifdef GAN_WITH_CUDA
-  if (context.device() == Device::cuda) {
-    int gpu = 0, cache = 0;
-    check(cudaGetDevice(&gpu), "cudaGetDevice");
-    check(cudaDeviceGetAttribute(&cache, cudaDevAttrL2CacheSize, gpu), "cudaDeviceGetAttribute");
-    return int(std::clamp(std::ceil(3.0 * cache / bytes), 1.0, 256.0));
-  }
-#else
-  (void)context, (void)bytes;
-#endif
-  return 1;
+  return int(std::clamp(std::ceil(3 * cache_bytes(context) / bytes), 1.0, 256.0));
 }
 
 template <class Args>
@@ -599,14 +587,7 @@ int run(int argc, char** argv) {
   DeviceContext context(choose_device(device).device);
   if (context.device() == Device::ref)
     fail(Exit::usage, "--device ref: it calculates in float64, for right results; use cpu, cuda or simt");
-#ifdef GAN_WITH_CUDA
-  if (context.device() == Device::cuda) {  // the default stream cannot be recorded
-    cudaStream_t stream = nullptr;
-    if (cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) != cudaSuccess)
-      fail(Exit::failure, "the GPU gives no stream");
-    context.stream().handle = stream;
-  }
-#endif
+  take_own_stream(context);
   const std::vector<std::unique_ptr<AnyProblem>> problems = problems_of(context, options);
   if (problems.empty())
     fail(Exit::usage,

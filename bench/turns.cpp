@@ -90,6 +90,29 @@ void Turn::record() {
 #endif
 }
 
+void take_own_stream(DeviceContext& context) {
+  (void)context;
+#ifdef GAN_WITH_CUDA
+  if (context.device() != Device::cuda) return;
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  context.stream().handle = stream;
+#endif
+}
+
+double cache_bytes(const DeviceContext& context) {
+  (void)context;
+#ifdef GAN_WITH_CUDA
+  if (context.device() == Device::cuda) {
+    int gpu = 0, bytes = 0;
+    check(cudaGetDevice(&gpu), "cudaGetDevice");
+    check(cudaDeviceGetAttribute(&bytes, cudaDevAttrL2CacheSize, gpu), "cudaDeviceGetAttribute");
+    return bytes;
+  }
+#endif
+  return 0;
+}
+
 // A product of matrices that stay in the caches, by the variant that a training step would take.
 ClockProbe::ClockProbe(DeviceContext& context) {
   const int side = context.device() == Device::cuda ? 1024 : context.device() == Device::cpu ? 256 : 8;

@@ -31,6 +31,11 @@ class Turn {
        *graph_ = nullptr;  // of CUDA: two events, and an executable graph
 };
 
+// Gives a GPU's context a stream of its own: the default one cannot be recorded.
+void take_own_stream(DeviceContext& context);
+// Of a GPU's L2 cache; 0 elsewhere, where inputs stay in the caches.
+double cache_bytes(const DeviceContext& context);
+
 // A fixed piece of work that depends on the clock alone. Its time over the shortest so far says how much slower the
 // machine is now: because it is hot, or because somebody else is at work.
 class ClockProbe {
