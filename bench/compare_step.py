@@ -43,14 +43,15 @@ def main():
     options.size = options.size or (64 if options.model == "dcgan" else 256)
     options.width = options.width or (32 if options.model == "comic" else 64)
     network = ["--model", options.model, "--size", options.size, "--ngf", options.width, "--ndf", options.width]
-    standard = bool(options.peer_command) or (options.model, options.size, options.width) == ("dcgan", 64, 64)
+    # A peer that brings its own command is compared with what --ours says alone; an older program knows no other network than this.
+    says_network = not options.peer_command and (options.model, options.size, options.width) != ("dcgan", 64, 64)
     if options.peer and options.model in ("comic", "style"):  # these have many losses with weights: both sides have them from here
         bench = [word for word in shlex.split(options.ours) if word != "--interleave"]
         printed = subprocess.run([*bench, *map(str, network), "--batch", "1", "--settings"], stdout=subprocess.PIPE, text=True, check=True)
         settings = ["--settings", printed.stdout]
     else:
         settings = []
-    servers = [Server("gan", shlex.split(options.ours) + ([] if standard else network), options.threads)]
+    servers = [Server("gan", shlex.split(options.ours) + (network if says_network else []), options.threads)]
     for number, python in enumerate(options.peer, start=1):
         command = [python, "-B", os.path.join(ROOT, "bench", "peer_torch.py"), "--interleave", "--threads", options.threads]
         servers.append(Server(f"peer {number}", [*command, *network, *settings], options.threads))

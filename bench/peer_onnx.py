@@ -6,7 +6,7 @@
     bench/peer_onnx.py --model a.onnx --interleave                              serves bench/compare_step.py
 
 The network is the authors' (tests/peers/published_networks.py), exported by PyTorch for pictures of --size. Writing needs
-torch, measuring onnxruntime and numpy: one interpreter need not have both.
+torch (a new one onnxscript too), measuring onnxruntime and numpy: one interpreter need not have both.
 """
 import argparse
 import json
@@ -17,6 +17,8 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tests", "peers"))
+
+from turns import serve_turns
 
 NETWORKS = ("animegan2", "fast-style", "resnet", "unet")
 
@@ -88,14 +90,14 @@ class Session:
 
 
 def serve(session):
-    """Answers each line `step 1 K` on stdin with K pictures and a JSON line {"times": [seconds of each], ...}."""
-    for line in sys.stdin:
-        words = line.split()
-        if len(words) != 3 or words[:2] != ["step", "1"]:
-            print(json.dumps({"error": f"expected `step 1 K`, got {line.strip()!r}"}), flush=True)
-            continue
-        times = [session.timed_run() for _ in range(int(words[2]))]
-        print(json.dumps({"times": times, **session.describe()}), flush=True)
+    """Takes turns with one picture."""
+
+    def answer(batch, count):
+        if batch != 1:
+            return {"error": f"a batch of {batch}: one picture at a time"}
+        return {"times": [session.timed_run() for _ in range(count)], **session.describe()}
+
+    serve_turns(answer)
 
 
 if __name__ == "__main__":

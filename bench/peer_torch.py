@@ -24,6 +24,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from make_replay import comic_step, style_step
 from torch_networks import build_networks, named_networks
+from turns import serve_turns
 
 LAYOUTS = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
 
@@ -61,19 +62,16 @@ def main():
 
 
 def serve(options):
-    """Answers each line `step BATCH K` on stdin with K steps and a JSON line {"times": [seconds of each step], ...}
-    on stdout, until stdin ends. Networks are built, and a layout chosen, at the first request for a batch size."""
+    """Takes turns. Networks are built, and a layout chosen, at the first request for a batch size."""
     trainers = {}
-    for line in sys.stdin:
-        words = line.split()
-        if len(words) != 3 or words[0] != "step":
-            print(json.dumps({"error": f"expected `step BATCH K`, got {line.strip()!r}"}), flush=True)
-            continue
-        batch, count = int(words[1]), int(words[2])
+
+    def answer(batch, count):
         if batch not in trainers:
             trainers[batch] = Trainer(options, batch)
         times = [trainers[batch].timed_step() for _ in range(count)]
-        print(json.dumps({"times": times, **trainers[batch].describe(), "peak_rss_mb": peak_rss_mb()}), flush=True)
+        return {"times": times, **trainers[batch].describe(), "peak_rss_mb": peak_rss_mb()}
+
+    serve_turns(answer)
 
 
 class Trainer:
