@@ -19,7 +19,7 @@ function(expect wanted code said)
   endif()
 endfunction()
 
-set(ENV{GAN_CUDA_ARCHITECTURES} "")
+set(ENV{CUDAARCHS} "")
 find_program(real nvidia-smi PATHS /usr/bin /bin NO_DEFAULT_PATH)
 if(NOT real)
   expect("80;90a-real" 0 "")                              # no driver
@@ -29,5 +29,5 @@ expect("90a-real;86" 0 "9.0\\n8.6\\n9.0\\n")              # three, two of them a
 expect("120" 0 "12.0\\n")
 expect("80;90a-real" 9 "NVIDIA-SMI has failed because it could not talk to driver 535.12\\n")
 expect("80;90a-real" 0 "No devices were found\\n")
-set(ENV{GAN_CUDA_ARCHITECTURES} "80")
+set(ENV{CUDAARCHS} "80")
 expect("80" 0 "9.0\\n")                                   # the environment knows better

@@ -2,10 +2,10 @@
 # configure time; without a GPU the oldest that has every kernel, whose PTX newer ones compile at first use, and the
 # newest in wide use, so that it need not.
 
-# Sets `out` to a list for CUDA_ARCHITECTURES. The environment's GAN_CUDA_ARCHITECTURES comes first.
+# Sets `out` to a list for CUDA_ARCHITECTURES. The environment's CUDAARCHS, which is CMake's own, comes first.
 function(gan_gpu_architectures out)
-  if(NOT "$ENV{GAN_CUDA_ARCHITECTURES}" STREQUAL "")
-    set(${out} "$ENV{GAN_CUDA_ARCHITECTURES}" PARENT_SCOPE)
+  if(NOT "$ENV{CUDAARCHS}" STREQUAL "")
+    set(${out} "$ENV{CUDAARCHS}" PARENT_SCOPE)
     return()
   endif()
   set(found "")
