@@ -21,6 +21,9 @@ enum class Examples {
   coloured,    // the same with photos that have colour; nearly grey ones are left out and counted
 };
 
+// Whether a teacher's strokes come out of a grain, which the generator sees beside the photo.
+inline bool has_grain(const std::string& teacher) { return teacher == "brushed"; }
+
 // clang-format off
 struct PairSettings : Group<PairSettings> {
   PairSettings() : Group("pairs") {}
@@ -36,8 +39,7 @@ struct TeacherSettings : Group<TeacherSettings> {
   TeacherSettings() : Group("teacher") {}
   Setting<std::string> teacher{*this, "teacher", "drawn", "what the program makes of a photo by rules for --lambda-structure: drawn with ink lines around flat areas, painted in dabs of colour, or those dabs brushed in thick strokes", "drawn|painted|brushed", kTrain | kInspect | kNetwork};
 
-  // Strokes come out of a grain, which the generator sees beside the photo.
-  bool has_grain() const { return teacher == "brushed"; }
+  bool has_grain() const { return gan::has_grain(teacher); }
 };
 struct ExposureSettings : Group<ExposureSettings> {
   ExposureSettings() : Group("colour photos") {}

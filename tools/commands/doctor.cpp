@@ -81,10 +81,10 @@ void look_at_gpus(Report& report) {
                                     {"memory_bytes", gpu.totalGlobalMem},
                                     {"multiprocessors", gpu.multiProcessorCount}});
     if (!runs_on(GAN_CUDA_ARCHITECTURES, gpu.major * 10 + gpu.minor))
-      report.problems.push_back(
-          fmt::format("GPU {} ({}) is of architecture {}{}, older than this build's ({}); build again with "
-                      "-DGAN_CUDA_ARCHITECTURES={}{}",
-                      i, gpu.name, gpu.major, gpu.minor, GAN_CUDA_ARCHITECTURES, gpu.major, gpu.minor));
+      report.problems.push_back(fmt::format(
+          "GPU {} ({}) is of architecture {}{}, which this build's code ({}) does not run on; build again with "
+          "-DGAN_CUDA_ARCHITECTURES={}{}",
+          i, gpu.name, gpu.major, gpu.minor, GAN_CUDA_ARCHITECTURES, gpu.major, gpu.minor));
   }
 }
 #else

@@ -1,7 +1,7 @@
 // Photos and pictures of a style, which do not belong together: photos in the source, the style in a source of its
 // own (DataOptions::style). A is a photo, B a picture of the style; "drawn" and "soft" are what is made of them
-// (style_examples.h), where the style is learnt, and "grain" is what strokes of a brush come from. With --make-input there is "made" too, the input that
-// is made of the photo (made_input.h). For validation there are photos alone.
+// (style_examples.h), where the style is learnt, and "grain" is what strokes of a brush come from. With --make-input
+// there is "made" too, the input that is made of the photo (made_input.h). For validation there are photos alone.
 #include "engine/data/folders.h"
 #include "engine/data/style_examples.h"
 #include "engine/files/safetensors.h"
@@ -43,7 +43,7 @@ std::vector<ListedExample> known_as(const std::string& picture, std::vector<List
 }
 
 // Whether the teacher's strokes come out of a grain.
-bool brushes(const DataOptions& options) { return teaches(options) && options.teacher == "brushed"; }
+bool brushes(const DataOptions& options) { return teaches(options) && has_grain(options.teacher); }
 
 Image teacher_of(const Image& photo, const DataOptions& options) {
   return options.teacher == "painted" ? painted_by_rules(photo) : drawn_by_rules(photo);
