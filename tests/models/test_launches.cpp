@@ -100,9 +100,9 @@ TEST_CASE("launches: a floor is the longer of two times, and the model says what
   CHECK(floor_seconds(launch_of(790e12, 1, DType::bf16), gpu) == doctest::Approx(1));
   CHECK(floor_seconds(launch_of(60e12, 8.6e12, DType::f32), gpu) == doctest::Approx(2));
   CHECK(modelled_seconds(launch_of(0, 4.3e12, DType::f32, "naive", 3), gpu) ==
-        doctest::Approx(1 / 0.88 + 6e-6));
+        doctest::Approx(1 / 0.88 + 6e-6).epsilon(1e-9));
   CHECK(modelled_seconds(launch_of(60e12, 1, DType::f32, "tiled", 1), gpu) ==
-        doctest::Approx(1 / 0.85 + 2e-6));
+        doctest::Approx(1 / 0.85 + 2e-6).epsilon(1e-9));
   try {
     find_gpu("h20");
     FAIL_CHECK("no error");
