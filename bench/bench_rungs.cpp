@@ -213,8 +213,11 @@ class ProblemOf : public AnyProblem {
     for (const auto& buffer : reference.buffers)  // the numbers that the rungs get
       if (buffer.port.kind == Kind::value && buffer.port.is_read) round_to(context_, type, buffer.tensor);
     // Right is what the first rung makes in float32, but not the plain loops: they add up long sums one by one.
-    const size_t first = variants_.size() > 1 && is_plain_loops(rows[0].name) ? 1 : 0;
-    variants_[first]->run(reference.args, context_.stream());
+    const Variant<Args>* first = nullptr;
+    for (const Variant<Args>& variant : operation_.variants)
+      if (!variant.fits(reference.args) && (!first || is_plain_loops(first->name))) first = &variant;
+    GAN_CHECK(first, "{}: no rung computes in float32", Args::op);
+    first->run(reference.args, context_.stream());
     want = results_of(reference);
     reference = {};
     problems_ = make_copies<Args>(context_, args_, type, DType::f32);
@@ -510,8 +513,9 @@ std::vector<std::unique_ptr<AnyProblem>> problems_of(DeviceContext& context, con
   for (const auto& [set, batch] : parse_sets(options.sets))
     for (const std::string& type_name : options.types) {
       const DType type = type_name == "bf16" ? DType::bf16 : DType::f32;
-      if (type == DType::bf16 && context.device() != Device::cuda && context.device() != Device::simt)
-        continue;
+      const bool has_bf16 = context.device() == Device::cuda || context.device() == Device::simt ||
+                            (context.device() == Device::cpu && cpu::multiplies_bf16());
+      if (type == DType::bf16 && !has_bf16) continue;
       for (const ConvLayer& layer : conv_layers_of(set)) {
         const Conv2d size = with_batch(shrunk(layer.size, options.shrink), batch);
         add(kernels.conv.fwd, layer.name, batch, arguments_of<ConvFwd>(size), type);

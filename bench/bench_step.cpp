@@ -102,6 +102,7 @@ json description(const Config& config, Device device) {
     row["ndf"] = *config.get<ConvSettings>().ndf;
   }
   row["batch"] = *config.batch;
+  row["precision"] = name_of(precision_of(config.precision, device));
   row["threads"] = omp_get_max_threads();
   return row;
 }
@@ -112,10 +113,10 @@ double peak_rss_mb() { return double(peak_resident_bytes()) / (1 << 20); }
 
 void print_row(const json& row) {
   auto number = [&](const char* key) { return row.at(key).get<double>(); };
-  const std::string name =
-      fmt::format("{}-{} ngf {} ndf {} batch {}", row["model"].get<std::string>(), row["size"].get<int>(),
-                  row["ngf"].get<int>(), row["ndf"].get<int>(), row["batch"].get<int>());
-  fmt::print("{:36}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.3f}\n", name,
+  const std::string name = fmt::format("{}-{} ngf {} ndf {} batch {} {}", row["model"].get<std::string>(),
+                                       row["size"].get<int>(), row["ngf"].get<int>(), row["ndf"].get<int>(),
+                                       row["batch"].get<int>(), row["precision"].get<std::string>());
+  fmt::print("{:40}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.3f}\n", name,
              number("median_s"), number("min_s"), number("images_per_s"), number("gflop_per_s"),
              number("peak_rss_mb"), number("pool_mb"), number("overhead_percent"));
 }
@@ -129,7 +130,7 @@ double bookkeeping_seconds(const Config& config, Device device) {
 
 int measure_steps(const Options& options, Device device) {
   if (!options.config.json)
-    fmt::print("device {}, {} threads\n{:36}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>11}\n", name_of(device),
+    fmt::print("device {}, {} threads\n{:40}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>11}\n", name_of(device),
                omp_get_max_threads(), "", "median s", "min s", "images/s", "GFLOP/s", "RSS MB", "pool MB",
                "overhead %");
   for (const int batch : options.batches) {
@@ -220,7 +221,7 @@ int measure_data(const Options& options, Device device) {
 int run(int argc, char** argv) {
   Options options;
   Config& config = options.config;
-  std::string model = "dcgan", device = "cpu";
+  std::string model = "dcgan", device = "cpu", precision;
   int size = 0, ngf = 0, ndf = 0;
   CLI::App app("Times whole training steps.");
   app.add_option("--model", model, "a model of `gan help train`");
@@ -231,6 +232,7 @@ int run(int argc, char** argv) {
       ->delimiter(',')
       ->check(CLI::PositiveNumber);
   app.add_option("--device", device, "cpu, cuda, simt, ref or auto");
+  app.add_option("--precision", precision, "fp32, tf32, bf16 or auto");
   app.add_option("--seconds", options.seconds, "how long to measure each configuration")
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)")
@@ -246,6 +248,7 @@ int run(int argc, char** argv) {
   config.json = as_json;
   for (const auto& [name, value] : {std::pair("size", size), std::pair("ngf", ngf), std::pair("ndf", ndf)})
     if (value != 0) set_setting(config, name, std::to_string(value), std::string("--") + name);
+  if (!precision.empty()) set_setting(config, "precision", precision, "--precision");
   if (options.threads > 0) omp_set_num_threads(options.threads);
   if (options.settings) {
     fmt::print("{}\n", to_json(with_batch(options, options.batches.front())));

@@ -46,10 +46,12 @@ void force_variants(const std::string& text) {
 }
 
 namespace {
-bool libraries = true;
+bool libraries = true, tf32 = false;
 }  // namespace
 void use_libraries(bool use) { libraries = use; }
 bool libraries_in_use() { return libraries; }
+void use_tf32(bool use) { tf32 = use; }
+bool tf32_in_use() { return tf32; }
 
 std::string_view forced_variant(std::string_view op) {
   std::string_view rest = forced_text();

@@ -108,6 +108,8 @@ int arithmetic_threads();
 void wait_briefly(char** arguments);
 
 namespace cpu {
+// Whether this processor multiplies bfloat16 numbers (AVX512-BF16, AMX). Elsewhere float32 copies of them are multiplied.
+bool multiplies_bf16();
 // Puts the reference's loops, in float32, beneath the rows of every operation: what nobody has written for
 // the cpu runs by them.
 void add_reference_rows(Backend& backend);

@@ -95,6 +95,9 @@ void Parameters::lay_out(DeviceContext& context) {
   }
   weights_ = Tensor(context, {learnt});
   statistics_ = Tensor(context, {statistics});
+  if (context.activations() == context.real()) return;
+  rounded_ = Tensor(context, {learnt}, context.activations());
+  rounded_.zero();
 }
 
 void Parameters::build_for_use(DeviceContext& context) {
@@ -163,10 +166,28 @@ Tensor Parameters::value(int index) const {
   return slice(index, averaged_ ? average_ : weights_);
 }
 
-Tensor Parameters::operator[](int index) const {
+Tensor Parameters::learnt(int index) const {
   Tensor t = value(index);
   if (!frozen_ && !averaged_) t.set_gradient(slots_[index]);
   return t;
+}
+
+Tensor Parameters::operator[](int index) const {
+  if (!rounded_ || averaged_ || infos_.at(index).buffer || infos_[index].shape.rank < 2) return learnt(index);
+  if (rounded_of_ != weights_.version()) {  // somebody else than the optimiser wrote weights
+    DeviceContext& c = rounded_.context();
+    c.run(c.kernels().pointwise.affine, {.count = weights_.count(), .x = weights_.in(), .y = rounded_.out()});
+    rounded_is_current();
+  }
+  Tensor t = slice(index, rounded_);
+  if (!frozen_) t.set_gradient(slots_[index]);
+  return t;
+}
+
+void Parameters::rounded_is_current() const {
+  if (!rounded_) return;
+  rounded_.changed();
+  rounded_.context().count_on_host([this] { rounded_of_ = weights_.version(); });
 }
 
 Tensor Parameters::gradient(int index) const { return slice(index, gradients_); }
@@ -283,8 +304,7 @@ ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int ou
 Tensor ConvLayer::operator()(const Parameters& p, const Tensor& x, Activation act,
                              Statistics statistics) const {
   const Tensor b = bias < 0 ? Tensor() : p[bias];
-  Tensor w = p[weight];
-  if (spectral.u >= 0) w = spectral(p, w, statistics);
+  const Tensor w = spectral.u >= 0 ? spectral(p, p.learnt(weight), statistics) : p[weight];
   return transposed ? conv_transpose2d(x, w, b, options, act) : conv2d(x, w, b, options, act);
 }
 

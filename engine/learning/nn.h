@@ -51,8 +51,11 @@ class Parameters {
   void build_for_use(DeviceContext& context);
   bool built() const { return bool(weights_); }
 
-  // For use in a forward pass. Knows the tape unless the network is frozen.
+  // For use in a forward pass: knows the tape unless the network is frozen. Weights that products read, which are those
+  // of two dimensions and more, are in the context's type of activations, and their gradients float32 all the same.
   Tensor operator[](int index) const;
+  // The same as it is learnt.
+  Tensor learnt(int index) const;
   // Without the tape.
   Tensor value(int index) const;
   Tensor gradient(int index) const;
@@ -65,7 +68,11 @@ class Parameters {
   Tensor gradients() const { return gradients_; }
   Tensor average() const { return average_; }        // of the weights, or empty
   Tensor statistics() const { return statistics_; }  // running ones, flat
-  void keep_average();                               // starts as a copy of the weights
+  // The weights once more in the context's type of activations, flat; empty where that is the learnt ones' own. An
+  // optimiser that writes it together with them says so; otherwise it is made again when it is asked for.
+  Tensor rounded() const { return rounded_; }
+  void rounded_is_current() const;
+  void keep_average();  // starts as a copy of the weights
 
   // Before a backward pass: what arrives first overwrites.
   void forget_gradients();
@@ -86,7 +93,8 @@ class Parameters {
   void initialise(uint64_t seed, uint32_t stream);  // draws the weights
   std::vector<ParameterInfo> infos_;
   std::vector<std::shared_ptr<Gradient>> slots_;  // one per info; null for running statistics
-  Tensor weights_, gradients_, statistics_, average_;
+  Tensor weights_, gradients_, statistics_, average_, rounded_;
+  mutable uint64_t rounded_of_ = 0;  // version of the weights that rounded_ has
   bool frozen_ = false, averaged_ = false, still_ = false;
 };
 

@@ -59,9 +59,11 @@ void AdamOptimiser::step() {
                                  .scalars = scalars_.of_update(steps),
                                  .weight = w.out(),
                                  .m = m.out(),
-                                 .v = v.out()});
+                                 .v = v.out(),
+                                 .rounded = parameters_->rounded().out()});
   c.count_on_host([this] { ++steps; });
   w.changed();
+  parameters_->rounded_is_current();
 }
 
 SgdOptimiser::SgdOptimiser(Parameters& parameters, double momentum, double weight_decay)
@@ -107,8 +109,10 @@ void update_average(Parameters& parameters, double decay) {
 
 Tensor gradient_norm(const Parameters& parameters) { return ask_finite(parameters.gradients()); }
 
-Tensor ask_finite(const Tensor& values) {
-  DeviceContext& c = values.context();
+Tensor ask_finite(const Tensor& numbers) {
+  DeviceContext& c = numbers.context();
+  const NoGradient quiet(c);
+  const Tensor values = cast(numbers, c.real());
   Tensor result(c, {2});
   c.run(c.kernels().optim.grad_norm, {.count = values.count(), .grad = values.in(), .values = result.out()});
   return result;

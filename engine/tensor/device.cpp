@@ -105,6 +105,27 @@ DeviceContext::DeviceContext(Device device, Mode mode)
   stream_.scratch_exact = !backend_->memory.pooled;
 }
 
+const char* name_of(Precision precision) {
+  switch (precision) {
+    case Precision::fp32: return "fp32";
+    case Precision::tf32: return "tf32";
+    case Precision::bf16: return "bf16";
+  }
+  return "?";
+}
+
+Precision precision_of(const std::string& word, Device device) {
+  for (Precision precision : {Precision::fp32, Precision::tf32, Precision::bf16})
+    if (word == name_of(precision)) return precision;
+  GAN_CHECK(word == "auto", "unknown precision {}", word);
+  return device == Device::cuda ? Precision::bf16 : Precision::fp32;
+}
+
+void DeviceContext::set_precision(Precision precision) {
+  precision_ = precision;
+  use_tf32(precision == Precision::tf32);
+}
+
 DeviceContext::~DeviceContext() {
   tape_.reset();
   step_values_.reset();

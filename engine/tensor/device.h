@@ -58,6 +58,16 @@ class MemoryPool {
   char* next_planned_address_ = reinterpret_cast<char*>(size_t(1) << 40);
 };
 
+// What products compute in. Weights that are learnt, statistics, losses and moments are float32 in each.
+enum class Precision : uint8_t {
+  fp32,
+  tf32,  // float32 in memory; products round their factors to 10 bits where the device has such products
+  bf16,  // activations and the weights that products read are bfloat16
+};
+const char* name_of(Precision precision);  // "fp32"
+Precision precision_of(const std::string& word,
+                       Device device);  // of --precision; "auto": bf16 on cuda, else fp32
+
 class DeviceContext {
  public:
   enum class Mode { run, plan };
@@ -69,8 +79,15 @@ class DeviceContext {
   const Backend& kernels() const { return *backend_; }
   Device device() const { return backend_->device; }
   bool planning() const { return mode_ == Mode::plan; }
-  // The type of activations, weights and scalars: float64 on ref, else float32.
+  // The type of learnt weights, statistics and scalars: float64 on ref, else float32.
   DType real() const { return device() == Device::ref ? DType::f64 : DType::f32; }
+  // That of activations and of the weights that products read: bfloat16 in that precision, else real().
+  DType activations() const {
+    return precision_ == Precision::bf16 && device() != Device::ref ? DType::bf16 : real();
+  }
+  Precision precision() const { return precision_; }
+  // Before networks are built. Device ref always computes in float64. tf32 counts for the whole program.
+  void set_precision(Precision precision);
   // True where the host can read and write device memory: on all devices but a GPU.
   bool memory_is_host() const { return device() != Device::cuda; }
   Stream& stream() { return stream_; }
@@ -134,6 +151,7 @@ class DeviceContext {
   friend class Recording;
   const Backend* backend_;
   Mode mode_;
+  Precision precision_ = Precision::fp32;
   Stream stream_;
   std::shared_ptr<MemoryPool> pool_;
   std::unique_ptr<Recording> recording_;  // null unless one is being made

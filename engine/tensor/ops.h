@@ -2,6 +2,8 @@
 // kernel, and leaves a record of how to go back (engine/tensor/record.h: how to add one). Shapes are (N,H,W,C);
 // `act` is fused into the operation it follows. The families lie in engine/tensor/ops/.
 #pragma once
+#include <utility>
+
 #include "engine/tensor/tape.h"
 
 namespace gan {
@@ -28,11 +30,18 @@ Tensor broadcast(const Tensor& x, Shape shape, double scale = 1);  // scale * x 
 Tensor sum_rows(const Tensor& x);                                  // (...,C) -> (C)
 Tensor expand_rows(const Tensor& x, Shape shape);                  // (C) -> shape (...,C): x in every row
 Tensor constant(DeviceContext& context, Shape shape, double value);
+// The same numbers in another type of memory; x itself where it has that type.
+Tensor cast(const Tensor& x, DType type);
+// Two tensors in one type: as they are, or where they differ in the type of activations. Operations on two
+// tensors begin with this, so that what is made in float32 (pictures, averaged weights) meets bfloat16.
+std::pair<Tensor, Tensor> in_one_type(const Tensor& a, const Tensor& b);
 
 // ---- products ----
 // op(a) op(b): (m,k) x (k,n) -> (m,n); a transposed is given as (k,m), b transposed as (n,k). As many products as both have
 // matrices: (B,m,k) x (B,k,n) -> (B,m,n).
 Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
+// The same with a float32 result of bfloat16 matrices (float64 on ref).
+Tensor matmul_wide(const Tensor& a, const Tensor& b, bool transpose_a = false, bool transpose_b = false);
 // act(x w^T + bias): x (N,in), w (out,in), bias (out) or empty -> (N,out)
 Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias = {}, Activation act = {});
 
@@ -132,6 +141,6 @@ Tensor lab_to_rgb(const Tensor& l, const Tensor& ab);
 // `ahead`.
 Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, uint32_t step);
 Tensor random_normal(DeviceContext& context, Shape shape, uint64_t seed, uint32_t stream, In step_at,
-                     uint32_t ahead);
+                     uint32_t ahead, DType type);
 
 }  // namespace gan

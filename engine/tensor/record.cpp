@@ -82,7 +82,8 @@ void Gradients::give(const Tensor& input, const Tensor& gradient) {
     give_gradient(input, gradient);
     return;
   }
-  const Tensor part = gradient.shape() == input.shape() ? gradient : reshape(gradient, input.shape());
+  const Tensor part =
+      cast(gradient.shape() == input.shape() ? gradient : reshape(gradient, input.shape()), input.dtype());
   const auto [sum, first] = sums_->try_emplace(input.gradient().get(), part);
   if (!first) sum->second = add(sum->second, part);
 }

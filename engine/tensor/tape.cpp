@@ -139,7 +139,7 @@ void give_gradient(const Tensor& input, const Tensor& gradient) {
   }
   const Out to = gradient_of(input);
   DeviceContext& c = input.context();
-  if (to.acc == Acc::set)
+  if (to.acc == Acc::set || gradient.dtype() != to.dtype)
     c.run(c.kernels().pointwise.affine, {.count = input.count(), .x = gradient.in(), .y = to});
   else
     c.run(c.kernels().pointwise.binary, {.count = input.count(),

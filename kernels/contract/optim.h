@@ -22,15 +22,20 @@ struct Adam {
   double beta1 = 0.9, beta2 = 0.999, eps = 1e-8, weight_decay = 0;
   In grad, scalars;
   Out weight, m, v;
+  Out rounded;  // the new weights once more, in the type that products read (bfloat16); may be unwanted
 
   static constexpr auto ports() {
     return std::array{reads("grad", &Adam::grad, elements, Kind::float32),
                       reads("scalars", &Adam::scalars, step_scalars, Kind::float32).positive(),
                       updates("weight", &Adam::weight, elements, Kind::float32),
                       updates("m", &Adam::m, elements, Kind::float32),
-                      updates("v", &Adam::v, elements, Kind::float32).positive()};
+                      updates("v", &Adam::v, elements, Kind::float32).positive(),
+                      writes("rounded", &Adam::rounded, elements).optional().set_only()};
   }
-  void sizes(Sizes& s) { s.size("count", count, 1024, 1 << 22); }
+  void sizes(Sizes& s) {
+    s.size("count", count, 1024, 1 << 22);
+    s.seldom("rounded");
+  }
   const char* wrong() const {
     if (count < 0) return "the count is negative";
     const bool right = beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && eps >= 0;

@@ -47,6 +47,9 @@ struct Variant {
   double error = 1;
   // An installed library's, whose version is not the build's: its bits depend on the machine.
   bool library = false;
+  // Of a row that rounds bfloat16 factors once more on the way (Winograd's points): the error that this makes, root mean
+  // square over that of the result. 0: rounds nothing but what it stores.
+  double rounding = 0;
   // Checks the arguments, then queues the work. Throws gan::Error on sizes or buffers that cannot be right.
   void run(const Args& args, Stream& stream) const {
     check_arguments(args);
@@ -61,6 +64,10 @@ std::string_view forced_variant(std::string_view op);
 // depend on the build and the device model alone. Forced ones are taken all the same.
 void use_libraries(bool use);
 bool libraries_in_use();
+// Whether pick() may take a row that rounds the factors of float32 products to tf32 (--precision tf32); it does not
+// unless told to. Forced ones are taken all the same.
+void use_tf32(bool use);
+bool tf32_in_use();
 // Replaces what the environment says (tests, --kernel lists); an empty text goes back to the environment.
 void force_variants(const std::string& text);
 

@@ -129,20 +129,21 @@ Conv2d with_padding_in_picture(Conv2d s) {
 }
 
 // padded (n, h+2ph, w+2pw, c): x with its edges mirrored.
-void reflect_pad(const Conv2d& s, const float* x, float* padded) {
+template <class T>
+void reflect_pad(const Conv2d& s, const T* x, T* padded) {
   const int padded_h = s.h + 2 * s.ph, padded_w = s.w + 2 * s.pw;
   const size_t pixel = size_t(s.c);
   parallel_ranges(int64_t(s.n) * padded_h, int64_t(padded_w) * s.c, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       const int h = source(int(row % padded_h) - s.ph, s.h, Padding::reflect);
-      const float* from = x + (row / padded_h * s.h + h) * s.w * int64_t(s.c);
-      float* to = padded + row * padded_w * int64_t(s.c);
-      std::memcpy(to + size_t(s.pw) * pixel, from, size_t(s.w) * pixel * sizeof(float));
+      const T* from = x + (row / padded_h * s.h + h) * s.w * int64_t(s.c);
+      T* to = padded + row * padded_w * int64_t(s.c);
+      std::memcpy(to + size_t(s.pw) * pixel, from, size_t(s.w) * pixel * sizeof(T));
       for (int p = 0; p < s.pw; ++p) {
         const int left = source(p - s.pw, s.w, Padding::reflect);
         const int right = source(s.w + p, s.w, Padding::reflect);
-        std::memcpy(to + size_t(p) * pixel, from + size_t(left) * pixel, pixel * sizeof(float));
-        std::memcpy(to + size_t(s.pw + s.w + p) * pixel, from + size_t(right) * pixel, pixel * sizeof(float));
+        std::memcpy(to + size_t(p) * pixel, from + size_t(left) * pixel, pixel * sizeof(T));
+        std::memcpy(to + size_t(s.pw + s.w + p) * pixel, from + size_t(right) * pixel, pixel * sizeof(T));
       }
     }
   });
@@ -179,16 +180,20 @@ void reflect_fold(const Conv2d& s, const float* padded, Acc acc, float* dx) {
   });
 }
 
+// The picture as oneDNN takes it: x, or where borders are mirrored a copy that has them, with the size of that.
+In with_borders(Conv2d& s, In x, Stream& stream) {
+  if (s.padding == Padding::zero) return x;
+  const Conv2d padded = with_padding_in_picture(s);
+  void* copy = stream.scratch(size_t(padded.x_count()) * size_of(x.dtype));
+  with_type(x.dtype, [&]<class T>(T) { reflect_pad(s, x.as<T>(), static_cast<T*>(copy)); });
+  s = padded;
+  return {copy, x.dtype};
+}
+
 void onednn_fwd(const ConvFwd& a, Stream& stream) {
   Conv2d s = a.size;
-  const float* x = a.x.as<float>();
-  if (s.padding == Padding::reflect) {
-    const Conv2d padded = with_padding_in_picture(s);
-    float* copy = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
-    reflect_pad(s, x, copy);
-    s = padded, x = copy;
-  }
-  onednn_conv_fwd(s, x, a.w.as<float>(), a.w_version, a.bias.as<float>(), a.act, a.y.acc, a.y.as<float>());
+  const In x = with_borders(s, a.x, stream);
+  onednn_conv_fwd(s, x, a.w, a.w_version, a.bias, a.act, a.y);
 }
 
 GAN_TARGET_CLONES
@@ -197,35 +202,49 @@ void add_range(const float* x, float* y, int64_t begin, int64_t end) {
 }
 
 // oneDNN's gradient of the input neither adds nor ends in bias and activation: those are second passes.
-void onednn_bwd_data(const ConvBwdData& a, Stream& stream) {
+void onednn_bwd_data_f32(const ConvBwdData& a, Stream& stream) {
   const Conv2d& s = a.size;
-  const float *dy = a.dy.as<float>(), *w = a.w.as<float>();
   float* dx = a.dx.as<float>();
   if (s.padding == Padding::reflect) {
     const Conv2d padded = with_padding_in_picture(s);
     float* gradient = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
-    onednn_conv_bwd_data(padded, dy, w, a.w_version, gradient);
+    onednn_conv_bwd_data(padded, a.dy, a.w, a.w_version, Out{gradient});
     reflect_fold(s, gradient, a.dx.acc, dx);
   } else if (a.dx.acc == Acc::add) {
     float* gradient = static_cast<float*>(stream.scratch(size_t(s.x_count()) * sizeof(float)));
-    onednn_conv_bwd_data(s, dy, w, a.w_version, gradient);
+    onednn_conv_bwd_data(s, a.dy, a.w, a.w_version, Out{gradient});
     parallel_elements(s.x_count(), [&](int64_t begin, int64_t end) { add_range(gradient, dx, begin, end); });
   } else {
-    onednn_conv_bwd_data(s, dy, w, a.w_version, dx);
+    onednn_conv_bwd_data(s, a.dy, a.w, a.w_version, a.dx);
   }
   add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
 }
 
+// Where a second pass follows, the first one leaves float32.
+void onednn_bwd_data_bf16(const ConvBwdData& a, Stream& stream) {
+  const Conv2d& s = a.size;
+  const bool mirrored = s.padding == Padding::reflect;
+  if (!mirrored && a.dx.acc == Acc::set && !a.bias && a.act.kind == Act::none)
+    return onednn_conv_bwd_data(s, a.dy, a.w, a.w_version, a.dx);
+  const Conv2d size = mirrored ? with_padding_in_picture(s) : s;
+  const int64_t count = (size.x_count() + 31) / 32 * 32;
+  float* gradient =
+      static_cast<float*>(stream.scratch(size_t(count + (mirrored ? s.x_count() : 0)) * sizeof(float)));
+  float* sums = mirrored ? gradient + count : gradient;
+  onednn_conv_bwd_data(size, a.dy, a.w, a.w_version, Out{gradient});
+  if (mirrored) reflect_fold(s, gradient, Acc::set, sums);
+  round_sums(sums, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act, a.dx.acc, a.dx.as<bf16>());
+}
+
+void onednn_bwd_data(const ConvBwdData& a, Stream& stream) {
+  if (a.dx.dtype == DType::bf16) onednn_bwd_data_bf16(a, stream);
+  else onednn_bwd_data_f32(a, stream);
+}
+
 void onednn_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
   Conv2d s = a.size;
-  const float* x = a.x.as<float>();
-  if (s.padding == Padding::reflect) {
-    const Conv2d padded = with_padding_in_picture(s);
-    float* copy = static_cast<float*>(stream.scratch(size_t(padded.x_count()) * sizeof(float)));
-    reflect_pad(s, x, copy);
-    s = padded, x = copy;
-  }
-  onednn_conv_bwd_weight(s, x, a.dy.as<float>(), a.dw.acc, a.dw.as<float>());
+  const In x = with_borders(s, a.x, stream);
+  onednn_conv_bwd_weight(s, x, a.dy, a.dw);
 }
 
 // ------------------------------------------------------------------------------------------------ col2im
@@ -483,16 +502,17 @@ int64_t pixel_under_tap(const Conv2d& s, int64_t p, int r, int q) {
 }
 
 // patches (P,F), zero where a tap lies on padding.
-void take_patches(const Conv2d& s, const float* x, float* patches) {
+template <class T>
+void take_patches(const Conv2d& s, const T* x, T* patches) {
   const int64_t count = patch_count(s), filter = filter_size(s);
   parallel_ranges(count * s.kh, int64_t(s.kw) * s.c, [&](int64_t begin, int64_t end) {
     for (int64_t item = begin; item < end; ++item) {
       const int64_t p = item / s.kh;
       const int r = int(item % s.kh);
       for (int q = 0; q < s.kw; ++q) {
-        float* to = patches + p * filter + (int64_t(r) * s.kw + q) * s.c;
+        T* to = patches + p * filter + (int64_t(r) * s.kw + q) * s.c;
         const int64_t pixel = pixel_under_tap(s, p, r, q);
-        if (pixel < 0) std::fill_n(to, s.c, 0.0f);
+        if (pixel < 0) std::fill_n(to, s.c, T{});
         else std::copy_n(x + pixel * s.c, s.c, to);
       }
     }
@@ -544,7 +564,7 @@ void gather_patches(const Conv2d& s, const float* patches, Acc acc, float* dx) {
 
 int64_t whole_lines(int64_t floats) { return (floats + 31) / 32 * 32; }
 
-void im2col_fwd(const ConvFwd& a, Stream& stream) {
+void im2col_fwd_f32(const ConvFwd& a, Stream& stream) {
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
   float* patches =
@@ -562,45 +582,69 @@ void im2col_fwd(const ConvFwd& a, Stream& stream) {
   add_bias_and_activate(y, count, s.k, a.bias.as<float>(), a.act);
 }
 
-void im2col_bwd_data(const ConvBwdData& a, Stream& stream) {
+// The same in bfloat16, whose product is fast either way.
+void im2col_fwd_bf16(const ConvFwd& a, Stream& stream) {
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
-  float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
-  float* dx = a.dx.as<float>();
-  onednn_gemm(false, false, int(count), int(filter), s.k, a.dy.as<float>(), a.w.as<float>(), Acc::set,
-              patches);
-  gather_patches(s, patches, a.dx.acc, dx);
-  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+  float* room = static_cast<float*>(stream.scratch(size_t(whole_lines(count * s.k)) * sizeof(float) +
+                                                   size_t(filter * count) * sizeof(bf16)));
+  bf16* patches = reinterpret_cast<bf16*>(room + whole_lines(count * s.k));
+  take_patches(s, a.x.as<bf16>(), patches);
+  multiply(false, true, int(count), s.k, int(filter), patches, a.w.as<bf16>(), a.bias.as<float>(), a.act, a.y,
+           room);
+}
+void im2col_fwd(const ConvFwd& a, Stream& stream) {
+  if (a.x.dtype == DType::bf16) im2col_fwd_bf16(a, stream);
+  else im2col_fwd_f32(a, stream);
+}
+
+void im2col_bwd_data(const ConvBwdData& a, Stream& stream) {
+  const Conv2d& s = a.size;
+  const int64_t count = patch_count(s), filter = filter_size(s), pixels = int64_t(s.n) * s.h * s.w;
+  const int64_t sums = a.dx.dtype == DType::bf16 ? s.x_count() : 0;
+  float* patches =
+      static_cast<float*>(stream.scratch(size_t(whole_lines(filter * count) + sums) * sizeof(float)));
+  with_type(a.dy.dtype, [&]<class T>(T) {
+    multiply(false, false, int(count), int(filter), s.k, a.dy.as<T>(), a.w.as<T>(), nullptr, {}, Out{patches},
+             nullptr);
+  });
+  if (a.dx.dtype == DType::f32) {
+    gather_patches(s, patches, a.dx.acc, a.dx.as<float>());
+    return add_bias_and_activate(a.dx.as<float>(), pixels, s.c, a.bias.as<float>(), a.act);
+  }
+  float* gathered = patches + whole_lines(filter * count);
+  gather_patches(s, patches, Acc::set, gathered);
+  round_sums(gathered, pixels, s.c, a.bias.as<float>(), a.act, a.dx.acc, a.dx.as<bf16>());
 }
 
 // One row of dw, a weighted sum of few patches: a row stays in the cache while they are added.
-GAN_TARGET_CLONES
-void sum_of_patches(const float* patches, int64_t count, int64_t filter, const float* dy, int64_t dy_stride,
-                    bool accumulate, float* __restrict dw) {
+template <class T>
+GAN_TARGET_CLONES void sum_of_patches(const T* patches, int64_t count, int64_t filter, const T* dy,
+                                      int64_t dy_stride, bool accumulate, float* __restrict dw) {
   for (int64_t p = 0; p < count; ++p) {
-    const float factor = dy[p * dy_stride];
-    const float* patch = patches + p * filter;
+    const float factor = to_float(dy[p * dy_stride]);
+    const T* patch = patches + p * filter;
     if (p == 0 && !accumulate)
-      for (int64_t f = 0; f < filter; ++f) dw[f] = factor * patch[f];
+      for (int64_t f = 0; f < filter; ++f) dw[f] = factor * to_float(patch[f]);
     else
-      for (int64_t f = 0; f < filter; ++f) dw[f] += factor * patch[f];
+      for (int64_t f = 0; f < filter; ++f) dw[f] += factor * to_float(patch[f]);
   }
 }
 
 void im2col_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
   const Conv2d& s = a.size;
   const int64_t count = patch_count(s), filter = filter_size(s);
-  float* patches = static_cast<float*>(stream.scratch(size_t(filter * count) * sizeof(float)));
-  const float* dy = a.dy.as<float>();
-  float* dw = a.dw.as<float>();
-  take_patches(s, a.x.as<float>(), patches);
-  if (count > 4) {
-    onednn_gemm(true, false, s.k, int(filter), int(count), dy, patches, a.dw.acc, dw);
-    return;
-  }
-  parallel_ranges(s.k, filter * count, [&](int64_t begin, int64_t end) {
-    for (int64_t k = begin; k < end; ++k)
-      sum_of_patches(patches, count, filter, dy + k, s.k, a.dw.acc == Acc::add, dw + k * filter);
+  with_type(a.x.dtype, [&]<class T>(T) {
+    T* patches = static_cast<T*>(stream.scratch(size_t(filter * count) * sizeof(T)));
+    const T* dy = a.dy.as<T>();
+    float* dw = a.dw.as<float>();
+    take_patches(s, a.x.as<T>(), patches);
+    if (count > 4)
+      return multiply(true, false, s.k, int(filter), int(count), dy, patches, nullptr, {}, a.dw, nullptr);
+    parallel_ranges(s.k, filter * count, [&](int64_t begin, int64_t end) {
+      for (int64_t k = begin; k < end; ++k)
+        sum_of_patches(patches, count, filter, dy + k, s.k, a.dw.acc == Acc::add, dw + k * filter);
+    });
   });
 }
 
@@ -622,22 +666,37 @@ const char* is_one_product(const Conv2d& s) {
   return s.groups == 1 ? nullptr : "one group only";
 }
 
-void gemm_fwd(const ConvFwd& a, Stream&) {
-  const Conv2d& s = a.size;
-  float* y = a.y.as<float>();
-  onednn_gemm(false, true, s.n, s.k, s.h * s.w * s.c, a.x.as<float>(), a.w.as<float>(), a.y.acc, y);
-  add_bias_and_activate(y, s.n, s.k, a.bias.as<float>(), a.act);
+// Room for the sums of a bfloat16 result.
+float* room_for_sums(const Out& to, int64_t count, Stream& stream) {
+  return to.dtype == DType::bf16 ? static_cast<float*>(stream.scratch(size_t(count) * sizeof(float)))
+                                 : nullptr;
 }
-void gemm_bwd_data(const ConvBwdData& a, Stream&) {
+void gemm_fwd(const ConvFwd& a, Stream& stream) {
   const Conv2d& s = a.size;
-  float* dx = a.dx.as<float>();
-  onednn_gemm(false, false, s.n, s.h * s.w * s.c, s.k, a.dy.as<float>(), a.w.as<float>(), a.dx.acc, dx);
-  add_bias_and_activate(dx, int64_t(s.n) * s.h * s.w, s.c, a.bias.as<float>(), a.act);
+  with_type(a.y.dtype, [&]<class T>(T) {
+    multiply(false, true, s.n, s.k, s.h * s.w * s.c, a.x.as<T>(), a.w.as<T>(), a.bias.as<float>(), a.act, a.y,
+             room_for_sums(a.y, s.y_count(), stream));
+  });
+}
+// bias and activation are the picture's channels', which are not the product's columns.
+void gemm_bwd_data(const ConvBwdData& a, Stream& stream) {
+  const Conv2d& s = a.size;
+  const int64_t pixels = int64_t(s.n) * s.h * s.w;
+  if (a.dx.dtype == DType::f32) {
+    multiply(false, false, s.n, s.h * s.w * s.c, s.k, a.dy.as<float>(), a.w.as<float>(), nullptr, {}, a.dx,
+             nullptr);
+    return add_bias_and_activate(a.dx.as<float>(), pixels, s.c, a.bias.as<float>(), a.act);
+  }
+  float* sums = room_for_sums(a.dx, s.x_count(), stream);
+  multiply(false, false, s.n, s.h * s.w * s.c, s.k, a.dy.as<bf16>(), a.w.as<bf16>(), nullptr, {}, Out{sums},
+           nullptr);
+  round_sums(sums, pixels, s.c, a.bias.as<float>(), a.act, a.dx.acc, a.dx.as<bf16>());
 }
 void gemm_bwd_weight(const ConvBwdWeight& a, Stream&) {
   const Conv2d& s = a.size;
-  onednn_gemm(true, false, s.k, s.h * s.w * s.c, s.n, a.dy.as<float>(), a.x.as<float>(), a.dw.acc,
-              a.dw.as<float>());
+  with_type(a.x.dtype, [&]<class T>(T) {
+    multiply(true, false, s.k, s.h * s.w * s.c, s.n, a.dy.as<T>(), a.x.as<T>(), nullptr, {}, a.dw, nullptr);
+  });
 }
 
 // ---------------------------------------------------------------------------------------- the variants
@@ -648,18 +707,59 @@ const char* some_sizes(const Args& a) {
   const char* why = f32_only(a);
   return why ? why : size_fits(a.size);
 }
+// Of a variant that lets the library multiply bfloat16 numbers, where the processor can.
+template <class Args>
+const char* f32_or_products_of_bf16(const Args& a) {
+  if (values_are(DType::f32, a)) return nullptr;
+  if (!values_are(DType::bf16, a)) return "values must be all float32 or all bfloat16";
+  return multiplies_bf16() ? nullptr : "this processor has no products of bfloat16 numbers";
+}
+template <const char* (*size_fits)(const Conv2d&), class Args>
+const char* sizes_of_either(const Args& a) {
+  const char* why = f32_or_products_of_bf16(a);
+  return why ? why : size_fits(a.size);
+}
+
+// Of bfloat16 numbers oneDNN is slower than col2im and shifts, on float32 copies, where those fit.
+template <class Args>
+const char* fits_onednn(const Args& a) {
+  if (const char* why = f32_or_products_of_bf16(a)) return why;
+  const bool better_converted =
+      std::is_same_v<Args, ConvBwdData> ? !fits_col2im(a.size) : !fits_shifts(a.size);
+  // What no output pixel meets it leaves unwritten in the gradient of such weights, where it is 0.
+  const bool reaches_out = std::is_same_v<Args, ConvBwdWeight> && ((a.size.kh - 1) * a.size.dh >= a.size.h ||
+                                                                   (a.size.kw - 1) * a.size.dw >= a.size.w);
+  if (values_are(DType::bf16, a) && reaches_out) return "a kernel larger than the picture";
+  return values_are(DType::bf16, a) && better_converted ? "float32 copies are faster for so few channels"
+                                                        : nullptr;
+}
+
+// The transforms of few channels cost more than products of bfloat16 numbers that they save; gradients of weights, which
+// oneDNN is slow at, are another matter.
+template <class Args>
+const char* winograd_sizes(const Args& a) {
+  if (const char* why = sizes_of_either<fits_winograd>(a)) return why;
+  const bool few = std::min(a.size.c, a.size.k) < 128 && !std::is_same_v<Args, ConvBwdWeight> &&
+                   forced_variant(Args::op) != "winograd";
+  return values_are(DType::bf16, a) && few ? "less than 128 channels of bfloat16, unless forced" : nullptr;
+}
 
 void winograd_fwd_variant(const ConvFwd& a, Stream& stream) {
   winograd_fwd(a, stream);
-  add_bias_and_activate(a.y.as<float>(), patch_count(a.size), a.size.k, a.bias.as<float>(), a.act);
+  with_type(a.y.dtype, [&]<class T>(T) {
+    add_bias_and_activate(a.y.as<T>(), patch_count(a.size), a.size.k, a.bias.as<float>(), a.act);
+  });
 }
 void winograd_bwd_data_variant(const ConvBwdData& a, Stream& stream) {
   winograd_bwd_data(a, stream);
-  add_bias_and_activate(a.dx.as<float>(), int64_t(a.size.n) * a.size.h * a.size.w, a.size.c,
-                        a.bias.as<float>(), a.act);
+  with_type(a.dx.dtype, [&]<class T>(T) {
+    add_bias_and_activate(a.dx.as<T>(), int64_t(a.size.n) * a.size.h * a.size.w, a.size.c, a.bias.as<float>(),
+                          a.act);
+  });
 }
 void winograd_bwd_weight_variant(const ConvBwdWeight& a, Stream& stream) { winograd_bwd_weight(a, stream); }
 
+constexpr const char* any_size = "any size; bfloat16 where the processor multiplies it";
 constexpr const char* few_outputs = "up to 4 output channels, stride 1, 16 or more input channels";
 constexpr const char* large_area = "4x4 stride 2 or 1, 3x3 stride 1; channels in 16s, 64 or more tiles";
 constexpr const char* few_patches = "32768 or more weights, up to 64 output pixels, zero padding";
@@ -667,27 +767,29 @@ constexpr const char* product_only = "kernel as large as the picture, no padding
 
 const Variant<ConvFwd> fwd_variants[] = {
     {"loops", "f32", "any size", f32_only<ConvFwd>, naive_fwd},
-    {"onednn", "f32", "any size", f32_only<ConvFwd>, onednn_fwd},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_fwd_variant, 1.7},
-    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_fwd},
+    {"onednn", "f32 bf16", any_size, fits_onednn<ConvFwd>, onednn_fwd},
+    {"winograd", "f32 bf16", large_area, winograd_sizes<ConvFwd>, winograd_fwd_variant, 1.7, false, 0.007},
+    {"im2col", "f32 bf16", few_patches, sizes_of_either<fits_im2col>, im2col_fwd},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_fwd},
-    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_fwd},
+    {"gemm", "f32 bf16", product_only, sizes_of_either<is_one_product>, gemm_fwd},
 };
 const Variant<ConvBwdData> bwd_data_variants[] = {
     {"loops", "f32", "any size", f32_only<ConvBwdData>, naive_bwd_data},
-    {"onednn", "f32", "any size", f32_only<ConvBwdData>, onednn_bwd_data},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_data_variant, 1.7},
-    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_data},
+    {"onednn", "f32 bf16", any_size, fits_onednn<ConvBwdData>, onednn_bwd_data},
+    {"winograd", "f32 bf16", large_area, winograd_sizes<ConvBwdData>, winograd_bwd_data_variant, 1.7, false,
+     0.01},
+    {"im2col", "f32 bf16", few_patches, sizes_of_either<fits_im2col>, im2col_bwd_data},
     {"col2im", "f32", "up to 4 channels in x, zero padding", some_sizes<fits_col2im>, col2im_bwd_data},
-    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_data},
+    {"gemm", "f32 bf16", product_only, sizes_of_either<is_one_product>, gemm_bwd_data},
 };
 const Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"loops", "f32", "any size", f32_only<ConvBwdWeight>, naive_bwd_weight},
-    {"onednn", "f32", "any size", f32_only<ConvBwdWeight>, onednn_bwd_weight},
-    {"winograd", "f32", large_area, some_sizes<fits_winograd>, winograd_bwd_weight_variant, 1.5},
-    {"im2col", "f32", few_patches, some_sizes<fits_im2col>, im2col_bwd_weight},
+    {"onednn", "f32 bf16", any_size, fits_onednn<ConvBwdWeight>, onednn_bwd_weight},
+    {"winograd", "f32 bf16", large_area, winograd_sizes<ConvBwdWeight>, winograd_bwd_weight_variant, 1.5,
+     false, 0.01},
+    {"im2col", "f32 bf16", few_patches, sizes_of_either<fits_im2col>, im2col_bwd_weight},
     {"shifts", "f32", few_outputs, some_sizes<fits_shifts>, shifts_bwd_weight},
-    {"gemm", "f32", product_only, some_sizes<is_one_product>, gemm_bwd_weight},
+    {"gemm", "f32 bf16", product_only, sizes_of_either<is_one_product>, gemm_bwd_weight},
 };
 }  // namespace
 

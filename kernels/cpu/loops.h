@@ -18,6 +18,7 @@
 #include <type_traits>
 
 #include "kernels/kernels.h"
+#include "kernels/shared/bf16.h"
 
 // One binary for every x86-64: the function is compiled three times and the loader picks the best for this
 // machine. clang has no such clones for whole architectures, and the pickers run before a sanitizer is ready.
@@ -87,10 +88,17 @@ GAN_INLINE void with_accumulate(Acc acc, F&& f) {
   if (acc == Acc::add) f(std::true_type{});
   else f(std::false_type{});
 }
-template <bool accumulate>
-GAN_INLINE void store(float& to, float value) {
-  if constexpr (accumulate) to += value;
-  else to = value;
+template <bool accumulate, class T>
+GAN_INLINE void store(T& to, float value) {
+  if constexpr (accumulate) value += to_float(to);
+  to = from_float<T>(value);
+}
+// Calls f with a float or a bf16, the type that the elements of a buffer are stored as. Loops are written for both: they
+// compute in float32, and read half the bytes of bfloat16.
+template <class F>
+void with_type(DType type, F&& f) {
+  if (type == DType::bf16) return f(bf16{});
+  f(float{});
 }
 
 // e^x to 2 units in the last place, without a call or a branch: 2^n times the polynomial of Cephes' expf on
@@ -158,19 +166,41 @@ GAN_INLINE float activate_backward(float y, float dy, float slope) {
 // y[r,c] = act(y[r,c] + bias[c]) for rows of `channels`; bias may be null. The end of a convolution or matrix
 // product that oneDNN cannot end itself.
 void add_bias_and_activate(float* y, int64_t rows, int channels, const float* bias, Activation act);
+void add_bias_and_activate(bf16* y, int64_t rows, int channels, const float* bias, Activation act);
+
+// to[r,c] = act(sums[r,c] + bias[c]), or with Acc::add added to it, for rows of `channels`; bias may be null. Sums are
+// kept in float32 so that a result is rounded once.
+void round_sums(const float* sums, int64_t rows, int channels, const float* bias, Activation act, Acc acc,
+                bf16* to);
+
+// c = act(op(a) op(b) + bias), or added to it, with the sizes of onednn_gemm(). T: float, or bf16 where
+// multiplies_bf16(). `room`: (m,n) floats when c is bfloat16, else unused.
+template <class T>
+void multiply(bool transpose_a, bool transpose_b, int m, int n, int k, const T* a, const T* b,
+              const float* bias, Activation act, Out c, float* room);
 
 // ----------------------------------------------------------------------------------------------- what fits
 
-// Null when all numbers are float32, which is what nearly every loop here computes in.
+// Whether all values of a call (activations, weights) are of this type, and all other numbers float32.
 template <class Args>
-const char* f32_only(const Args& args) {
+bool values_are(DType wanted, const Args& args) {
   for (const Port<Args>& port : Args::ports()) {
     if (port.kind != Kind::value && port.kind != Kind::float32) continue;
     const DType type = port.in ? (args.*port.in).dtype : (args.*port.out).dtype;
     const bool is_there = port.in ? bool(args.*port.in) : bool(args.*port.out);
-    if (is_there && type != DType::f32) return "computes in float32 only";
+    if (is_there && type != (port.kind == Kind::value ? wanted : DType::f32)) return false;
   }
-  return nullptr;
+  return true;
+}
+template <class Args>
+const char* f32_only(const Args& args) {
+  return values_are(DType::f32, args) ? nullptr : "computes in float32 only";
+}
+template <class Args>
+const char* f32_or_bf16(const Args& args) {
+  return values_are(DType::f32, args) || values_are(DType::bf16, args)
+             ? nullptr
+             : "values must be all float32 or all bfloat16";
 }
 
 }  // namespace gan::cpu

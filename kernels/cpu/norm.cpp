@@ -78,21 +78,22 @@ GAN_INLINE void sum_two(int64_t rows, int64_t channels, float* __restrict first,
 // is left of sum(x - m) moves the mean and leaves the squares (Chan, Golub & LeVeque 1983, equation 1.7).
 // The mean is given as its distance from `origin` (channels), a row of the same segment: next to a large
 // mean, float32 would round it. `rough` is room for (channels) floats.
-GAN_TARGET_CLONES
-void moments_of_block(const float* x, int64_t rows, int64_t channels, const float* origin,
-                      float* __restrict mean, float* __restrict squares, float* __restrict rough) {
+template <class T>
+GAN_TARGET_CLONES void moments_of_block(const T* x, int64_t rows, int64_t channels, const T* origin,
+                                        float* __restrict mean, float* __restrict squares,
+                                        float* __restrict rough) {
   sum_two(rows, channels, rough, squares,
-          [x](int64_t i, int64_t, float& u, float& v) GAN_LAMBDA_INLINE { u = x[i], v = 0; });
+          [x](int64_t i, int64_t, float& u, float& v) GAN_LAMBDA_INLINE { u = to_float(x[i]), v = 0; });
   const float per_row = 1.0f / float(rows);
   for (int64_t c = 0; c < channels; ++c) rough[c] *= per_row;
   sum_two(rows, channels, mean, squares,
           [x, rough](int64_t i, int64_t c, float& u, float& v) GAN_LAMBDA_INLINE {
-            u = x[i] - rough[c];
+            u = to_float(x[i]) - rough[c];
             v = u * u;
           });
   for (int64_t c = 0; c < channels; ++c) {
     squares[c] -= mean[c] * mean[c] * per_row;
-    mean[c] = (rough[c] - origin[c]) + mean[c] * per_row;
+    mean[c] = (rough[c] - to_float(origin[c])) + mean[c] * per_row;
   }
 }
 
@@ -101,17 +102,18 @@ struct Coefficients {
   const float *mean, *scale, *shift;
 };
 
-GAN_TARGET_CLONES
-void normalize_block(const float* x, int64_t rows, int64_t channels, Coefficients k, Activation act, Acc acc,
-                     float* y) {
+template <class T>
+GAN_TARGET_CLONES void normalize_block(const T* x, int64_t rows, int64_t channels, Coefficients k,
+                                       Activation act, Acc acc, T* y) {
   const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
   with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
     with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
-        const float* from = x + r * channels;
-        float* to = y + r * channels;
+        const T* from = x + r * channels;
+        T* to = y + r * channels;
         for (int64_t c = 0; c < channels; ++c)
-          store<add.value>(to[c], activate<kind.value>((from[c] - mean[c]) * scale[c] + shift[c], act.slope));
+          store<add.value>(
+              to[c], activate<kind.value>((to_float(from[c]) - mean[c]) * scale[c] + shift[c], act.slope));
       }
     });
   });
@@ -124,33 +126,35 @@ GAN_INLINE float input_gradient(float centered, float scale, float shift, float 
 }
 
 // sum of e and of e * (x - mean), where e is the gradient at the activation's input.
-GAN_TARGET_CLONES
-void gradient_sums_of_block(const float* x, const float* dy, int64_t rows, int64_t channels, Coefficients k,
-                            Activation act, float* sum_e, float* sum_ex) {
+template <class T>
+GAN_TARGET_CLONES void gradient_sums_of_block(const T* x, const T* dy, int64_t rows, int64_t channels,
+                                              Coefficients k, Activation act, float* sum_e, float* sum_ex) {
   const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
   const float slope = float(act.slope);
   with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
     sum_two(rows, channels, sum_e, sum_ex, [=](int64_t i, int64_t c, float& u, float& v) GAN_LAMBDA_INLINE {
-      const float centered = x[i] - mean[c];
-      u = input_gradient<decltype(kind)::value>(centered, scale[c], shift[c], dy[i], slope);
+      const float centered = to_float(x[i]) - mean[c];
+      u = input_gradient<decltype(kind)::value>(centered, scale[c], shift[c], to_float(dy[i]), slope);
       v = u * centered;
     });
   });
 }
 
 // dx = scale * (e - mean of e - (x - mean) * slope of e on x)
-GAN_TARGET_CLONES
-void input_gradient_block(const float* x, const float* dy, int64_t rows, int64_t channels, Coefficients k,
-                          const float* mean_e, const float* slope_e, Activation act, Acc acc, float* dx) {
+template <class T>
+GAN_TARGET_CLONES void input_gradient_block(const T* x, const T* dy, int64_t rows, int64_t channels,
+                                            Coefficients k, const float* mean_e, const float* slope_e,
+                                            Activation act, Acc acc, T* dx) {
   const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
   with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
     with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
-        const float *from = x + r * channels, *gradient = dy + r * channels;
-        float* to = dx + r * channels;
+        const T *from = x + r * channels, *gradient = dy + r * channels;
+        T* to = dx + r * channels;
         for (int64_t c = 0; c < channels; ++c) {
-          const float centered = from[c] - mean[c];
-          const float e = input_gradient<kind.value>(centered, scale[c], shift[c], gradient[c], act.slope);
+          const float centered = to_float(from[c]) - mean[c];
+          const float e =
+              input_gradient<kind.value>(centered, scale[c], shift[c], to_float(gradient[c]), act.slope);
           store<add.value>(to[c], scale[c] * (e - mean_e[c] - centered * slope_e[c]));
         }
       }
@@ -175,12 +179,15 @@ class Carver {
   float* at_;
 };
 
-void run(const NormFwd& a, Stream& stream) {
+template <class T>
+void run_typed(const NormFwd& a, Stream& stream) {
   const NormSize& s = a.size;
   const Blocks blocks(s.segments, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.segments * channels;
-  const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
-  float *y = a.y.as<float>(), *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
+  const T* x = a.x.as<T>();
+  const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
+  T* y = a.y.as<T>();
+  float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
   Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all));
   float* block_means = carver.take(blocks.count * channels);    // (blocks, channels)
   float* block_squares = carver.take(blocks.count * channels);  // (blocks, channels)
@@ -212,7 +219,7 @@ void run(const NormFwd& a, Stream& stream) {
     for (int64_t j = 0; j < width; ++j) {
       const int64_t c = first + j, i = segment * channels + c;
       const double r = 1.0 / std::sqrt(squares[j] / double(s.rows) + s.eps);
-      mean[i] = float(origin(segment)[c] + total[j]);
+      mean[i] = float(double(to_float(origin(segment)[c])) + total[j]);
       rstd[i] = float(r);
       variance[i] = float(squares[j] / double(std::max<int64_t>(1, s.rows - 1)));
       scale[i] = gamma ? gamma[c] * rstd[i] : rstd[i];
@@ -235,11 +242,13 @@ void run(const NormFwd& a, Stream& stream) {
   });
 }
 
-void run(const NormInfer& a, Stream& stream) {
+template <class T>
+void run_typed(const NormInfer& a, Stream& stream) {
   const int64_t channels = a.channels;
-  const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
+  const T* x = a.x.as<T>();
+  const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *var = a.var.as<float>();
-  float* y = a.y.as<float>();
+  T* y = a.y.as<T>();
   Carver carver(stream, 2 * Carver::padded(channels));
   float* scale = carver.take(channels);
   float* shift = carver.take(channels);
@@ -253,11 +262,12 @@ void run(const NormInfer& a, Stream& stream) {
   });
 }
 
-void run(const NormBwd& a, Stream& stream) {
+template <class T>
+void run_typed(const NormBwd& a, Stream& stream) {
   const NormSize& s = a.size;
   const Blocks blocks(s.segments, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.segments * channels;
-  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
   Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 6 * Carver::padded(all));
@@ -311,7 +321,7 @@ void run(const NormBwd& a, Stream& stream) {
   add_segments(a.dgamma, sum_ex);
 
   if (!a.dx) return;
-  float* dx = a.dx.as<float>();
+  T* dx = a.dx.as<T>();
   blocks.parallel([&](int64_t b) {
     const int64_t at = blocks.segment(b) * channels;
     input_gradient_block(x + blocks.offset(b), dy + blocks.offset(b), blocks.rows_of(b), channels,
@@ -341,12 +351,15 @@ void fill_coefficients(const LayerNormSize& s, int64_t group, const float* gamma
   }
 }
 
-void run(const LayerNormFwd& a, Stream& stream) {
+template <class T>
+void run_typed(const LayerNormFwd& a, Stream& stream) {
   const LayerNormSize& s = a.size;
   const Blocks blocks(s.groups, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.groups * channels;
-  const float *x = a.x.as<float>(), *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
-  float *y = a.y.as<float>(), *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
+  const T* x = a.x.as<T>();
+  const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
+  T* y = a.y.as<T>();
+  float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
   Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all));
   float* block_means = carver.take(blocks.count * channels);    // (blocks, channels)
   float* block_squares = carver.take(blocks.count * channels);  // (blocks, channels)
@@ -366,11 +379,12 @@ void run(const LayerNormFwd& a, Stream& stream) {
     double total = 0, squares = 0;
     for (int64_t b = begin; b < end; ++b)
       for (int64_t c = 0; c < channels; ++c)
-        total += double(blocks.rows_of(b)) * (double(origin(group)[c]) + block_means[b * channels + c]);
+        total +=
+            double(blocks.rows_of(b)) * (double(to_float(origin(group)[c])) + block_means[b * channels + c]);
     total /= double(s.elements());
     for (int64_t b = begin; b < end; ++b)
       for (int64_t c = 0; c < channels; ++c) {
-        const double apart = double(origin(group)[c]) + block_means[b * channels + c] - total;
+        const double apart = double(to_float(origin(group)[c])) + block_means[b * channels + c] - total;
         squares += block_squares[b * channels + c] + double(blocks.rows_of(b)) * apart * apart;
       }
     mean[group] = float(total);
@@ -385,19 +399,20 @@ void run(const LayerNormFwd& a, Stream& stream) {
 }
 
 // dx = rstd * (gamma e - mean of gamma e - (x - mean) * slope of gamma e on x)
-GAN_TARGET_CLONES
-void layer_gradient_block(const float* x, const float* dy, int64_t rows, int64_t channels, Coefficients k,
-                          const float* gamma, float rstd, float mean_e, float slope_e, Activation act,
-                          Acc acc, float* dx) {
+template <class T>
+GAN_TARGET_CLONES void layer_gradient_block(const T* x, const T* dy, int64_t rows, int64_t channels,
+                                            Coefficients k, const float* gamma, float rstd, float mean_e,
+                                            float slope_e, Activation act, Acc acc, T* dx) {
   const float *mean = k.mean, *scale = k.scale, *shift = k.shift;
   with_activation(act.kind, [&](auto kind) GAN_LAMBDA_INLINE {
     with_accumulate(acc, [&](auto add) GAN_LAMBDA_INLINE {
       for (int64_t r = 0; r < rows; ++r) {
-        const float *from = x + r * channels, *gradient = dy + r * channels;
-        float* to = dx + r * channels;
+        const T *from = x + r * channels, *gradient = dy + r * channels;
+        T* to = dx + r * channels;
         for (int64_t c = 0; c < channels; ++c) {
-          const float centered = from[c] - mean[c];
-          const float e = input_gradient<kind.value>(centered, scale[c], shift[c], gradient[c], act.slope);
+          const float centered = to_float(from[c]) - mean[c];
+          const float e =
+              input_gradient<kind.value>(centered, scale[c], shift[c], to_float(gradient[c]), act.slope);
           store<add.value>(to[c], rstd * (gamma[c] * e - mean_e - centered * slope_e));
         }
       }
@@ -405,11 +420,12 @@ void layer_gradient_block(const float* x, const float* dy, int64_t rows, int64_t
   });
 }
 
-void run(const LayerNormBwd& a, Stream& stream) {
+template <class T>
+void run_typed(const LayerNormBwd& a, Stream& stream) {
   const LayerNormSize& s = a.size;
   const Blocks blocks(s.groups, s.rows, s.channels);
   const int64_t channels = s.channels, all = s.groups * channels;
-  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
   Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all) +
@@ -458,7 +474,7 @@ void run(const LayerNormBwd& a, Stream& stream) {
   add_blocks(a.dgamma, block_ex, true);
 
   if (!a.dx) return;
-  float* dx = a.dx.as<float>();
+  T* dx = a.dx.as<T>();
   blocks.parallel([&](int64_t b) {
     const int64_t group = blocks.segment(b), at = group * channels;
     layer_gradient_block(x + blocks.offset(b), dy + blocks.offset(b), blocks.rows_of(b), channels,
@@ -469,13 +485,17 @@ void run(const LayerNormBwd& a, Stream& stream) {
 
 // ----------------------------------------------------------------------------------------- the variants
 
-const Variant<NormFwd> fwd_variants[] = {{"loops", "f32", "any size", f32_only<NormFwd>, run}};
-const Variant<NormInfer> infer_variants[] = {{"loops", "f32", "any size", f32_only<NormInfer>, run}};
-const Variant<NormBwd> bwd_variants[] = {{"loops", "f32", "any size", f32_only<NormBwd>, run}};
-const Variant<LayerNormFwd> layer_fwd_variants[] = {
-    {"loops", "f32", "any size", f32_only<LayerNormFwd>, run}};
-const Variant<LayerNormBwd> layer_bwd_variants[] = {
-    {"loops", "f32", "any size", f32_only<LayerNormBwd>, run}};
+template <class Args>
+void run(const Args& a, Stream& stream) {
+  with_type(a.x.dtype, [&]<class T>(T) { run_typed<T>(a, stream); });
+}
+template <class Args>
+constexpr Variant<Args> loops = {"loops", "f32 bf16", "any size", f32_or_bf16<Args>, run<Args>};
+const Variant<NormFwd> fwd_variants[] = {loops<NormFwd>};
+const Variant<NormInfer> infer_variants[] = {loops<NormInfer>};
+const Variant<NormBwd> bwd_variants[] = {loops<NormBwd>};
+const Variant<LayerNormFwd> layer_fwd_variants[] = {loops<LayerNormFwd>};
+const Variant<LayerNormBwd> layer_bwd_variants[] = {loops<LayerNormBwd>};
 }  // namespace
 
 const NormTable norm = {

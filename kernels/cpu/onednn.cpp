@@ -17,6 +17,7 @@
 #include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <unordered_map>
+#include <vector>
 
 #include "kernels/cpu/loops.h"
 
@@ -66,7 +67,7 @@ struct ConvPrimitive {
 // kept only for weights that are used a second time before they change: a generator in training uses each of
 // them once a step, and with copies would take twice the memory of its weights more, for nothing.
 struct WeightCopy {
-  const float* weights;
+  const void* weights;
   memory::desc layout;
   uint64_t version;      // of the last use
   memory copy;           // empty until then
@@ -75,14 +76,23 @@ struct WeightCopy {
 };
 constexpr size_t weight_copies_limit = size_t(1) << 30;
 
+// A compiled product of matrices, for one thread or for all.
+struct Product {
+  dnnl::matmul primitive;
+  memory::desc a, b, c, scratchpad;
+};
+
 // Sizes and options as numbers: what a primitive depends on.
 using ConvKey = std::array<int, 24>;
+using ProductKey = std::array<int64_t, 11>;
 
 struct Library {
   std::mutex turn;
   dnnl::engine engine{dnnl::engine::kind::cpu, 0};
   dnnl::stream stream{engine};
+  std::vector<dnnl::stream> streams;  // of each thread, for products that threads share out
   std::map<ConvKey, ConvPrimitive> primitives;
+  std::map<ProductKey, Product> products;
   std::list<WeightCopy> weight_copies;  // most recently used first
   size_t weight_copies_bytes = 0;
   Arena arena;
@@ -113,11 +123,12 @@ int padding_after(int in, int out, int kernel, int stride, int pad, int dilation
   return std::max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - in - pad);
 }
 
-ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction, bool has_bias,
-                             Activation act, Acc acc) {
+ConvPrimitive make_primitive(Library& lib, const Conv2d& s, DType type, DType x_type, Direction direction,
+                             bool has_bias, Activation act, Acc acc) {
   using dnnl::algorithm;
   using dnnl::prop_kind;
-  const auto f32 = memory::data_type::f32;
+  const auto f32 = memory::data_type::f32, values = type == DType::bf16 ? memory::data_type::bf16 : f32;
+  const auto weights = direction == Direction::bwd_weight ? f32 : values;
   const memory::dim in_per_group = s.c / s.groups, w_pixel = in_per_group, w_row = s.kw * w_pixel,
                     w_out = s.kh * w_row;
   const memory::dims x_dims{s.n, s.c, s.h, s.w}, y_dims{s.n, s.k, s.oh, s.ow};
@@ -126,8 +137,11 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
     w_dims = {s.groups, s.k / s.groups, in_per_group, s.kh, s.kw};
     w_strides = {s.k / s.groups * w_out, w_out, 1, w_row, w_pixel};
   }
-  const memory::desc x(x_dims, f32, memory::format_tag::nhwc), y(y_dims, f32, memory::format_tag::nhwc);
-  const memory::desc w_any(w_dims, f32, memory::format_tag::any), w_plain(w_dims, f32, w_strides);
+  const memory::desc x(x_dims, x_type == DType::bf16 ? values : f32, memory::format_tag::nhwc),
+      y(y_dims, values, memory::format_tag::nhwc);
+  const memory::desc w_any(w_dims, weights, memory::format_tag::any), w_plain(w_dims, weights, w_strides);
+  const memory::desc x_forward(x_dims, values, memory::format_tag::nhwc),
+      w_forward(w_dims, values, memory::format_tag::any);
   const memory::desc bias({s.k}, f32, memory::format_tag::a);
   const memory::dims strides{s.sh, s.sw}, dilates{s.dh - 1, s.dw - 1}, before{s.ph, s.pw};
   const memory::dims after{padding_after(s.h, s.oh, s.kh, s.sh, s.ph, s.dh),
@@ -156,10 +170,10 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
   const auto direct = algorithm::convolution_direct;
   // The backward directions want a forward one as a hint; it is never run.
   const auto forward = [&](bool real) {
-    const Forward::desc desc = has_bias ? Forward::desc(prop_kind::forward_training, direct, x, w_any, bias,
-                                                        y, strides, dilates, before, after)
-                                        : Forward::desc(prop_kind::forward_training, direct, x, w_any, y,
-                                                        strides, dilates, before, after);
+    const Forward::desc desc = has_bias ? Forward::desc(prop_kind::forward_training, direct, x_forward,
+                                                        w_forward, bias, y, strides, dilates, before, after)
+                                        : Forward::desc(prop_kind::forward_training, direct, x_forward,
+                                                        w_forward, y, strides, dilates, before, after);
     return real ? Forward::primitive_desc(desc, attr, lib.engine) : Forward::primitive_desc(desc, lib.engine);
   };
 
@@ -216,13 +230,14 @@ ConvPrimitive make_primitive(Library& lib, const Conv2d& s, Direction direction,
   return p;
 }
 
-ConvPrimitive& find_primitive(Library& lib, const Conv2d& s, Direction direction, bool has_bias,
-                              Activation act, Acc acc) {
+ConvPrimitive& find_primitive(Library& lib, const Conv2d& s, DType type, DType x_type, Direction direction,
+                              bool has_bias, Activation act, Acc acc) {
   int slope_bits = 0;
   const float slope = float(act.slope);
   if (act.kind == Act::leaky_relu) std::memcpy(&slope_bits, &slope, sizeof slope_bits);
   // The number of threads is part of the key: work and scratch space are divided when a primitive is made.
   const ConvKey key{int(direction),
+                    int(type) * 8 + int(x_type),
                     s.n,
                     s.h,
                     s.w,
@@ -246,14 +261,15 @@ ConvPrimitive& find_primitive(Library& lib, const Conv2d& s, Direction direction
                     omp_get_max_threads()};
   const auto found = lib.primitives.find(key);
   if (found != lib.primitives.end()) return found->second;
-  return lib.primitives.emplace(key, make_primitive(lib, s, direction, has_bias, act, acc)).first->second;
+  return lib.primitives.emplace(key, make_primitive(lib, s, type, x_type, direction, has_bias, act, acc))
+      .first->second;
 }
 
 // --------------------------------------------------------------------------------- weights in its layout
 
 // Binds p's weights to `w` in the primitive's layout: `w` itself, a kept copy, or one in the arena at `room`.
-void bind_weights(Library& lib, ConvPrimitive& p, const float* w, uint64_t version, char* room) {
-  float* plain = const_cast<float*>(w);  // oneDNN's memory objects know no const
+void bind_weights(Library& lib, ConvPrimitive& p, const void* w, uint64_t version, char* room) {
+  void* plain = const_cast<void*>(w);  // oneDNN's memory objects know no const
   if (p.same_layout) {
     p.weights_own.set_data_handle(plain);
     return;
@@ -289,9 +305,9 @@ void bind_weights(Library& lib, ConvPrimitive& p, const float* w, uint64_t versi
   p.weights_own.set_data_handle(copy.copy.get_data_handle());
 }
 
-void execute(Library& lib, ConvPrimitive& p, const float* x, const float* y, char* scratchpad) {
-  p.x.set_data_handle(const_cast<float*>(x));
-  p.y.set_data_handle(const_cast<float*>(y));
+void execute(Library& lib, ConvPrimitive& p, const void* x, const void* y, char* scratchpad) {
+  p.x.set_data_handle(const_cast<void*>(x));
+  p.y.set_data_handle(const_cast<void*>(y));
   p.scratchpad.set_data_handle(scratchpad);
   p.primitive.execute(lib.stream, p.arguments);
 }
@@ -300,41 +316,43 @@ void execute(Library& lib, ConvPrimitive& p, const float* x, const float* y, cha
 
 // ------------------------------------------------------------------------------------------------- calls
 
-void onednn_conv_fwd(const Conv2d& size, const float* x, const float* w, uint64_t w_version,
-                     const float* bias, Activation act, Acc acc, float* y) {
+void onednn_conv_fwd(const Conv2d& size, In x, In w, uint64_t w_version, In bias, Activation act, Out y) {
   // oneDNN's relu is an instruction that makes 0 of NaN, and a run that diverges has to be seen.
   const bool own_relu = act.kind == Act::relu;
   with_library("convolution", size, [&](Library& lib) {
-    ConvPrimitive& p =
-        find_primitive(lib, size, Direction::fwd, bias != nullptr, own_relu ? Activation{} : act, acc);
+    ConvPrimitive& p = find_primitive(lib, size, x.dtype, x.dtype, Direction::fwd, bool(bias),
+                                      own_relu ? Activation{} : act, y.acc);
     char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
-    bind_weights(lib, p, w, w_version, arena + aligned(p.scratchpad_bytes));
-    if (bias) p.bias.set_data_handle(const_cast<float*>(bias));
-    execute(lib, p, x, y, arena);
+    bind_weights(lib, p, w.data, w_version, arena + aligned(p.scratchpad_bytes));
+    if (bias) p.bias.set_data_handle(const_cast<void*>(bias.data));
+    execute(lib, p, x.data, y.data, arena);
   });
-  if (own_relu) add_bias_and_activate(y, int64_t(size.n) * size.oh * size.ow, size.k, nullptr, act);
+  if (own_relu)
+    with_type(y.dtype, [&]<class T>(T) {
+      add_bias_and_activate(y.as<T>(), int64_t(size.n) * size.oh * size.ow, size.k, nullptr, act);
+    });
 }
 
-void onednn_conv_bwd_data(const Conv2d& size, const float* dy, const float* w, uint64_t w_version,
-                          float* dx) {
+void onednn_conv_bwd_data(const Conv2d& size, In dy, In w, uint64_t w_version, Out dx) {
   with_library("gradient of a convolution's input", size, [&](Library& lib) {
-    ConvPrimitive& p = find_primitive(lib, size, Direction::bwd_data, false, {}, Acc::set);
+    ConvPrimitive& p =
+        find_primitive(lib, size, dy.dtype, dx.dtype, Direction::bwd_data, false, {}, Acc::set);
     char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
-    bind_weights(lib, p, w, w_version, arena + aligned(p.scratchpad_bytes));
-    execute(lib, p, dx, dy, arena);
+    bind_weights(lib, p, w.data, w_version, arena + aligned(p.scratchpad_bytes));
+    execute(lib, p, dx.data, dy.data, arena);
   });
 }
 
-void onednn_conv_bwd_weight(const Conv2d& size, const float* x, const float* dy, Acc acc, float* dw) {
+void onednn_conv_bwd_weight(const Conv2d& size, In x, In dy, Out dw) {
   with_library("gradient of a convolution's weights", size, [&](Library& lib) {
-    ConvPrimitive& p = find_primitive(lib, size, Direction::bwd_weight, false, {}, acc);
+    ConvPrimitive& p = find_primitive(lib, size, x.dtype, x.dtype, Direction::bwd_weight, false, {}, dw.acc);
     char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
-    const bool direct = p.same_layout && acc == Acc::set;
-    char* own = direct ? reinterpret_cast<char*>(dw) : arena + aligned(p.scratchpad_bytes);
+    const bool direct = p.same_layout && dw.acc == Acc::set;
+    char* own = direct ? reinterpret_cast<char*>(dw.as<float>()) : arena + aligned(p.scratchpad_bytes);
     p.weights_own.set_data_handle(own);
-    execute(lib, p, x, dy, arena);
+    execute(lib, p, x.data, dy.data, arena);
     if (direct) return;
-    p.weights_plain.set_data_handle(dw);
+    p.weights_plain.set_data_handle(dw.data);
     p.reorder.execute(lib.stream, p.weights_own, p.weights_plain);
   });
 }
@@ -349,30 +367,126 @@ void onednn_gemm(bool transpose_a, bool transpose_b, int m, int n, int k, const 
          "oneDNN matrix product ({},{}) x ({},{}): status {}", m, k, k, n, int(status));
 }
 
+namespace {
+const Product& find_product(Library& lib, int threads, int m, int n, int k, const Strides& a,
+                            const Strides& b, Acc acc, const Strides& c) {
+  const ProductKey key{threads, m, n, k, a.row, a.column, b.row, b.column, c.row, c.column, int(acc)};
+  const auto found = lib.products.find(key);
+  if (found != lib.products.end()) return found->second;
+  using dnnl::memory;
+  const auto described = [](int rows, int columns, memory::data_type type, const Strides& s) {
+    return memory::desc({rows, columns}, type, memory::dims{s.row, s.column});
+  };
+  dnnl::primitive_attr attr;
+  attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (acc == Acc::add) {
+    dnnl::post_ops add;
+    add.append_sum(1.0f);
+    attr.set_post_ops(add);
+  }
+  const auto values = memory::data_type::bf16;
+  Product p{{},
+            described(m, k, values, a),
+            described(k, n, values, b),
+            described(m, n, memory::data_type::f32, c),
+            {}};
+  dnnl::matmul::primitive_desc description;
+  const auto describe = [&] { description = {{p.a, p.b, p.c}, attr, lib.engine}; };
+  if (threads == 1) {
+    // It asks how many threads it may use: in a region that is divided already, one.
+#pragma omp parallel num_threads(2)
+#pragma omp single
+    describe();
+  } else {
+    describe();
+  }
+  p.primitive = dnnl::matmul(description);
+  p.scratchpad = description.scratchpad_desc();
+  return lib.products.emplace(key, std::move(p)).first->second;
+}
+}  // namespace
+
+// Threads share out the products, and rows of them where that comes out more even: one region for all, where the
+// library would start one for each product. A single product is the library's to divide.
+void onednn_products(int64_t count, int m, int n, int k, const bf16* a, Strides a_strides, const bf16* b,
+                     Strides b_strides, Acc acc, float* c, Strides c_strides) {
+  try {
+    Library& lib = library();
+    std::lock_guard lock(lib.turn);
+    const int all = omp_in_parallel() ? 1 : omp_get_max_threads();
+    const int threads = count == 1 ? 1 : all,
+              each = count == 1 ? all : 1;  // that share out products; of each product
+    const int parts = count % threads == 0 ? 1 : std::clamp(m / 32, 1, threads);
+    const int rows = (m + parts - 1) / parts, last_rows = m - rows * (parts - 1);
+    const Product& whole = find_product(lib, each, rows, n, k, a_strides, b_strides, acc, c_strides);
+    const Product& last = find_product(lib, each, last_rows, n, k, a_strides, b_strides, acc, c_strides);
+    const size_t scratch = aligned(std::max(whole.scratchpad.get_size(), last.scratchpad.get_size()));
+    char* arena = lib.arena.get(scratch * size_t(threads));
+    while (int(lib.streams.size()) < threads) lib.streams.emplace_back(lib.engine);
+    const auto run = [&](int64_t item, int thread) {
+      const int64_t matrix = item / parts, first = item % parts * rows;
+      const Product& p = item % parts + 1 == parts ? last : whole;
+      const auto at = [&](const dnnl::memory::desc& description, const void* address) {
+        return dnnl::memory(description, lib.engine, const_cast<void*>(address));
+      };
+      p.primitive.execute(lib.streams[size_t(thread)],
+                          {{DNNL_ARG_SRC, at(p.a, a + matrix * a_strides.matrix + first * a_strides.row)},
+                           {DNNL_ARG_WEIGHTS, at(p.b, b + matrix * b_strides.matrix)},
+                           {DNNL_ARG_DST, at(p.c, c + matrix * c_strides.matrix + first * c_strides.row)},
+                           {DNNL_ARG_SCRATCHPAD, at(p.scratchpad, arena + size_t(thread) * scratch)}});
+    };
+    if (threads == 1) {
+      for (int64_t item = 0; item < count * parts; ++item) run(item, 0);
+      return;
+    }
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (int64_t item = 0; item < count * parts; ++item) run(item, omp_get_thread_num());
+  } catch (const dnnl::error& e) {
+    fail(e.status == dnnl_out_of_memory ? Exit::out_of_memory : Exit::failure,
+         "oneDNN: {} products of bfloat16 matrices ({},{}) x ({},{}): {}", count, m, k, k, n, e.what());
+  }
+}
+
+bool multiplies_bf16() {
+  using dnnl::cpu_isa;
+  static const bool yes = [] {
+    switch (dnnl::get_effective_cpu_isa()) {
+      case cpu_isa::sse41:
+      case cpu_isa::avx:
+      case cpu_isa::avx2:
+      case cpu_isa::avx2_vnni:
+      case cpu_isa::avx512_core:
+      case cpu_isa::avx512_core_vnni: return false;
+      default: return true;  // each of those from AVX512-BF16 on
+    }
+  }();
+  return yes;
+}
+
 // --------------------------------------------------------------------------------------------- questions
 
 namespace {
 template <class Args>
-std::string describe(const Op<Args>& op, const Args& args, Direction direction, bool has_bias, Activation act,
-                     Acc acc) {
+std::string describe(const Op<Args>& op, const Args& args, DType type, Direction direction, bool has_bias,
+                     Activation act, Acc acc) {
   const std::string variant = op.pick(args).name;
   if (variant != "onednn") return variant;
   std::string implementation;
   with_library("convolution", args.size, [&](Library& lib) {
-    implementation = find_primitive(lib, args.size, direction, has_bias, act, acc).implementation;
+    implementation = find_primitive(lib, args.size, type, type, direction, has_bias, act, acc).implementation;
   });
   return variant + " " + implementation;
 }
 }  // namespace
 
 std::string conv_implementation(const ConvFwd& a) {
-  return describe(conv.fwd, a, Direction::fwd, bool(a.bias), a.act, a.y.acc);
+  return describe(conv.fwd, a, a.x.dtype, Direction::fwd, bool(a.bias), a.act, a.y.acc);
 }
 std::string conv_implementation(const ConvBwdData& a) {
-  return describe(conv.bwd_data, a, Direction::bwd_data, false, {}, Acc::set);
+  return describe(conv.bwd_data, a, a.dy.dtype, Direction::bwd_data, false, {}, Acc::set);
 }
 std::string conv_implementation(const ConvBwdWeight& a) {
-  return describe(conv.bwd_weight, a, Direction::bwd_weight, false, {}, a.dw.acc);
+  return describe(conv.bwd_weight, a, a.x.dtype, Direction::bwd_weight, false, {}, a.dw.acc);
 }
 
 std::string onednn_version() {

@@ -13,15 +13,24 @@ struct AdamFactors {
   float step_size;                                      // learning rate / (1 - beta1^t)
   float correction2;                                    // 1 / (1 - beta2^t)
 };
-GAN_TARGET_CLONES
-void adam_range(AdamFactors f, const float* __restrict grad, float* __restrict weight, float* __restrict m,
-                float* __restrict v, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) {
+// rounded: null, or what takes the new weights once more.
+template <class R>
+GAN_TARGET_CLONES void adam_range(AdamFactors f, const float* __restrict grad, float* __restrict weight,
+                                  float* __restrict m, float* __restrict v, R* __restrict rounded,
+                                  int64_t begin, int64_t end) {
+  const auto update = [=](int64_t i) GAN_LAMBDA_INLINE {
     const float g = grad[i] + f.weight_decay * weight[i];
     m[i] = f.beta1 * m[i] + f.rest1 * g;
     v[i] = f.beta2 * v[i] + f.rest2 * g * g;
     weight[i] -= f.step_size * m[i] / (std::sqrt(v[i] * f.correction2) + f.eps);
-  }
+  };
+  if (!rounded)
+    for (int64_t i = begin; i < end; ++i) update(i);
+  else
+    for (int64_t i = begin; i < end; ++i) {
+      update(i);
+      rounded[i] = from_float<R>(weight[i]);
+    }
 }
 void run(const Adam& a, Stream&) {
   const float* scalars = a.scalars.as<float>();
@@ -35,8 +44,12 @@ void run(const Adam& a, Stream&) {
                                .correction2 = 1.0f / scalars[2]};
   const float* grad = a.grad.as<float>();
   float *weight = a.weight.as<float>(), *m = a.m.as<float>(), *v = a.v.as<float>();
-  parallel_elements(a.count,
-                    [&](int64_t begin, int64_t end) { adam_range(factors, grad, weight, m, v, begin, end); });
+  with_type(a.rounded.dtype, [&]<class R>(R) {
+    R* rounded = a.rounded.as<R>();
+    parallel_elements(a.count, [&](int64_t begin, int64_t end) {
+      adam_range(factors, grad, weight, m, v, rounded, begin, end);
+    });
+  });
 }
 
 GAN_TARGET_CLONES
@@ -103,7 +116,7 @@ void run(const GradNorm& a, Stream& stream) {
 
 // ----------------------------------------------------------------------------------------- the variants
 
-const Variant<Adam> adam_variants[] = {{"loops", "f32", "any size", f32_only<Adam>, run}};
+const Variant<Adam> adam_variants[] = {{"loops", "f32 bf16", "any size", f32_or_bf16<Adam>, run}};
 const Variant<Sgd> sgd_variants[] = {{"loops", "f32", "any size", f32_only<Sgd>, run}};
 const Variant<MovingAverage> moving_average_variants[] = {
     {"loops", "f32", "any size", f32_only<MovingAverage>, run}};

@@ -108,8 +108,31 @@ constexpr int most_points = 25;
 // 16 channels, which all transforms treat alike.
 constexpr int lanes = 16;
 typedef float Lanes __attribute__((vector_size(lanes * sizeof(float)), aligned(sizeof(float)), may_alias));
-GAN_INLINE const Lanes& lanes_at(const float* address) { return *reinterpret_cast<const Lanes*>(address); }
-GAN_INLINE Lanes& lanes_at(float* address) { return *reinterpret_cast<Lanes*>(address); }
+GAN_INLINE void get(const float* from, Lanes& to) { to = *reinterpret_cast<const Lanes*>(from); }
+GAN_INLINE void put(float* to, const Lanes& from) { *reinterpret_cast<Lanes*>(to) = from; }
+// The same for bfloat16 in memory; a put rounds to nearest.
+typedef uint16_t Halves
+    __attribute__((vector_size(lanes * sizeof(uint16_t)), aligned(sizeof(uint16_t)), may_alias));
+typedef uint32_t Words __attribute__((vector_size(lanes * sizeof(uint32_t))));
+GAN_INLINE void get(const bf16* from, Lanes& to) {
+  const Words words = __builtin_convertvector(*reinterpret_cast<const Halves*>(from), Words) << 16;
+  std::memcpy(&to, &words, sizeof to);
+}
+GAN_INLINE void put(bf16* to, const Lanes& from) {
+  Words bits;
+  std::memcpy(&bits, &from, sizeof bits);
+  const Words rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  const Words is_nan = (Words)((bits & 0x7fffffffu) > 0x7f800000u);
+  *reinterpret_cast<Halves*>(to) = __builtin_convertvector((is_nan & 0x7fffu) | (~is_nan & rounded), Halves);
+}
+template <class T>
+GAN_INLINE void put_or_add(T* to, const Lanes& value, bool add) {
+  if (!add) return put(to, value);
+  Lanes sum;
+  get(to, sum);
+  sum += value;
+  put(to, sum);
+}
 
 // to = sum over j of row[j] * from[j * step]; the row is a constant, and its zeros cost nothing.
 template <const auto& M, size_t row, size_t step>
@@ -150,7 +173,11 @@ struct Plan {
   int64_t depth;                         // planes * C
   int64_t chunk;                         // so many tiles at a time stay in the cache
 
-  explicit Plan(const Conv2d& size) : s(size), taps(s.kh / s.sh), planes(s.sh * s.sw) {
+  int64_t row_padding;  // elements behind each row of a matrix
+
+  // Of bfloat16 numbers oneDNN's product is up to 20 times slower where rows are a power of two apart.
+  explicit Plan(const Conv2d& size, DType type = DType::f32)
+      : s(size), taps(s.kh / s.sh), planes(s.sh * s.sw), row_padding(type == DType::bf16 ? lanes : 0) {
     depth = int64_t(planes) * s.c;
     cut(5);
     if (taps == 2 && (tiles < fewest_tiles || T * T * depth * s.k > most_transformed)) cut(3);
@@ -164,11 +191,14 @@ struct Plan {
     rows = (s.oh + outputs - 1) / outputs, columns = (s.ow + outputs - 1) / outputs;
     tiles = int64_t(s.n) * rows * columns;
   }
-  // Floats from one point's matrix to the next: not a power of two, or all points would share a few sets of
+  // Elements from one point's matrix to the next: not a power of two, or all points would share a few sets of
   // the cache.
-  int64_t input_stride() const { return chunk * depth + 5 * lanes; }
-  int64_t output_stride() const { return chunk * s.k + 5 * lanes; }
-  int64_t weight_stride() const { return int64_t(s.k) * depth + 5 * lanes; }
+  int64_t input_stride() const { return chunk * input_row() + 5 * lanes; }
+  int64_t output_stride() const { return chunk * output_row() + 5 * lanes; }
+  int64_t weight_stride() const { return int64_t(s.k) * input_row() + 5 * lanes; }
+  // And from one row to the next, planes*C or K numbers long.
+  int64_t input_row() const { return depth + row_padding; }
+  int64_t output_row() const { return s.k + row_padding; }
 };
 // Calls f with T and r as constants.
 template <class F>
@@ -222,8 +252,9 @@ GAN_INLINE void for_each_output(const Plan& p, const Place& place, F&& f) {
 }
 
 // Bt d B: tiles [begin, end) of x to (points, tiles, planes*C), the first of the chunk being tile `first`.
-GAN_TARGET_CLONES
-void transform_inputs(const Plan& p, const float* x, int64_t first, int64_t begin, int64_t end, float* to) {
+template <class Number>
+GAN_TARGET_CLONES void transform_inputs(const Plan& p, const Number* x, int64_t first, int64_t begin,
+                                        int64_t end, Number* to) {
   with_constants(p, [&](auto side, auto) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, points = T * T;
     Lanes in[most_points], out[most_points];
@@ -232,54 +263,55 @@ void transform_inputs(const Plan& p, const float* x, int64_t first, int64_t begi
         int64_t offset[most_points];
         for_each_input(p, place_of(p, first + tile), plane,
                        [&](int i, int64_t o) GAN_LAMBDA_INLINE { offset[i] = o; });
-        float* row = to + tile * p.depth + int64_t(plane) * p.s.c;
+        Number* row = to + tile * p.input_row() + int64_t(plane) * p.s.c;
         for (int c = 0; c < p.s.c; c += lanes) {
-          for (int i = 0; i < points; ++i) in[i] = offset[i] < 0 ? Lanes{} : lanes_at(x + offset[i] + c);
+          for (int i = 0; i < points; ++i)
+            if (offset[i] < 0) in[i] = Lanes{};
+            else get(x + offset[i] + c, in[i]);
           sandwich<Bt<T>>(in, out);
-          for (int i = 0; i < points; ++i) lanes_at(row + i * p.input_stride() + c) = out[i];
+          for (int i = 0; i < points; ++i) put(row + i * p.input_stride() + c, out[i]);
         }
       }
   });
 }
 
 // A dy At: tiles of dy to (points, tiles, K)
-GAN_TARGET_CLONES
-void transform_output_gradients(const Plan& p, const float* dy, int64_t first, int64_t begin, int64_t end,
-                                float* to) {
+template <class Number>
+GAN_TARGET_CLONES void transform_output_gradients(const Plan& p, const Number* dy, int64_t first,
+                                                  int64_t begin, int64_t end, Number* to) {
   with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
     Lanes in[most_points], out[most_points];
     for (int64_t tile = begin; tile < end; ++tile) {
       const Place place = place_of(p, first + tile);
-      float* row = to + tile * p.s.k;
+      Number* row = to + tile * p.output_row();
       for (int k = 0; k < p.s.k; k += lanes) {
         for_each_output(p, place, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
-          in[i] = offset < 0 ? Lanes{} : lanes_at(dy + offset + k);
+          if (offset < 0) in[i] = Lanes{};
+          else get(dy + offset + k, in[i]);
         });
         sandwich<A<T, r>>(in, out);
-        for (int i = 0; i < points; ++i) lanes_at(row + i * p.output_stride() + k) = out[i];
+        for (int i = 0; i < points; ++i) put(row + i * p.output_stride() + k, out[i]);
       }
     }
   });
 }
 
 // y = (or +=) At M A, from (points, tiles, K)
-GAN_TARGET_CLONES
-void transform_outputs(const Plan& p, const float* from, int64_t first, int64_t begin, int64_t end, Acc acc,
-                       float* y) {
+template <class Number>
+GAN_TARGET_CLONES void transform_outputs(const Plan& p, const float* from, int64_t first, int64_t begin,
+                                         int64_t end, Acc acc, Number* y) {
   with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
     Lanes in[most_points], out[most_points];
     for (int64_t tile = begin; tile < end; ++tile) {
       const Place place = place_of(p, first + tile);
-      const float* row = from + tile * p.s.k;
+      const float* row = from + tile * p.output_row();
       for (int k = 0; k < p.s.k; k += lanes) {
-        for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.output_stride() + k);
+        for (int i = 0; i < points; ++i) get(row + i * p.output_stride() + k, in[i]);
         sandwich<At<T, r>>(in, out);
         for_each_output(p, place, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
-          if (offset < 0) return;
-          Lanes& to = lanes_at(y + offset + k);
-          to = acc == Acc::add ? to + out[i] : out[i];
+          if (offset >= 0) put_or_add(y + offset + k, out[i], acc == Acc::add);
         });
       }
     }
@@ -288,9 +320,9 @@ void transform_outputs(const Plan& p, const float* from, int64_t first, int64_t 
 
 // dx += B dV Bt for all tiles of a chunk, in the channels [begin, end) of all planes, counted in lanes.
 // Neighbouring tiles overlap: threads share out channels, not tiles.
-GAN_TARGET_CLONES
-void add_input_gradients(const Plan& p, const float* from, int64_t first, int64_t count, int64_t begin,
-                         int64_t end, float* dx) {
+template <class Number>
+GAN_TARGET_CLONES void add_input_gradients(const Plan& p, const float* from, int64_t first, int64_t count,
+                                           int64_t begin, int64_t end, Number* dx) {
   with_constants(p, [&](auto side, auto) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, points = T * T;
     Lanes in[most_points], out[most_points];
@@ -299,11 +331,11 @@ void add_input_gradients(const Plan& p, const float* from, int64_t first, int64_
       for (int64_t block = begin; block < end; ++block) {
         const int plane = int(block * lanes / p.s.c);
         const int64_t c = block * lanes % p.s.c;
-        const float* row = from + tile * p.depth + block * lanes;
-        for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.input_stride());
+        const float* row = from + tile * p.input_row() + block * lanes;
+        for (int i = 0; i < points; ++i) get(row + i * p.input_stride(), in[i]);
         sandwich<B<T>>(in, out);
         for_each_input(p, place, plane, [&](int i, int64_t offset) GAN_LAMBDA_INLINE {
-          if (offset >= 0) lanes_at(dx + offset + c) += out[i];
+          if (offset >= 0) put_or_add(dx + offset + c, out[i], true);
         });
       }
     }
@@ -317,8 +349,9 @@ GAN_INLINE int64_t tap_offset(const Plan& p, int plane, int i, int j) {
 }
 
 // G g Gt: the filters [begin, end) of w to (points, K, planes*C)
-GAN_TARGET_CLONES
-void transform_weights(const Plan& p, const float* w, int64_t begin, int64_t end, float* to) {
+template <class Number>
+GAN_TARGET_CLONES void transform_weights(const Plan& p, const Number* w, int64_t begin, int64_t end,
+                                         Number* to) {
   with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
     Lanes in[most_points], out[most_points];
@@ -326,30 +359,29 @@ void transform_weights(const Plan& p, const float* w, int64_t begin, int64_t end
       for (int plane = 0; plane < p.planes; ++plane)
         for (int c = 0; c < p.s.c; c += lanes) {
           for (int i = 0; i < r * r; ++i)
-            in[i] = lanes_at(w + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c);
+            get(w + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c, in[i]);
           sandwich<G<T, r>>(in, out);
-          float* row = to + k * p.depth + int64_t(plane) * p.s.c + c;
-          for (int i = 0; i < points; ++i) lanes_at(row + i * p.weight_stride()) = out[i];
+          Number* row = to + k * p.input_row() + int64_t(plane) * p.s.c + c;
+          for (int i = 0; i < points; ++i) put(row + i * p.weight_stride(), out[i]);
         }
   });
 }
 
 // dw = (or +=) Gt dU G
-GAN_TARGET_CLONES
-void transform_weight_gradients(const Plan& p, const float* from, int64_t begin, int64_t end, Acc acc,
-                                float* dw) {
+GAN_TARGET_CLONES void transform_weight_gradients(const Plan& p, const float* from, int64_t begin,
+                                                  int64_t end, Acc acc, float* dw) {
   with_constants(p, [&](auto side, auto taps) GAN_LAMBDA_INLINE {
     constexpr int T = decltype(side)::value, r = decltype(taps)::value, points = T * T;
     Lanes in[most_points], out[most_points];
     for (int64_t k = begin; k < end; ++k)
       for (int plane = 0; plane < p.planes; ++plane)
         for (int c = 0; c < p.s.c; c += lanes) {
-          const float* row = from + k * p.depth + int64_t(plane) * p.s.c + c;
-          for (int i = 0; i < points; ++i) in[i] = lanes_at(row + i * p.weight_stride());
+          const float* row = from + k * p.input_row() + int64_t(plane) * p.s.c + c;
+          for (int i = 0; i < points; ++i) get(row + i * p.weight_stride(), in[i]);
           sandwich<Gt<T, r>>(in, out);
           for (int i = 0; i < r * r; ++i) {
-            Lanes& to = lanes_at(dw + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c);
-            to = acc == Acc::add ? to + out[i] : out[i];
+            float* to = dw + k * p.s.kh * p.s.kw * p.s.c + tap_offset(p, plane, i / r, i % r) + c;
+            put_or_add(to, out[i], acc == Acc::add);
           }
         }
   });
@@ -359,12 +391,12 @@ void transform_weight_gradients(const Plan& p, const float* from, int64_t begin,
 
 // Weights at the points, kept while their version stays the same.
 struct Transformed {
-  const float* weights;
+  const void* weights;
   Conv2d filter;  // the sizes that the transform depends on
   int T;
   uint64_t version;
   size_t bytes;
-  std::unique_ptr<float, void (*)(void*) noexcept> values;
+  std::unique_ptr<void, void (*)(void*) noexcept> values;
 };
 struct Kept {
   std::mutex turn;
@@ -377,26 +409,29 @@ Kept& kept() {
   return instance;
 }
 
-void transform_all_weights(const Plan& p, const float* w, float* to) {
+template <class T>
+void transform_all_weights(const Plan& p, const T* w, T* to) {
   parallel_ranges(p.s.k, p.points * p.depth,
                   [&](int64_t begin, int64_t end) { transform_weights(p, w, begin, end, to); });
 }
-int64_t transformed_floats(const Plan& p) { return p.points * p.weight_stride(); }
+int64_t transformed_count(const Plan& p) { return p.points * p.weight_stride(); }
 
 // (points, K, planes*C): kept ones, or for version 0 new ones at `room`. Call while it is this thread's turn.
-const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_t version, float* room) {
+template <class T>
+const T* transformed_weights(Kept& k, const Plan& p, const T* w, uint64_t version, T* room) {
   if (version == 0) {
     transform_all_weights(p, w, room);
     return room;
   }
   Conv2d filter;
   filter.c = p.s.c, filter.k = p.s.k, filter.kh = p.s.kh, filter.kw = p.s.kw, filter.sh = p.s.sh;
+  const size_t bytes = size_t(transformed_count(p)) * sizeof(T);
   auto it = k.list.begin();
-  while (it != k.list.end() && !(it->weights == w && it->filter == filter && it->T == p.T)) ++it;
+  while (it != k.list.end() &&
+         !(it->weights == w && it->filter == filter && it->T == p.T && it->bytes == bytes))
+    ++it;
   if (it == k.list.end()) {
-    const size_t bytes = size_t(transformed_floats(p)) * sizeof(float);
-    k.list.push_front(
-        {w, filter, p.T, 0, bytes, {static_cast<float*>(memory.allocate(bytes)), memory.release}});
+    k.list.push_front({w, filter, p.T, 0, bytes, {memory.allocate(bytes), memory.release}});
     k.bytes += bytes;
     while (k.bytes > kept_limit && k.list.size() > 1) {
       k.bytes -= k.list.back().bytes;
@@ -406,26 +441,32 @@ const float* transformed_weights(Kept& k, const Plan& p, const float* w, uint64_
     k.list.splice(k.list.begin(), k.list, it);
   }
   Transformed& t = k.list.front();
-  if (t.version != version) transform_all_weights(p, w, t.values.get());
+  T* values = static_cast<T*>(t.values.get());
+  if (t.version != version) transform_all_weights(p, w, values);
   t.version = version;
-  return t.values.get();
+  return values;
 }
 
 // ------------------------------------------------------------------------------------------------- launch
 
-// Room for a chunk of tiles, and the weights.
-struct AtPoints {
-  float *inputs, *outputs;  // (points, chunk, planes*C), (points, chunk, K)
-  const float* weights;     // (points, K, planes*C)
+// Room in scratch memory for arrays of elements, each beginning on a cache line.
+class Carver {
+ public:
+  explicit Carver(void* at) : at_(static_cast<char*>(at)) {}
+  template <class T>
+  T* take(int64_t count) {
+    T* result = reinterpret_cast<T*>(at_);
+    at_ += bytes<T>(count);
+    return result;
+  }
+  template <class T>
+  static size_t bytes(int64_t count) {
+    return (size_t(count) * sizeof(T) + 63) / 64 * 64;
+  }
+
+ private:
+  char* at_;
 };
-// As transformed_weights().
-AtPoints prepare(Kept& k, const Plan& p, const float* w, uint64_t version, Stream& stream) {
-  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
-  const int64_t room = version ? 0 : transformed_floats(p);
-  float* at_inputs = static_cast<float*>(stream.scratch(size_t(inputs + outputs + room) * sizeof(float)));
-  float* at_outputs = at_inputs + inputs;
-  return {at_inputs, at_outputs, transformed_weights(k, p, w, version, at_outputs + outputs)};
-}
 
 // f(first tile, how many) for chunks of tiles.
 template <class F>
@@ -446,6 +487,121 @@ void for_each_product(const Plan& p, int64_t rows, const F& f) {
   parallel_ranges(p.points * rows, p.depth * p.s.k, products_of);
 }
 
+// The products at all points, of one chunk: in (points, tiles, planes*C), out (points, tiles, K), u (points, K,
+// planes*C). Those of bfloat16 numbers are one call, which threads share.
+//   out = in u^T
+void multiply_forward(const Plan& p, int64_t tiles, const float* in, const float* u, float* out) {
+  for_each_product(p, tiles, [&](int64_t i, int64_t row, int64_t rows) {
+    onednn_gemm(false, true, int(rows), p.s.k, int(p.depth), in + i * p.input_stride() + row * p.input_row(),
+                u + i * p.weight_stride(), Acc::set, out + i * p.output_stride() + row * p.output_row());
+  });
+}
+void multiply_forward(const Plan& p, int64_t tiles, const bf16* in, const bf16* u, float* out) {
+  onednn_products(p.points, int(tiles), p.s.k, int(p.depth), in, {p.input_stride(), p.input_row(), 1}, u,
+                  {p.weight_stride(), 1, p.input_row()}, Acc::set, out,
+                  {p.output_stride(), p.output_row(), 1});
+}
+//   in = out u
+void multiply_back(const Plan& p, int64_t tiles, const float* out, const float* u, float* in) {
+  for_each_product(p, tiles, [&](int64_t i, int64_t row, int64_t rows) {
+    onednn_gemm(false, false, int(rows), int(p.depth), p.s.k,
+                out + i * p.output_stride() + row * p.output_row(), u + i * p.weight_stride(), Acc::set,
+                in + i * p.input_stride() + row * p.input_row());
+  });
+}
+void multiply_back(const Plan& p, int64_t tiles, const bf16* out, const bf16* u, float* in) {
+  onednn_products(p.points, int(tiles), int(p.depth), p.s.k, out, {p.output_stride(), p.output_row(), 1}, u,
+                  {p.weight_stride(), p.input_row(), 1}, Acc::set, in, {p.input_stride(), p.input_row(), 1});
+}
+//   du = out^T in, or added to it
+void multiply_for_weights(const Plan& p, int64_t tiles, const float* out, const float* in, Acc acc,
+                          float* du) {
+  for_each_product(p, 1, [&](int64_t i, int64_t, int64_t) {  // a part would not lie dense
+    onednn_gemm(true, false, p.s.k, int(p.depth), int(tiles), out + i * p.output_stride(),
+                in + i * p.input_stride(), acc, du + i * p.weight_stride());
+  });
+}
+void multiply_for_weights(const Plan& p, int64_t tiles, const bf16* out, const bf16* in, Acc acc, float* du) {
+  onednn_products(p.points, p.s.k, int(p.depth), int(tiles), out, {p.output_stride(), 1, p.output_row()}, in,
+                  {p.input_stride(), p.input_row(), 1}, acc, du, {p.weight_stride(), p.input_row(), 1});
+}
+
+template <class T>
+void run(const ConvFwd& a, Stream& stream) {
+  const Plan p(a.size, dtype_of<T>());
+  Kept& k = kept();
+  std::lock_guard lock(k.turn);
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
+  const int64_t room = a.w_version ? 0 : transformed_count(p);
+  Carver carver(
+      stream.scratch(Carver::bytes<T>(inputs) + Carver::bytes<float>(outputs) + Carver::bytes<T>(room)));
+  T* at_inputs = carver.take<T>(inputs);            // (points, chunk, planes*C)
+  float* at_outputs = carver.take<float>(outputs);  // (points, chunk, K)
+  const T* u = transformed_weights(k, p, a.w.as<T>(), a.w_version, carver.take<T>(room));
+  const T* x = a.x.as<T>();
+  T* y = a.y.as<T>();
+  for_each_chunk(p, [&](int64_t first, int64_t count) {
+    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
+      transform_inputs(p, x, first, begin, end, at_inputs);
+    });
+    multiply_forward(p, count, at_inputs, u, at_outputs);
+    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
+      transform_outputs(p, at_outputs, first, begin, end, a.y.acc, y);
+    });
+  });
+}
+
+template <class T>
+void run(const ConvBwdData& a, Stream& stream) {
+  const Plan p(a.size, dtype_of<T>());
+  Kept& k = kept();
+  std::lock_guard lock(k.turn);
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
+  const int64_t room = a.w_version ? 0 : transformed_count(p);
+  Carver carver(
+      stream.scratch(Carver::bytes<float>(inputs) + Carver::bytes<T>(outputs) + Carver::bytes<T>(room)));
+  float* at_inputs = carver.take<float>(inputs);  // (points, chunk, planes*C)
+  T* at_outputs = carver.take<T>(outputs);        // (points, chunk, K)
+  const T* u = transformed_weights(k, p, a.w.as<T>(), a.w_version, carver.take<T>(room));
+  const T* dy = a.dy.as<T>();
+  T* dx = a.dx.as<T>();
+  if (a.dx.acc == Acc::set)
+    parallel_elements(p.s.x_count(),
+                      [&](int64_t begin, int64_t end) { std::fill_n(dx + begin, end - begin, T{}); });
+  for_each_chunk(p, [&](int64_t first, int64_t count) {
+    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
+      transform_output_gradients(p, dy, first, begin, end, at_outputs);
+    });
+    multiply_back(p, count, at_outputs, u, at_inputs);
+    parallel_ranges(p.depth / lanes, count * p.points * lanes, [&](int64_t begin, int64_t end) {
+      add_input_gradients(p, at_inputs, first, count, begin, end, dx);
+    });
+  });
+}
+
+template <class T>
+void run(const ConvBwdWeight& a, Stream& stream) {
+  const Plan p(a.size, dtype_of<T>());
+  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
+  Carver carver(stream.scratch(Carver::bytes<T>(inputs) + Carver::bytes<T>(outputs) +
+                               Carver::bytes<float>(transformed_count(p))));
+  T* at_inputs = carver.take<T>(inputs);                 // (points, chunk, planes*C)
+  T* at_outputs = carver.take<T>(outputs);               // (points, chunk, K)
+  float* du = carver.take<float>(transformed_count(p));  // (points, K, planes*C)
+  const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
+  for_each_chunk(p, [&](int64_t first, int64_t count) {
+    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
+      transform_inputs(p, x, first, begin, end, at_inputs);
+      transform_output_gradients(p, dy, first, begin, end, at_outputs);
+    });
+    multiply_for_weights(p, count, at_outputs, at_inputs, first == 0 ? Acc::set : Acc::add, du);
+  });
+  float* dw = a.dw.as<float>();
+  parallel_ranges(p.s.k, p.points * p.depth, [&](int64_t begin, int64_t end) {
+    transform_weight_gradients(p, du, begin, end, a.dw.acc, dw);
+  });
+}
+
 }  // namespace
 
 const char* fits_winograd(const Conv2d& s) {
@@ -459,80 +615,19 @@ const char* fits_winograd(const Conv2d& s) {
 }
 
 void winograd_fwd(const ConvFwd& a, Stream& stream) {
-  const Plan p(a.size);
-  Kept& k = kept();
-  std::lock_guard lock(k.turn);
-  const auto [at_inputs, at_outputs, u] = prepare(k, p, a.w.as<float>(), a.w_version, stream);
-  const float* x = a.x.as<float>();
-  float* y = a.y.as<float>();
-  for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
-      transform_inputs(p, x, first, begin, end, at_inputs);
-    });
-    for_each_product(p, count, [&](int64_t i, int64_t row, int64_t rows) {
-      onednn_gemm(false, true, int(rows), p.s.k, int(p.depth),
-                  at_inputs + i * p.input_stride() + row * p.depth, u + i * p.weight_stride(), Acc::set,
-                  at_outputs + i * p.output_stride() + row * p.s.k);
-    });
-    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
-      transform_outputs(p, at_outputs, first, begin, end, a.y.acc, y);
-    });
-  });
+  with_type(a.x.dtype, [&]<class T>(T) { run<T>(a, stream); });
 }
-
 void winograd_bwd_data(const ConvBwdData& a, Stream& stream) {
-  const Plan p(a.size);
-  Kept& k = kept();
-  std::lock_guard lock(k.turn);
-  const auto [at_inputs, at_outputs, u] = prepare(k, p, a.w.as<float>(), a.w_version, stream);
-  const float* dy = a.dy.as<float>();
-  float* dx = a.dx.as<float>();
-  if (a.dx.acc == Acc::set)
-    parallel_elements(p.s.x_count(),
-                      [&](int64_t begin, int64_t end) { std::fill_n(dx + begin, end - begin, 0.0f); });
-  for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, p.points * p.s.k, [&](int64_t begin, int64_t end) {
-      transform_output_gradients(p, dy, first, begin, end, at_outputs);
-    });
-    for_each_product(p, count, [&](int64_t i, int64_t row, int64_t rows) {
-      onednn_gemm(false, false, int(rows), int(p.depth), p.s.k,
-                  at_outputs + i * p.output_stride() + row * p.s.k, u + i * p.weight_stride(), Acc::set,
-                  at_inputs + i * p.input_stride() + row * p.depth);
-    });
-    parallel_ranges(p.depth / lanes, count * p.points * lanes, [&](int64_t begin, int64_t end) {
-      add_input_gradients(p, at_inputs, first, count, begin, end, dx);
-    });
-  });
+  with_type(a.dy.dtype, [&]<class T>(T) { run<T>(a, stream); });
 }
-
 void winograd_bwd_weight(const ConvBwdWeight& a, Stream& stream) {
-  const Plan p(a.size);
-  const int64_t inputs = p.points * p.input_stride(), outputs = p.points * p.output_stride();
-  float* at_inputs =
-      static_cast<float*>(stream.scratch(size_t(inputs + outputs + transformed_floats(p)) * sizeof(float)));
-  float *at_outputs = at_inputs + inputs, *du = at_outputs + outputs;
-  const float *x = a.x.as<float>(), *dy = a.dy.as<float>();
-  for_each_chunk(p, [&](int64_t first, int64_t count) {
-    parallel_ranges(count, p.points * p.depth, [&](int64_t begin, int64_t end) {
-      transform_inputs(p, x, first, begin, end, at_inputs);
-      transform_output_gradients(p, dy, first, begin, end, at_outputs);
-    });
-    for_each_product(p, 1, [&](int64_t i, int64_t, int64_t) {  // a part would not lie dense
-      onednn_gemm(true, false, p.s.k, int(p.depth), int(count), at_outputs + i * p.output_stride(),
-                  at_inputs + i * p.input_stride(), first == 0 ? Acc::set : Acc::add,
-                  du + i * p.weight_stride());
-    });
-  });
-  float* dw = a.dw.as<float>();
-  parallel_ranges(p.s.k, p.points * p.depth, [&](int64_t begin, int64_t end) {
-    transform_weight_gradients(p, du, begin, end, a.dw.acc, dw);
-  });
+  with_type(a.x.dtype, [&]<class T>(T) { run<T>(a, stream); });
 }
 
 WinogradMemory winograd_memory(const Conv2d& size) {
   const Plan p(size);
   return {size_t(p.points * (p.input_stride() + p.output_stride())) * sizeof(float),
-          size_t(transformed_floats(p)) * sizeof(float), p.T};
+          size_t(transformed_count(p)) * sizeof(float), p.T};
 }
 
 }  // namespace gan::cpu

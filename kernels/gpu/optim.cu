@@ -50,23 +50,26 @@ struct AverageUpdate {
 };
 
 // ---- 2 naive: one weight per thread --------------------------------------------------------------------
-// update(g, w, m, v) with m and v 0, and not stored, where they are null.
+// update(g, w, m, v) with m and v 0, and not stored, where they are null. `rounded`, where it is not null, takes what w
+// became, for the products of the next step: they would read twice the bytes of w.
 
-template <class Update>
-__global__ void update_naive(Update update, int64_t count, const float* g, float* w, float* m, float* v) {
+template <class Update, class R>
+__global__ void update_naive(Update update, int64_t count, const float* g, float* w, float* m, float* v,
+                             R* rounded) {
   for (int64_t i = first_element(); i < count; i += element_step()) {
     float mi = m ? m[i] : 0.0f, vi = v ? v[i] : 0.0f;
     update(g[i], w[i], mi, vi);
     if (m) m[i] = mi;
     if (v) v[i] = vi;
+    if (rounded) rounded[i] = from_float<R>(w[i]);
   }
 }
 
 // ---- 3 vec4: four weights per thread -------------------------------------------------------------------
 
-template <class Update>
+template <class Update, class R>
 __global__ void __launch_bounds__(block_threads)
-    update_vec4(Update update, int64_t count, const float* g, float* w, float* m, float* v) {
+    update_vec4(Update update, int64_t count, const float* g, float* w, float* m, float* v, R* rounded) {
   const int64_t quads = count / 4;
   const Four zero{{0, 0, 0, 0}};
   for (int64_t quad = first_element(); quad < quads; quad += element_step()) {
@@ -77,6 +80,7 @@ __global__ void __launch_bounds__(block_threads)
     store_four(w + i, ws);
     if (m) store_four(m + i, ms);
     if (v) store_four(v + i, vs);
+    if (rounded) store_four(rounded + i, ws);
   }
   // The last count % 4 weights.
   for (int64_t i = 4 * quads + first_element(); i < count; i += element_step()) {
@@ -84,6 +88,7 @@ __global__ void __launch_bounds__(block_threads)
     update(g[i], w[i], mi, vi);
     if (m) m[i] = mi;
     if (v) v[i] = vi;
+    if (rounded) rounded[i] = from_float<R>(w[i]);
   }
 }
 
@@ -116,38 +121,42 @@ __global__ void __launch_bounds__(block_threads) norm_of_sums(int blocks, const 
 
 // ---- 5 Launchers ---------------------------------------------------------------------------------------
 
-template <bool vec4, class Update>
-void update(const Update& update, int64_t count, const float* g, float* w, float* m, float* v,
+template <bool vec4, class Update, class R>
+void update(const Update& update, int64_t count, const float* g, float* w, float* m, float* v, R* rounded,
             Stream& stream) {
   if (count == 0) return;
-  if (vec4 && aligned_for_four({g, w, m, v}))
-    launch(update_vec4<Update>, grid_for(ceil_div(count, int64_t{4})), block_threads, 0, handle_of(stream),
-           update, count, g, w, m, v);
+  if (vec4 && aligned_for_four({g, w, m, v, rounded}))
+    launch(update_vec4<Update, R>, grid_for(ceil_div(count, int64_t{4})), block_threads, 0, handle_of(stream),
+           update, count, g, w, m, v, rounded);
   else
-    launch(update_naive<Update>, grid_for(count), block_threads, 0, handle_of(stream), update, count, g, w, m,
-           v);
+    launch(update_naive<Update, R>, grid_for(count), block_threads, 0, handle_of(stream), update, count, g, w,
+           m, v, rounded);
 }
+constexpr float* no_rounded = nullptr;
 
 template <bool vec4>
 void run_adam(const Adam& o, Stream& stream) {
   // 1 - beta is taken in double: 1 - 0.999f would be off by 1e-5 of itself.
   const AdamUpdate adam{float(o.beta1), float(1 - o.beta1),    float(o.beta2),       float(1 - o.beta2),
                         float(o.eps),   float(o.weight_decay), o.scalars.as<float>()};
-  update<vec4>(adam, o.count, o.grad.as<float>(), o.weight.as<float>(), o.m.as<float>(), o.v.as<float>(),
-               stream);
+  with_type(o.rounded.dtype, [&]<class R>(R) {
+    update<vec4>(adam, o.count, o.grad.as<float>(), o.weight.as<float>(), o.m.as<float>(), o.v.as<float>(),
+                 o.rounded.as<R>(), stream);
+  });
 }
 
 template <bool vec4>
 void run_sgd(const Sgd& o, Stream& stream) {
   const SgdUpdate sgd{float(o.momentum), float(o.weight_decay), o.scalars.as<float>()};
   update<vec4>(sgd, o.count, o.grad.as<float>(), o.weight.as<float>(), o.velocity.as<float>(), nullptr,
-               stream);
+               no_rounded, stream);
 }
 
 template <bool vec4>
 void run_moving_average(const MovingAverage& o, Stream& stream) {
   const AverageUpdate average{float(o.decay), float(1 - o.decay)};
-  update<vec4>(average, o.count, o.weight.as<float>(), o.average.as<float>(), nullptr, nullptr, stream);
+  update<vec4>(average, o.count, o.weight.as<float>(), o.average.as<float>(), nullptr, nullptr, no_rounded,
+               stream);
 }
 
 void run_grad_norm(const GradNorm& o, Stream& stream, int64_t blocks) {
@@ -174,7 +183,11 @@ constexpr Variant<Args> vec4(void (*run)(const Args&, Stream&)) {
           fits_any<Args>, run};
 }
 
-const Variant<Adam> adam[] = {naive(run_adam<false>), vec4(run_adam<true>)};
+const Variant<Adam> adam[] = {
+    {"naive", "f32 bf16", "any size", fits_any<Adam>, run_adam<false>},
+    {"vec4", "f32 bf16", "any size; parts of buffers that do not start at 16 bytes run as naive",
+     fits_any<Adam>, run_adam<true>},
+};
 const Variant<Sgd> sgd[] = {naive(run_sgd<false>), vec4(run_sgd<true>)};
 const Variant<MovingAverage> moving_average[] = {naive(run_moving_average<false>),
                                                  vec4(run_moving_average<true>)};

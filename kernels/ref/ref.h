@@ -539,12 +539,13 @@ void compute(const PixelLoss& a) {
 template <class T>
 void compute(const Adam& a) {
   const T *grad = a.grad.as<T>(), *scalars = a.scalars.as<T>();
-  T *weight = a.weight.as<T>(), *m = a.m.as<T>(), *v = a.v.as<T>();
+  T *weight = a.weight.as<T>(), *m = a.m.as<T>(), *v = a.v.as<T>(), *rounded = a.rounded.as<T>();
   for (int64_t i = 0; i < a.count; ++i) {
     const T g = grad[i] + T(a.weight_decay) * weight[i];
     m[i] = T(a.beta1) * m[i] + T(1 - a.beta1) * g;
     v[i] = T(a.beta2) * v[i] + T(1 - a.beta2) * g * g;
     weight[i] -= scalars[0] * (m[i] / scalars[1]) / (std::sqrt(v[i] / scalars[2]) + T(a.eps));
+    if (rounded) rounded[i] = weight[i];
   }
 }
 

@@ -7,7 +7,7 @@ namespace gan {
 
 ImagePool::ImagePool(DeviceContext& context, int size, int64_t height, int64_t width, int64_t channels) {
   if (size == 0) return;
-  pictures_ = Tensor(context, {size, height, width, channels});
+  pictures_ = Tensor(context, {size, height, width, channels}, context.activations());
   pictures_.zero();
 }
 

@@ -97,6 +97,7 @@ bool Model::trains(int stage, const Network& network) const {
 
 void Model::build(DeviceContext& context, const Config& settings, Frozen frozen) {
   frozen_ = frozen;
+  context.set_precision(precision_of(settings.precision, context.device()));
   declare_all(settings);
   for (auto& network : networks) {
     if (!network->learns()) {
@@ -180,8 +181,9 @@ StepInput Model::planned_input(DeviceContext& context, int batch) const {
   for (const InputSpec& spec : inputs_)
     for (int i = 0; i < spec.draws; ++i) {
       const bool noise = spec.kind == InputSpec::Kind::noise;
-      in.add(spec.name, noise ? Tensor(context, {batch, spec.width})
-                              : Tensor(context, {batch, size, size, channels_of(spec, config)}));
+      const Shape shape =
+          noise ? Shape{batch, spec.width} : Shape{batch, size, size, channels_of(spec, config)};
+      in.add(spec.name, Tensor(context, shape, context.activations()));
     }
   return in;
 }

@@ -18,15 +18,16 @@ StepInput next_input(const Model& model, PictureSet& pictures, DeviceContext& co
       if (i >= spec.draws || spec.kind == InputSpec::Kind::noise) continue;
       const Tensor& picture = drawn.at(spec.of);
       if (spec.kind == InputSpec::Kind::picture) {
-        in.add(spec.name, picture);
+        in.add(spec.name, cast(picture, context.activations()));
         continue;
       }
       if (spec.kind == InputSpec::Kind::grain) {
-        in.add(spec.name, slice_channels(picture, 0, 1));
+        in.add(spec.name, cast(slice_channels(picture, 0, 1), context.activations()));
         continue;
       }
       if (!lab.count(spec.of)) lab[spec.of] = rgb_to_lab(picture);
-      in.add(spec.name, spec.kind == InputSpec::Kind::lightness ? lab[spec.of].l : lab[spec.of].ab);
+      const Tensor& part = spec.kind == InputSpec::Kind::lightness ? lab[spec.of].l : lab[spec.of].ab;
+      in.add(spec.name, cast(part, context.activations()));
     }
   }
   return in;
@@ -40,7 +41,8 @@ void add_noise(const Model& model, DeviceContext& context, StepInput& input) {
     all.clear();
     for (int i = 0; i < spec.draws; ++i)
       all.push_back(random_normal(context, {config.batch, spec.width}, uint64_t(config.seed),
-                                  uint32_t(RandomStream::noise), context.step_values().draw(), uint32_t(i)));
+                                  uint32_t(RandomStream::noise), context.step_values().draw(), uint32_t(i),
+                                  context.activations()));
   }
 }
 

@@ -112,6 +112,9 @@ class Run {
       find_model(config_.model).check(config_);
     }
     const ChosenDevice chosen = choose_device(config_.device);
+    // What is written down is what was computed in: the run may go on elsewhere.
+    const Precision precision = precision_of(config_.precision, chosen.device);
+    config_.precision = name_of(precision);
     open_start();
     StepPlan plan = planned(chosen.device);
     throw_if_stopped();
@@ -131,6 +134,7 @@ class Run {
     }
     device_ = chosen.device;
     say_plan(chosen, plan);
+    say_precision(precision);
     throw_if_stopped();
     context_ = std::make_unique<DeviceContext>(chosen.device);
     build();
@@ -224,6 +228,17 @@ class Run {
                               config_.model, name_of(chosen.device),
                               chosen.why.empty() ? "" : " (" + chosen.why + ")", counts, plan.flop / 1e9,
                               double(plan.memory_bytes()) / (1 << 20)));
+  }
+
+  void say_precision(Precision precision) {
+    const bool emulated = device_ == Device::cpu && precision == Precision::bf16 && !cpu::multiplies_bf16();
+    if (emulated)
+      progress_.say(
+          "this processor has no products of bfloat16 numbers: they are made of float32 ones, for trying it out; "
+          "--precision fp32 is faster");
+    if (precision == Precision::tf32 && device_ != Device::cuda && device_ != Device::simt)
+      progress_.say(
+          fmt::format("device {} has no tf32 products: it computes in full precision", name_of(device_)));
   }
 
   // A run's settings name the file that a network of features came from. Its checkpoints hold the network and say which

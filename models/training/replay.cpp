@@ -82,6 +82,7 @@ Replay::Replay(const std::filesystem::path& path) : file_(SafetensorsFile::open(
     read_input(input);
   }
   config_.steps = steps_;
+  if (*config_.precision == "auto") config_.precision = "fp32";
 }
 
 // Pictures (S,N,C,H,W), noise (S,N,width). The first one says how many steps and how many pictures there are.
@@ -132,7 +133,7 @@ void Replay::check_initial_weights() const {
 }
 
 void Replay::begin(DeviceContext& context, Model& model) const {
-  context.stream().strict = true;
+  context.stream().strict = context.precision() == Precision::fp32;
   for (auto& network : model.networks) {
     const Parameters& p = network->parameters;
     for (int i = 0; i < int(p.infos().size()); ++i)

@@ -26,7 +26,12 @@ const std::vector<Case<Adam>>& cases() {
       add("dcgan", {.count = count, .beta1 = 0.5, .weight_decay = 0.01}, normals(), normals(0.3),
           uniform(0.01, 2), 10);
     }
+    for (int64_t count : {31, 1025}) {
+      add("with a rounded copy", {.count = count}, normals(), normals(0.3), uniform(0.01, 2), 3);
+      t.back().with("rounded");
+    }
     t.push_back(part_of_buffers(t, "usual 257"));
+    t.push_back(part_of_buffers(t, "with a rounded copy 1025"));
     add("first step", {.count = 100}, normals(), constant({0}), constant({0}), 1);
     add("beside eps", {.count = 100, .eps = 1e-6}, normals(1e-6), constant({0}), constant({0}), 1);
     return t;

@@ -161,6 +161,20 @@ Tally tallies[4];  // by device
 struct MeasuredError {
   double squares = 0;
   int outputs = 0;
+  // Of bfloat16 runs: the error over the result, both root mean square, of all outputs together.
+  double rounding_squares = 0;
+  int rounded = 0;
+
+  void add_rounding(const Expected& want, const Values& got, DType type) {
+    const double size = root_mean_square(want.exact);
+    if (got.size() < 64 || size == 0) return;
+    // Storing a bfloat16 is an error of its own: even over half a unit of 2^-8, of numbers between 1 and 2 on average.
+    const double stored = type == DType::bf16 ? 0x1p-9 / std::sqrt(3.0) * std::log(2.0) : 0;
+    const double error = root_mean_difference(got, want.exact) / size;
+    rounding_squares += std::max(0.0, error * error - stored * stored);
+    ++rounded;
+  }
+  double rounding() const { return std::sqrt(rounding_squares / rounded); }
 
   void add(const Expected& want, const Values& got) {
     if (got.size() < 64) return;  // too few for a mean
@@ -233,13 +247,18 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
         const DType type = storage.of(c.ports[p].kind);
         if (c.ports[p].out)
           report += mismatches(c.ports[p].name, c.ports[p].shape, want[p], decode(outputs[p], type), type,
-                               c.bit_exact, sums);
+                               c.bit_exact, sums, numbers == Numbers::bf16 ? variant.rounding : 0);
       }
       if (run > 0) continue;
       // Factors that the variant itself rounds are its error.
       const auto& unrounded = numbers == Numbers::tf32 ? expected(c, initial, Numbers::f32) : want;
       for (size_t p = 0; p < c.ports.size() && numbers != Numbers::bf16 && !c.bit_exact; ++p)
         if (c.ports[p].out) error.add(unrounded[p], decode(outputs[p], storage.of(c.ports[p].kind)));
+      for (size_t p = 0; p < c.ports.size() && numbers == Numbers::bf16 && variant.rounding > 0; ++p)
+        if (c.ports[p].out) {
+          const DType type = storage.of(c.ports[p].kind);
+          error.add_rounding(want[p], decode(outputs[p], type), type);
+        }
       first = std::move(outputs);
     } else if (outputs != first) {
       report += fmt::format("  run {} gave other bits than run 0 ({})\n", run,
@@ -251,16 +270,22 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   return report;
 }
 
-// A sum in another order than the plain one can be a quarter worse. A row that states more than 1 states what
+// A sum in another order than the plain one can be a third worse. A row that states more than 1 states what
 // is measured, at most twice that. An error of 1 has no lower bound: sums in blocks are better than plain
 // ones.
 template <class Args>
 void check_error(const Variant<Args>& variant, const MeasuredError& measured) {
+  if (measured.rounded >= 4 && !quick()) {
+    INFO(fmt::format("{} {}: rounding measured {:.4f} over {} outputs, its row states {:g}", Args::op,
+                     variant.name, measured.rounding(), measured.rounded, variant.rounding));
+    CHECK(measured.rounding() <= 1.25 * variant.rounding);
+    CHECK(variant.rounding <= 2 * measured.rounding());
+  }
   if (measured.outputs < 4 || quick()) return;
   const double value = measured.value();
   INFO(fmt::format("{} {}: measured {:.2f} over {} outputs, its row states {:g}", Args::op, variant.name,
                    value, measured.outputs, variant.error));
-  CHECK(value <= 1.25 * variant.error);
+  CHECK(value <= 1.4 * variant.error);
   if (variant.error > 1 && !may_fit_nothing(variant.name)) CHECK(variant.error <= 2 * value);
 }
 
@@ -298,7 +323,8 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       CHECK_MESSAGE(failures == 0, fmt::format("{} {} {}: {} cases failed", gan::name_of(backend.device),
                                                Args::op, variant.name, failures));
       check_error(variant, error);
-      if (tally.cases == cases_before && may_fit_nothing(variant.name)) {
+      const bool lacks_products = tally.refusal.find("this processor has no products") != tally.refusal.npos;
+      if (tally.cases == cases_before && (may_fit_nothing(variant.name) || lacks_products)) {
         fmt::print("not checked: {} {} {}: {}\n", gan::name_of(backend.device), Args::op, variant.name,
                    tally.refusal);
         continue;

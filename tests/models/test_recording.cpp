@@ -298,9 +298,9 @@ TEST_CASE("random numbers and masks by a counter on the device are those of the 
     DeviceContext context(device);
     StepValues& values = context.step_values();
     values.begin_step(41, 0xFFFFFFFF);
-    CHECK(random_normal(context, {37}, 5, 6, values.step(), 0).host() ==
+    CHECK(random_normal(context, {37}, 5, 6, values.step(), 0, context.real()).host() ==
           random_normal(context, {37}, 5, 6, 41).host());
-    CHECK(random_normal(context, {37}, 5, 6, values.draw(), 3).host() ==
+    CHECK(random_normal(context, {37}, 5, 6, values.draw(), 3, context.real()).host() ==
           random_normal(context, {37}, 5, 6, 2).host());
     const Tensor ones = constant(context, {100}, 1);
     const DropoutKey on_device{.seed = 3, .layer = 2, .step_at = values.step()};

@@ -18,6 +18,9 @@
 // a step for every 8, half a unit in the last place each, toward zero. That adds sums / 8 * 2^-24 of the root mean square
 // of exact for what is summed there.
 //
+// A row that rounds bfloat16 factors once more states what that makes of the result (Variant::rounding, root mean square
+// over that of exact): 10 of it for each element, since errors are near normal (6) and differ by place in a tile (1.6).
+//
 // Cases marked bit_exact (random numbers) allow only exact[i] rounded to the type. A case whose yardstick
 // exceeds 2^-10 of its largest element (2^-10 where all are 0) tests nothing and is reported as
 // ill-conditioned.
@@ -59,9 +62,11 @@ inline double coarsest_yardstick(const Values& exact) {
 }
 
 // `sums`: products that a tensor core added up for the element; 0: none did.
-inline double tolerance(const Expected& expected, size_t i, DType type, double sums = 0) {
+inline double tolerance(const Expected& expected, size_t i, DType type, double sums = 0,
+                        double rounding = 0) {
   const double size = std::abs(expected.exact[i]);
-  double allowed = 4 * expected.yardstick + 4 * 0x1p-23 * size + sums / 8 * 0x1p-24 * expected.size + FLT_MIN;
+  double allowed = 4 * expected.yardstick + 4 * 0x1p-23 * size +
+                   (sums / 8 * 0x1p-24 + 10 * rounding) * expected.size + FLT_MIN;
   if (type == DType::bf16) allowed += 0x1p-8 * (size + allowed);
   return allowed;
 }
@@ -69,7 +74,7 @@ inline double tolerance(const Expected& expected, size_t i, DType type, double s
 // Empty when got (stored as `type`) is right, else the first few elements that are not, one a line.
 inline std::string mismatches(const std::string& name, const std::vector<int64_t>& shape,
                               const Expected& expected, const Values& got, DType type, bool bit_exact,
-                              double sums = 0) {
+                              double sums = 0, double rounding = 0) {
   if (expected.yardstick > coarsest_yardstick(expected.exact))
     return fmt::format("  {}: ill-conditioned case: plain float32 is off by {:.3g}, largest element {:.3g}\n",
                        name, expected.yardstick, largest_magnitude(expected.exact));
@@ -77,7 +82,7 @@ inline std::string mismatches(const std::string& name, const std::vector<int64_t
   int64_t wrong = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     const double want = bit_exact ? rounded_to(type, expected.exact[i]) : expected.exact[i];
-    const double allowed = bit_exact ? 0 : tolerance(expected, i, type, sums);
+    const double allowed = bit_exact ? 0 : tolerance(expected, i, type, sums, rounding);
     const bool right = std::isfinite(want) ? std::abs(got[i] - want) <= allowed : !std::isfinite(got[i]);
     if (right) continue;
     if (wrong++ < 4)

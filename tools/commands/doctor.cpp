@@ -111,6 +111,7 @@ Report examine() {
   facts["memory_free_bytes"] = int64_t(page * double(sysconf(_SC_AVPHYS_PAGES)));
   facts["onednn"] = cpu::onednn_version();
   facts["instruction_set"] = cpu::onednn_isa();
+  facts["bf16_products"] = cpu::multiplies_bf16() ? "on the cpu too" : "emulated on the cpu";
   facts["pictures"] = picture_extensions();
   const std::string ffmpeg = find_program("ffmpeg");
   facts["films"] = ffmpeg.empty() ? "y4m and PPM streams; other kinds want ffmpeg, which is not on the PATH"

@@ -49,7 +49,8 @@ std::vector<Layer> layers_of(Planned& planned, int batch) {
   std::vector<Layer> layers;
   for (auto& network : planned.model->networks) {
     planned.model->describe(planned.context, batch, network->name, [&](const LayerRecord& record) {
-      layers.push_back({network->name, record, size_t(record.output.count()) * sizeof(float)});
+      layers.push_back(
+          {network->name, record, size_t(record.output.count()) * size_of(planned.context.activations())});
     });
   }
   return layers;
@@ -57,7 +58,8 @@ std::vector<Layer> layers_of(Planned& planned, int batch) {
 
 // What one training step launches on a GPU, in order: device simt has its kernels and chooses as it does. The batch
 // of pictures is there; noise is drawn.
-std::vector<PlannedLaunch> launches_of(const Config& config, int batch) {
+std::vector<PlannedLaunch> launches_of(Config config, int batch) {
+  config.precision = name_of(precision_of(config.precision, Device::cuda));
   Planned planned(config, Device::simt);
   std::vector<PlannedLaunch> launches;
   StepInput input = planned.model->planned_input(planned.context, batch);

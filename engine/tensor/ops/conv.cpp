@@ -171,15 +171,18 @@ Tensor convolution(ConvSide side, const Conv2d& size, const Tensor& x, const Ten
   return result;
 }
 
-Tensor conv2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o, Activation act) {
-  check_pictures("conv2d", x, w);
+Tensor conv2d(const Tensor& pictures, const Tensor& weights, const Tensor& bias, const ConvOptions& o,
+              Activation act) {
+  check_pictures("conv2d", pictures, weights);
+  const auto [x, w] = in_one_type(pictures, weights);
   const Conv2d size = conv_size(x.dim(0), x.dim(1), x.dim(2), x.dim(3), w.dim(0), o);
   return convolution(ConvSide::y, size, x, w, {}, bias, act);
 }
 
-Tensor conv_transpose2d(const Tensor& x, const Tensor& w, const Tensor& bias, const ConvOptions& o,
-                        Activation act) {
-  check_pictures("conv_transpose2d", x, w);
+Tensor conv_transpose2d(const Tensor& pictures, const Tensor& weights, const Tensor& bias,
+                        const ConvOptions& o, Activation act) {
+  check_pictures("conv_transpose2d", pictures, weights);
+  const auto [x, w] = in_one_type(pictures, weights);
   GAN_CHECK(o.padding == Padding::zero && o.output_pad >= 0 &&
             (o.output_pad < o.stride || o.output_pad < o.dilation));
   const int64_t extent = o.dilation * (o.kernel - 1) + 1 + o.output_pad - 2 * o.pad;

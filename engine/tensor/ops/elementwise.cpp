@@ -142,6 +142,14 @@ struct PowerRecord {
   }
 };
 
+struct CastRecord {
+  Tensor x;
+  const char* name() const { return "cast"; }
+  Tensors inputs() const { return {&x}; }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const { to.give(x, cast(dy, x.dtype())); }
+  Exported exported() const { return exported_as("Identity"); }
+};
+
 // y = a (+,-,*) b; b has as many elements as a, or one.
 Tensor binary(BinaryKind kind, const Tensor& a, const Tensor& b) {
   DeviceContext& c = a.context();
@@ -157,22 +165,25 @@ void check_same_shape(const char* name, const Tensor& a, const Tensor& b) {
 
 }  // namespace
 
-Tensor add(const Tensor& a, const Tensor& b) {
-  check_same_shape("add", a, b);
+Tensor add(const Tensor& left, const Tensor& right) {
+  check_same_shape("add", left, right);
+  const auto [a, b] = in_one_type(left, right);
   Tensor y = binary(BinaryKind::add, a, b);
   record(y, AddRecord{a, b});
   return y;
 }
 
-Tensor subtract(const Tensor& a, const Tensor& b) {
-  check_same_shape("subtract", a, b);
+Tensor subtract(const Tensor& left, const Tensor& right) {
+  check_same_shape("subtract", left, right);
+  const auto [a, b] = in_one_type(left, right);
   Tensor y = binary(BinaryKind::subtract, a, b);
   record(y, SubtractRecord{a, b});
   return y;
 }
 
-Tensor multiply(const Tensor& a, const Tensor& b) {
-  check_same_shape("multiply", a, b);
+Tensor multiply(const Tensor& left, const Tensor& right) {
+  check_same_shape("multiply", left, right);
+  const auto [a, b] = in_one_type(left, right);
   Tensor y = binary(BinaryKind::multiply, a, b);
   record(y, MultiplyRecord{a, b});
   return y;
@@ -192,6 +203,21 @@ Tensor affine(const Tensor& x, double scale, double shift) {
         {.count = x.count(), .scale = scale, .shift = shift, .x = x.in(), .y = y.out()});
   record(y, AffineRecord{x, scale, shift});
   return y;
+}
+
+Tensor cast(const Tensor& x, DType type) {
+  if (x.dtype() == type) return x;
+  DeviceContext& c = x.context();
+  Tensor y(c, x.shape(), type);
+  c.run(c.kernels().pointwise.affine, {.count = x.count(), .x = x.in(), .y = y.out()});
+  record(y, CastRecord{x});
+  return y;
+}
+
+std::pair<Tensor, Tensor> in_one_type(const Tensor& a, const Tensor& b) {
+  if (a.dtype() == b.dtype()) return {a, b};
+  const DType type = a.context().activations();
+  return {cast(a, type), cast(b, type)};
 }
 
 Tensor power(const Tensor& x, double exponent, double shift) {
@@ -297,7 +323,8 @@ struct WidenChannelsRecord {
 
 }  // namespace
 
-Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act) {
+Tensor concat_channels(const Tensor& first, const Tensor& second, Activation act) {
+  const auto [a, b] = in_one_type(first, second);
   const bool fit = a.shape().rank == 4 && b.shape().rank == 4 && a.dim(0) == b.dim(0) &&
                    a.dim(1) == b.dim(1) && a.dim(2) == b.dim(2);
   GAN_CHECK(fit, "concat_channels of {} and {}", to_string(a.shape()), to_string(b.shape()));

@@ -112,8 +112,9 @@ struct PixelLossRecord {
 
 }  // namespace
 
-LossValue discriminator_loss(const Tensor& real, const Tensor& fake, GanLoss kind, double real_label,
-                             double fake_label, double scale) {
+LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logits, GanLoss kind,
+                             double real_label, double fake_label, double scale) {
+  const auto [real, fake] = in_one_type(real_logits, fake_logits);
   DeviceContext& c = real.context();
   const Tensor d_real = like_if_wanted(real), d_fake = like_if_wanted(fake), values(c, {4});
   c.run(c.kernels().loss.discriminator, {.kind = kind,
@@ -146,7 +147,8 @@ LossValue generator_loss(const Tensor& fake, GanLoss kind, double scale) {
   return {loss, values};
 }
 
-LossValue pixel_loss(const Tensor& a, const Tensor& b, PixelLossKind kind, double scale) {
+LossValue pixel_loss(const Tensor& one, const Tensor& other, PixelLossKind kind, double scale) {
+  const auto [a, b] = in_one_type(one, other);
   GAN_CHECK(a.shape() == b.shape(), "pixel loss of {} and {}", to_string(a.shape()), to_string(b.shape()));
   DeviceContext& c = a.context();
   const Tensor da = like_if_wanted(a), db = like_if_wanted(b), value(c, {1});

@@ -26,6 +26,9 @@ void check_same_shape(const char* name, const Tensor& a, const Tensor& b) {
   GAN_CHECK(a.shape() == b.shape(), "{} of {} and {}", name, to_string(a.shape()), to_string(b.shape()));
 }
 
+// In float32 (float64 on ref): differences of nearly equal numbers, which bfloat16 would round away.
+Tensor wide(const Tensor& x) { return cast(x, x.context().real()); }
+
 // (N,1,1,C) at every pixel of a picture of this shape.
 Tensor spread(const Tensor& values, const Shape& shape) {
   return resize_nearest(values, int(shape[1]), int(shape[2]));
@@ -37,11 +40,12 @@ Tensor gram(const Tensor& x) {
   check_pictures("gram", x);
   const int64_t pixels = x.dim(1) * x.dim(2), channels = x.dim(3);
   const Tensor f = reshape(x, {x.dim(0), pixels, channels});
-  return affine(matmul(f, f, true, false), 1 / double(channels * pixels));
+  return affine(matmul_wide(f, f, true, false), 1 / double(channels * pixels));
 }
 
-ChannelStatistics channel_statistics(const Tensor& x, Variance variance, double eps) {
-  check_pictures("channel_statistics", x);
+ChannelStatistics channel_statistics(const Tensor& pictures, Variance variance, double eps) {
+  check_pictures("channel_statistics", pictures);
+  const Tensor x = wide(pictures);
   const double pixels = double(x.dim(1) * x.dim(2));
   const bool unbiased = variance == Variance::unbiased;
   GAN_CHECK(!unbiased || pixels > 1, "the unbiased deviation of one pixel: {}", to_string(x.shape()));
@@ -72,8 +76,9 @@ Tensor blend(const Tensor& a, const Tensor& b, double amount) {
 }
 
 // A row of a picture, or a picture, is one row of channels here: its neighbours are channels further on.
-Tensor total_variation(const Tensor& x, PixelLossKind kind, double scale) {
-  check_pictures("total_variation", x);
+Tensor total_variation(const Tensor& pictures, PixelLossKind kind, double scale) {
+  check_pictures("total_variation", pictures);
+  const Tensor x = wide(pictures);
   const int64_t n = x.dim(0), height = x.dim(1), row = x.dim(2) * x.dim(3);
   GAN_CHECK(x.dim(2) > 1 && height > 1, "total_variation of {}: two rows and columns are wanted",
             to_string(x.shape()));
@@ -88,8 +93,9 @@ Tensor total_variation(const Tensor& x, PixelLossKind kind, double scale) {
 
 // ------------------------------------------------------------------------------------------------- filters
 
-Tensor guided_filter(const Tensor& x, const Tensor& guide, int radius, double eps) {
-  check_same_shape("guided_filter", x, guide);
+Tensor guided_filter(const Tensor& pictures, const Tensor& guides, int radius, double eps) {
+  check_same_shape("guided_filter", pictures, guides);
+  const Tensor x = wide(pictures), guide = wide(guides);
   GAN_CHECK(eps > 0, "guided_filter with eps {}; it must be above 0", eps);
   const Tensor mean_x = box_blur(x, radius), mean_guide = box_blur(guide, radius);
   const auto covariance = [&](const Tensor& a, const Tensor& b, const Tensor& mean_a, const Tensor& mean_b) {
@@ -109,8 +115,9 @@ namespace {
 constexpr double kRed = 0.299, kGreen = 0.587, kBlue = 0.114;
 
 // Each pixel's colour times a matrix, one row for each new channel, plus an offset.
-Tensor mix_colours(const char* name, const Tensor& x, const std::vector<double>& matrix,
+Tensor mix_colours(const char* name, const Tensor& pictures, const std::vector<double>& matrix,
                    const std::vector<double>& offset) {
+  const Tensor x = wide(pictures);
   GAN_CHECK(x.shape().rank == 4 && x.dim(3) == 3, "{} of {}; wanted (N,H,W,3)", name, to_string(x.shape()));
   DeviceContext& c = x.context();
   const Tensor bias = offset.empty() ? Tensor() : constants(c, {3}, offset);

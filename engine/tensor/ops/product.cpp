@@ -81,7 +81,10 @@ struct LinearRecord {
 
 }  // namespace
 
-Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+namespace {
+Tensor multiply_matrices(const Tensor& left, const Tensor& right, bool transpose_a, bool transpose_b,
+                         bool wide) {
+  const auto [a, b] = in_one_type(left, right);
   const int rank = a.shape().rank, rows = rank - 2, columns = rank - 1;
   const bool matrices =
       (rank == 2 || rank == 3) && b.shape().rank == rank && (rank == 2 || a.dim(0) == b.dim(0));
@@ -90,7 +93,8 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
             to_string(b.shape()), transpose_b ? " transposed" : "");
   const int64_t m = a.dim(transpose_a ? columns : rows), k = a.dim(transpose_a ? rows : columns),
                 n = b.dim(transpose_b ? rows : columns), products = rank == 3 ? a.dim(0) : 1;
-  Tensor y(a.context(), rank == 3 ? Shape{products, m, n} : Shape{m, n}, a.dtype());
+  Tensor y(a.context(), rank == 3 ? Shape{products, m, n} : Shape{m, n},
+           wide ? a.context().real() : a.dtype());
   for (int64_t i = 0; i < products; ++i)
     run_gemm({.m = int(m),
               .n = int(n),
@@ -106,8 +110,17 @@ Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose
   record(y, MatmulRecord{a, b, transpose_a, transpose_b});
   return y;
 }
+}  // namespace
 
-Tensor linear(const Tensor& x, const Tensor& w, const Tensor& bias, Activation act) {
+Tensor matmul(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  return multiply_matrices(a, b, transpose_a, transpose_b, false);
+}
+Tensor matmul_wide(const Tensor& a, const Tensor& b, bool transpose_a, bool transpose_b) {
+  return multiply_matrices(a, b, transpose_a, transpose_b, true);
+}
+
+Tensor linear(const Tensor& rows, const Tensor& weights, const Tensor& bias, Activation act) {
+  const auto [x, w] = in_one_type(rows, weights);
   GAN_CHECK(x.shape().rank == 2 && w.shape().rank == 2 && x.dim(1) == w.dim(1),
             "linear of {} with weights {}", to_string(x.shape()), to_string(w.shape()));
   Tensor y(x.context(), {x.dim(0), w.dim(0)}, x.dtype());

@@ -51,12 +51,12 @@ Tensor dropout(const Tensor& x, double p, const DropoutKey& key) {
 }
 
 Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, uint32_t step) {
-  return random_normal(c, shape, seed, stream, In{}, step);
+  return random_normal(c, shape, seed, stream, In{}, step, c.real());
 }
 
 Tensor random_normal(DeviceContext& c, Shape shape, uint64_t seed, uint32_t stream, In step_at,
-                     uint32_t ahead) {
-  Tensor z(c, shape);
+                     uint32_t ahead, DType type) {
+  Tensor z(c, shape, type);
   c.run(
       c.kernels().rng.normal,
       {.count = z.count(), .seed = seed, .stream = stream, .step = ahead, .step_at = step_at, .y = z.out()});

@@ -46,7 +46,7 @@ template <class Args>
 const char* fits_mma_tf32(const Args& args) {
   if (type_of(args) != DType::f32) return "the activations must be float32";
   if (const char* reason = fits_tiled(args)) return reason;
-  return forced_variant(Args::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
+  return tf32_in_use() || forced_variant(Args::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
 }
 
 // ---- cuDNN --------------------------------------------------------------------------------------------

@@ -33,7 +33,7 @@ const char* fits_mma_bf16(const Gemm& args) {
 const char* fits_mma_tf32(const Gemm& args) {
   if (const char* reason = fits_types(args)) return reason;
   if (args.a.dtype != DType::f32) return "the matrices must be float32";
-  return forced_variant(Gemm::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
+  return tf32_in_use() || forced_variant(Gemm::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
 }
 
 // ---- cuBLAS -------------------------------------------------------------------------------------------
