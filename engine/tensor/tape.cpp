@@ -115,11 +115,18 @@ void copy(const Tensor& to, const Tensor& from) {
 }  // namespace
 
 Out gradient_of(const Tensor& input) {
+  const bool is_there = input.needs_gradient() && input.gradient()->value;
+  return gradient_of(input, is_there ? input.gradient()->value.dtype() : input.dtype());
+}
+
+Out gradient_of(const Tensor& input, DType type) {
   if (!input.needs_gradient()) return {};
   Gradient& g = *input.gradient();
-  if (!g.value || (g.shared && !g.received)) g.value = Tensor(input.context(), input.shape(), input.dtype());
-  if (g.shared && g.received) {
-    const Tensor own(input.context(), input.shape(), input.dtype());
+  const bool other = g.value && g.value.dtype() != type;
+  if (!g.value || ((g.shared || other) && !g.received))
+    g.value = Tensor(input.context(), input.shape(), type);
+  if ((g.shared || other) && g.received) {
+    const Tensor own(input.context(), input.shape(), type);
     copy(own, g.value);
     g.value = own;
   }

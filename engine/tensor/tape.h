@@ -69,6 +69,8 @@ Tensor variable(const Tensor& values);
 // Where a backward pass by kernels writes the gradient of `input`: null when it is not wanted, Acc::set for
 // the first contribution and Acc::add after it.
 Out gradient_of(const Tensor& input);
+// The same in a type of the kernel's choice: gradients of weights are float32 whatever the weights are.
+Out gradient_of(const Tensor& input, DType type);
 // The same when the producer has the whole gradient in a tensor already: shares it as the first contribution
 // instead of copying, or adds. `gradient` must not be written to afterwards.
 void give_gradient(const Tensor& input, const Tensor& gradient);

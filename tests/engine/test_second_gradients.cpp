@@ -240,7 +240,9 @@ TEST_CASE("second gradients: every operation has a row") {
   for (const Row& row : rows()) tried.insert(row.name);
   const auto names = names_in_source();
   CHECK(names.size() > 35);
-  for (const std::string& name : names) CHECK_MESSAGE(tried.contains(name), name);
+  // A cast is never recorded on ref, which has one type: tests/models/test_precision.cpp goes back through it.
+  for (const std::string& name : names)
+    if (name != "cast") CHECK_MESSAGE(tried.contains(name), name);
   for (const std::string& name : tried) CHECK_MESSAGE(names.contains(name), name);
 }
 

@@ -74,7 +74,8 @@ struct ConvolutionRecord {
     auto gradient = [&](ConvSide of, const Tensor& input) {
       if (input.needs_gradient())
         run_convolution(of, size, with(ConvSide::x, before), with(ConvSide::w, before),
-                        with(ConvSide::y, before), {}, {}, gradient_of(input));
+                        with(ConvSide::y, before), {}, {},
+                        of == ConvSide::w ? gradient_of(input, input.context().real()) : gradient_of(input));
     };
     gradient(ConvSide::w, w);
     bias_gradient(bias, before);
