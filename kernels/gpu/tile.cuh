@@ -24,41 +24,81 @@ using LargeTile = TileShape<128, 128, 16, 8, 8>;  // where it leaves enough bloc
 using SmallTile = TileShape<64, 64, 16, 4, 4>;
 using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that ends in 1 or 3 channels
 
+// ---- division by a constant of the host ---------------------------------------------------------------
+
+// n / divisor by a multiplication, for 0 <= n < 2^31 (Granlund and Montgomery 1994, theorem 4.2: the multiplier,
+// ceil(2^(31 + shift) / divisor) with 2^shift >= divisor, exceeds the real one by less than 2^-31 of it).
+class FastDivision {
+ public:
+  FastDivision() = default;
+  explicit FastDivision(int divisor) {
+    while (int64_t{1} << shift_ < divisor) ++shift_;
+    multiplier_ = uint32_t(ceil_div(int64_t{1} << (31 + shift_), int64_t{divisor}));
+  }
+  __host__ __device__ int quotient(int n) const {
+    return static_cast<int>(
+        static_cast<uint32_t>((uint64_t{2 * static_cast<uint32_t>(n)} * multiplier_) >> 32) >> shift_);
+  }
+
+ private:
+  uint32_t multiplier_ = 0x80000000u;  // divides by 1
+  int shift_ = 0;
+};
+
 // ---- where elements lie ---------------------------------------------------------------------------------
 
 // A line is a row of A or a column of B. A source describes one of the two matrices:
 //   Element                  the type in memory
-//   data                     where its memory begins
 //   along_k                  whether the neighbour in memory is the next k (else it is the next line)
-//   vector                   whether each aligned group of neighbours can be read at once
+//   always_vector            whether each aligned group of neighbours can be read at once: known to the compiler,
+//   vector                   or else only to the host
 //   Line line(i)             what is worth keeping about line i
 //   Position position(k)     what is worth keeping about k
 //   advance(position, step)  moves on by step
-//   address(line, position)  where that element lies; null: it is outside of the matrix, 0
+//   place(line, position)    where that element lies
 //   next(line, position)     moves on to the neighbour in memory
 
-// Source: a dense matrix of lines x depth, the k of a line side by side.
+// Where an element lies. Not inside: it is 0, and the address may point anywhere.
 template <class T>
+struct Place {
+  const T* address;
+  bool inside;
+};
+
+// The address `rows` rows of `length` elements behind `from`: in bytes, which is one multiplication and addition on a
+// GPU, where a product of elements still has to be scaled.
+template <class T>
+__device__ __forceinline__ const T* rows_behind(const T* from, int rows, int length) {
+  const uint32_t row_bytes = static_cast<uint32_t>(length) * static_cast<uint32_t>(sizeof(T));
+  return reinterpret_cast<const T*>(reinterpret_cast<const char*>(from) +
+                                    uint64_t{static_cast<uint32_t>(rows)} * row_bytes);
+}
+
+// Source: a dense matrix of lines x depth, the k of a line side by side.
+template <class T, bool always>
 struct MatrixAlongK {
-  static constexpr bool along_k = true;
+  static constexpr bool along_k = true, always_vector = always;
   using Element = T;
-  using Line = const T*;  // null: outside
-  using Position = int;   // k
-  const T* data;          // (lines, depth)
+  struct Line {
+    const T* at;
+    int depth;  // 0: outside
+  };
+  using Position = int;  // k
+  const T* data;         // (lines, depth)
   int lines, depth;
   bool vector;
 
-  __device__ Line line(int i) const { return i < lines ? data + int64_t{i} * depth : nullptr; }
+  __device__ Line line(int i) const { return {data + int64_t{i} * depth, i < lines ? depth : 0}; }
   __device__ Position position(int k) const { return k; }
   __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ const T* address(Line line, Position k) const { return line && k < depth ? line + k : nullptr; }
+  __device__ Place<T> place(Line line, Position k) const { return {line.at + k, k < line.depth}; }
   __device__ void next(Line&, Position& k) const { ++k; }
 };
 
 // Source: a dense matrix of depth x lines, the lines of a k side by side.
-template <class T>
+template <class T, bool always>
 struct MatrixAlongLines {
-  static constexpr bool along_k = false;
+  static constexpr bool along_k = false, always_vector = always;
   using Element = T;
   using Line = int;
   using Position = int;  // k
@@ -69,8 +109,8 @@ struct MatrixAlongLines {
   __device__ Line line(int i) const { return i; }
   __device__ Position position(int k) const { return k; }
   __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ const T* address(Line i, Position k) const {
-    return k < depth && i < lines ? data + int64_t{k} * lines + i : nullptr;
+  __device__ Place<T> place(Line i, Position k) const {
+    return {rows_behind(data + i, k, lines), k < depth && i < lines};
   }
   __device__ void next(Line& i, Position&) const { ++i; }
 };
@@ -125,14 +165,17 @@ template <class Source>
 __device__ __forceinline__ Four load_neighbours(const Source& source, typename Source::Line line,
                                                 typename Source::Position position) {
   Four result = {};
-  if (source.vector) {
-    const auto* address = source.address(line, position);
-    return address ? load_four(address) : result;
+  if (Source::always_vector || source.vector) {
+    const auto place = source.place(line, position);
+    return place.inside ? load_four(place.address) : result;
   }
+  if constexpr (!Source::always_vector) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    if (const auto* address = source.address(line, position)) result.v[i] = to_float(*address);
-    source.next(line, position);
+    for (int i = 0; i < 4; ++i) {
+      if (const auto place = source.place(line, position); place.inside)
+        result.v[i] = to_float(*place.address);
+      source.next(line, position);
+    }
   }
   return result;
 }
@@ -177,6 +220,7 @@ class TileLoader {
 // A Product (see work_of_block()) of two sources that fills a dense matrix of rows x columns.
 template <class SourceA, class SourceB>
 struct MatrixProduct {
+  static constexpr bool always_vector = SourceA::always_vector && SourceB::always_vector;
   SourceA a;
   SourceB b;
   int rows, columns, depth;
@@ -277,6 +321,7 @@ struct Target {
 };
 
 // A product to compute. `Product` has the two sources a and b, and
+//   always_vector           whether both are read in groups of neighbours; only then there are large tiles
 //   rows, columns, depth    the sizes of the product
 //   row_start(row)          where a row of the output begins, in elements
 //   choose_part(part)       narrows the product to one of several that fill one output (most have one part)
@@ -346,6 +391,13 @@ struct TiledRung {
   }
 };
 
+// Calls f(std::true_type{}) or f(std::false_type{}): a flag that the kernels know when they are compiled.
+template <class F>
+void with_flag(bool flag, F&& f) {
+  if (flag) f(std::true_type{});
+  else f(std::false_type{});
+}
+
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
 // device model.
 struct TilePlan {
@@ -353,22 +405,22 @@ struct TilePlan {
   int row_tiles, column_tiles, parts, splits;
 };
 
-// rows: of the largest part. depth: of the deepest part.
+// rows: of the largest part. depth: of the deepest part. vector: as a product's always_vector.
 template <class Rung>
-TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count) {
+TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count, bool vector) {
   using Large = typename Rung::Large;
   using Small = typename Rung::Small;
   using Thin = typename Rung::Thin;
   constexpr int enough_blocks = 264;      // two for each multiprocessor of a large GPU
   constexpr int min_steps_per_split = 8;  // below this, writing and adding partial sums costs more
   constexpr int64_t max_partials = int64_t{1} << 24;  // 64 MB of scratch
-  GAN_CHECK(rows < INT32_MAX - 1024 && columns < INT32_MAX - 1024 && depth < INT32_MAX - 1024,
+  GAN_CHECK(rows < 1 << 30 && columns < 1 << 30 && depth < INT32_MAX - 1024,
             "a product of {} x {} x {} is too large", rows, columns, depth);
   TilePlan plan{TilePlan::Shape::small, ceil_div(rows, Small::m), ceil_div(columns, Small::n), parts, 1};
   const int64_t large_blocks = int64_t{ceil_div(rows, Large::m)} * ceil_div(columns, Large::n) * parts;
   if (columns <= Thin::n) {
     plan = {TilePlan::Shape::thin, ceil_div(rows, Thin::m), 1, parts, 1};
-  } else if (columns > Small::n && large_blocks >= enough_blocks / 2) {
+  } else if (vector && columns > Small::n && large_blocks >= enough_blocks / 2) {
     plan = {TilePlan::Shape::large, ceil_div(rows, Large::m), ceil_div(columns, Large::n), parts, 1};
   }
   static_assert(Large::k == Small::k && Small::k == Thin::k);
@@ -388,7 +440,9 @@ void launch_tiles(const TilePlan& plan, const Product& product, const Epilogue<T
   const Target<T> target{epilogue, partials, count, plan.splits};
   switch (plan.shape) {
     case TilePlan::Shape::large:
-      return Rung::template start<typename Rung::Large>(grid, stream, product, target);
+      if constexpr (Product::always_vector)
+        return Rung::template start<typename Rung::Large>(grid, stream, product, target);
+      else fail(Exit::failure, "a large tile of a product that is not read in vectors");
     case TilePlan::Shape::small:
       return Rung::template start<typename Rung::Small>(grid, stream, product, target);
     case TilePlan::Shape::thin:

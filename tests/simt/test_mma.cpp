@@ -62,10 +62,26 @@ TEST_CASE("mma: tiles in shared memory are read and written without bank conflic
   check_layout<float, 128, false>();
 }
 
+TEST_CASE("mma: a division by a multiplication is exact below 2^31") {
+  const auto check = [](int divisor) {
+    const FastDivision by(divisor);
+    CAPTURE(divisor);
+    // Where the quotient steps, which is where an inexact multiplier shows.
+    for (int64_t n : {int64_t{0}, int64_t{1}, int64_t{divisor}, INT32_MAX / divisor * int64_t{divisor},
+                      int64_t{INT32_MAX}, 7 * int64_t{divisor}, 1000003 * int64_t{divisor}})
+      for (int64_t i = n - 1; i <= n + 1; ++i)
+        if (i >= 0 && i <= INT32_MAX) REQUIRE(by.quotient(int(i)) == int(i / divisor));
+  };
+  for (int divisor = 1; divisor < 5000; ++divisor) check(divisor);
+  for (int bit = 12; bit < 31; ++bit)
+    for (int divisor : {(1 << bit) - 1, 1 << bit, (1 << bit) + 1}) check(divisor);
+  check(INT32_MAX);
+}
+
 // The gemm cases of tests/cases/gemm.cpp that are there to reach these.
 TEST_CASE("mma: large products get large tiles, deep ones several splits of k") {
   const auto plan = [](auto rung, int m, int n, int k) {
-    return plan_tiles<decltype(rung)>(m, n, k, 1, int64_t{m} * n);
+    return plan_tiles<decltype(rung)>(m, n, k, 1, int64_t{m} * n, true);
   };
   CHECK(plan(MmaRung<bf16>{}, 1409, 1416, 40).shape == TilePlan::Shape::large);
   CHECK(plan(MmaRung<float>{}, 1409, 1416, 40).shape == TilePlan::Shape::large);
