@@ -269,6 +269,8 @@ struct MmaRung {
   using Large = MmaShape<T, 128, 128, 2, 2>;
   using Small = MmaShape<T, 64, 64, 2, 2>;
   using Thin = Small;  // a warp tile has 32 columns at least
+  // A step is 64 bytes of k in both types; tf32 has half the products in it, which take twice the time.
+  static constexpr TileSpeed large_speed{400, 560, 2}, small_speed{180, 400, 5}, thin_speed = small_speed;
   static constexpr int neighbours = 16 / sizeof(T);
 
   template <class Shape, class TOut, class Product>

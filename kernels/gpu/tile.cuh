@@ -110,7 +110,7 @@ struct MatrixAlongLines {
   __device__ Position position(int k) const { return k; }
   __device__ void advance(Position& k, int step) const { k += step; }
   __device__ Place<T> place(Line i, Position k) const {
-    return {rows_behind(data + i, k, lines), k < depth && i < lines};
+    return {rows_behind(data, k, lines) + i, k < depth && i < lines};
   }
   __device__ void next(Line& i, Position&) const { ++i; }
 };
@@ -364,17 +364,29 @@ __global__ void __launch_bounds__(Shape::threads) tiled_kernel(Product product, 
   }
 }
 
+// by_columns: divides by `columns`, where the index allows it: a division of 64 bits is a subroutine.
 template <class T>
 __global__ void add_partials(const float* partials, int splits, int64_t count, int columns,
-                             Epilogue<T> epilogue) {
+                             FastDivision by_columns, Epilogue<T> epilogue) {
   for (int64_t index = first_element(); index < count; index += element_step()) {
     float sum = 0;
     for (int split = 0; split < splits; ++split) sum += partials[split * count + index];
-    epilogue.store(index, static_cast<int>(index % columns), sum);
+    const int low = static_cast<int>(index);
+    const int column =
+        index <= INT32_MAX ? low - by_columns.quotient(low) * columns : static_cast<int>(index % columns);
+    epilogue.store(index, column, sum);
   }
 }
 
 // ---- the host side ------------------------------------------------------------------------------------
+
+// What a model of time has to know about a tile: estimates for an H200, from instruction counts (bench/results/sass.md)
+// and registers (ptxas.md). None of them is measured yet.
+struct TileSpeed {
+  int step_ns;   // of a multiprocessor for one step of k of a block, while it has blocks enough
+  int alone_ns;  // the same of a block that has the multiprocessor for itself
+  int resident;  // blocks that a multiprocessor holds
+};
 
 // A way of computing products: this one, or MmaRung of mma_tile.cuh. Elements are of type T.
 template <class T>
@@ -383,6 +395,7 @@ struct TiledRung {
   using Large = LargeTile;
   using Small = SmallTile;
   using Thin = ThinTile;
+  static constexpr TileSpeed large_speed{1900, 1900, 1}, small_speed{600, 900, 3}, thin_speed{750, 1000, 3};
   static constexpr int neighbours = 4;  // that a source's `vector` speaks of
 
   template <class Shape, class TOut, class Product>
@@ -399,37 +412,56 @@ void with_flag(bool flag, F&& f) {
 }
 
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
-// device model.
+// device model; in whole numbers, so that they do not depend on a compiler either.
 struct TilePlan {
   enum class Shape { large, small, thin } shape;
   int row_tiles, column_tiles, parts, splits;
+  int64_t
+      modelled_ns;  // without what every plan costs: the first reading of inputs, the last writing of outputs
+
+  int64_t blocks() const { return int64_t{row_tiles} * column_tiles * parts * splits; }
 };
 
+// The time of `blocks` blocks of `steps` steps each: what the fullest multiprocessor does.
+inline int64_t modelled_block_ns(const TileSpeed& speed, int64_t blocks, int64_t steps) {
+  constexpr int multiprocessors = 132;
+  constexpr int64_t fill_ns = 1000;  // until the first tile has come, and to write the last
+  const int64_t here = ceil_div(blocks, int64_t{multiprocessors});
+  const int64_t waves = ceil_div(here, int64_t{speed.resident});
+  return steps * std::max(here * speed.step_ns, waves * speed.alone_ns) + waves * fill_ns;
+}
+
+// The time that splitting k costs: each split writes its sums, one more launch reads them.
+inline int64_t modelled_partials_ns(int64_t count, int splits) {
+  constexpr int64_t launch_ns = 2000, bytes_per_ns = 3500;
+  return splits == 1 ? 0 : launch_ns + 2 * splits * count * int64_t{sizeof(float)} / bytes_per_ns;
+}
+
+// Takes the plan of least modelled time: which tile, and in how many parts k is split.
 // rows: of the largest part. depth: of the deepest part. vector: as a product's always_vector.
 template <class Rung>
 TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count, bool vector) {
-  using Large = typename Rung::Large;
-  using Small = typename Rung::Small;
-  using Thin = typename Rung::Thin;
-  constexpr int enough_blocks = 264;      // two for each multiprocessor of a large GPU
-  constexpr int min_steps_per_split = 8;  // below this, writing and adding partial sums costs more
+  constexpr int min_steps_per_split = 4;              // as many as MmaShape::stages
   constexpr int64_t max_partials = int64_t{1} << 24;  // 64 MB of scratch
   GAN_CHECK(rows < 1 << 30 && columns < 1 << 30 && depth < INT32_MAX - 1024,
             "a product of {} x {} x {} is too large", rows, columns, depth);
-  TilePlan plan{TilePlan::Shape::small, ceil_div(rows, Small::m), ceil_div(columns, Small::n), parts, 1};
-  const int64_t large_blocks = int64_t{ceil_div(rows, Large::m)} * ceil_div(columns, Large::n) * parts;
-  if (columns <= Thin::n) {
-    plan = {TilePlan::Shape::thin, ceil_div(rows, Thin::m), 1, parts, 1};
-  } else if (vector && columns > Small::n && large_blocks >= enough_blocks / 2) {
-    plan = {TilePlan::Shape::large, ceil_div(rows, Large::m), ceil_div(columns, Large::n), parts, 1};
-  }
-  static_assert(Large::k == Small::k && Small::k == Thin::k);
-  const int64_t blocks = int64_t{plan.row_tiles} * plan.column_tiles * parts;
-  const int64_t wanted =
-      std::min<int64_t>({ceil_div(int64_t{enough_blocks}, blocks),
-                         ceil_div(depth, Small::k) / min_steps_per_split, max_partials / count});
-  plan.splits = static_cast<int>(std::max<int64_t>(1, wanted));
-  return plan;
+  TilePlan best{};
+  const auto consider = [&]<class Tile>(TilePlan::Shape shape, Tile, const TileSpeed& speed) {
+    const int steps = ceil_div(depth, Tile::k);
+    const auto most =
+        std::clamp<int64_t>(std::min<int64_t>(steps / min_steps_per_split, max_partials / count), 1, 256);
+    TilePlan plan{shape, ceil_div(rows, Tile::m), ceil_div(columns, Tile::n), parts, 1, 0};
+    for (int64_t splits = 1; splits <= most; splits += splits < 4 ? 1 : splits / 4) {
+      plan.splits = static_cast<int>(splits);
+      plan.modelled_ns = modelled_block_ns(speed, plan.blocks(), ceil_div(int64_t{steps}, splits)) +
+                         modelled_partials_ns(count, plan.splits);
+      if (best.splits == 0 || plan.modelled_ns < best.modelled_ns) best = plan;
+    }
+  };
+  consider(TilePlan::Shape::small, typename Rung::Small{}, Rung::small_speed);
+  if (vector) consider(TilePlan::Shape::large, typename Rung::Large{}, Rung::large_speed);
+  consider(TilePlan::Shape::thin, typename Rung::Thin{}, Rung::thin_speed);
+  return best;
 }
 
 // Launches the blocks of a plan. partials: as in Target.
@@ -461,7 +493,7 @@ void run_product(const TilePlan& plan, const Product& product, const Epilogue<T>
   auto* partials = static_cast<float*>(stream.scratch(sizeof(float) * count * plan.splits));
   launch_tiles<Rung>(plan, product, epilogue, partials, count, handle);
   launch(add_partials<T>, grid_for(count), block_threads, 0, handle, partials, plan.splits, count,
-         product.columns, epilogue);
+         product.columns, FastDivision(product.columns), epilogue);
 }
 
 }  // namespace gan::GAN_GPU

@@ -603,8 +603,7 @@ void Engine::async_copy(void* shared, const void* global, int bytes, bool real, 
   check_shared("cp_async", shared, size, size, site);
   const bool shared_source =
       real && reinterpret_cast<uintptr_t>(global) - reinterpret_cast<uintptr_t>(arena_) < arena_bytes;
-  if (reinterpret_cast<uintptr_t>(global) % size != 0 || shared_source)
-    bad_copy(global, bytes, site);
+  if (reinterpret_cast<uintptr_t>(global) % size != 0 || shared_source) bad_copy(global, bytes, site);
   CudaThread& me = threads_[static_cast<size_t>(current_)];
   AsyncCopy copy{shared, bytes, style_ != Style::in_order && (random() >> 20 & 1), me.groups, site, {}};
   if (real) {
