@@ -58,17 +58,22 @@ struct StagedTile {
     return row * row_bytes + 16 * (v ^ s);
   }
 
-  // The operands of 16 lines, step by step (a step is 32 bytes of k), in the order of a FragmentA: word w has
-  // lines + 8 (w & 1) and the k's of vector w >> 1. Two FragmentBs have the same words, in another order.
+  // The operands of 16 lines, step by step (a step is 32 bytes of k). In the order of a FragmentA: word w has
+  // lines + 8 (w & 1) and the k's of vector w >> 1. In the order of two FragmentBs: word w has lines + 8 (w >> 1)
+  // and the k's of vector w & 1, because a product takes the two words of a FragmentB from neighbouring
+  // registers, where the load has to put them.
+  enum class Order { a, b };
+  template <Order order>
   static __device__ __forceinline__ void load(const unsigned char* tile, int first_line, int step,
                                               uint32_t (&word)[4]) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     // The lane's address is that of a row of matrix number lane / 8, which becomes the word of that number.
-    const int row = lane % 8, odd = lane / 8 % 2, half = lane / 16;
+    const int row = lane % 8, low = lane / 8 % 2, high = lane / 16;
+    const int odd = order == Order::a ? low : high, half = order == Order::a ? high : low;
     if constexpr (along_k) ldmatrix(word, tile + offset(first_line + 8 * odd + row, 2 * step + half));
     else if constexpr (by_ldmatrix)
       ldmatrix_transposed(word, tile + offset(16 * step + 8 * half + row, first_line / 8 + odd));
-    else load_transposed(tile, first_line, step, word);
+    else load_transposed<order>(tile, first_line, step, word);
     if constexpr (in_vector == 4) {
 #pragma unroll
       for (int w = 0; w < 4; ++w) word[w] = to_tf32(__uint_as_float(word[w])).bits;
@@ -78,12 +83,14 @@ struct StagedTile {
  private:
   // ldmatrix moves 16-bit elements. Rows of float32 come out whole, as pairs of halves; transposed, the
   // halves would part. So here each lane reads its 4 elements.
+  template <Order order>
   static __device__ __forceinline__ void load_transposed(const unsigned char* tile, int first_line, int step,
                                                          uint32_t (&word)[4]) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
 #pragma unroll
     for (int w = 0; w < 4; ++w) {
-      const int line = first_line + lane / 4 + 8 * (w & 1), row = 8 * step + lane % 4 + 4 * (w >> 1);
+      const int odd = order == Order::a ? w & 1 : w >> 1, half = order == Order::a ? w >> 1 : w & 1;
+      const int line = first_line + lane / 4 + 8 * odd, row = 8 * step + lane % 4 + 4 * half;
       word[w] = __float_as_uint(
           *reinterpret_cast<const float*>(tile + offset(row, line / 4) + line % 4 * sizeof(float)));
     }
@@ -125,20 +132,21 @@ class StageLoader {
   __device__ void copy(unsigned char* to, typename Source::Line line,
                        typename Source::Position position) const {
     const Source& source = share_.source();
-    if (source.vector) {
-      const T* address = source.address(line, position);
-      return cp_async<16>(to, address ? address : source.data, address != nullptr);
+    if (Source::always_vector || source.vector) {
+      const Place<T> place = source.place(line, position);
+      return cp_async<16>(to, place.address, place.inside);
     }
-    Vector held;
+    if constexpr (!Source::always_vector) {
+      Vector held;
 #pragma unroll
-    for (int i = 0; i < Tile::in_vector; ++i) {
-      const T* address = source.address(line, position);
-      if constexpr (sizeof(T) == 4)
-        cp_async<4>(to + 4 * i, address ? address : source.data, address != nullptr);
-      else held.v[i] = address ? *address : T{};
-      source.next(line, position);
+      for (int i = 0; i < Tile::in_vector; ++i) {
+        const Place<T> place = source.place(line, position);
+        if constexpr (sizeof(T) == 4) cp_async<4>(to + 4 * i, place.address, place.inside);
+        else held.v[i] = place.inside ? *place.address : T{};
+        source.next(line, position);
+      }
+      if constexpr (sizeof(T) < 4) *reinterpret_cast<Vector*>(to) = held;
     }
-    if constexpr (sizeof(T) < 4) *reinterpret_cast<Vector*>(to) = held;
   }
 
   Share share_;
@@ -193,16 +201,16 @@ __device__ void mma_product(const SourceA& a, const SourceB& b, const BlockWork&
       FragmentA<Type> a_part[Shape::warp_m / 32][2];
 #pragma unroll
       for (int i = 0; i < Shape::warp_m / 16; ++i)
-        TileA::load(a_tile, warp_row + 16 * i, half, a_part[i / 2][i % 2].word);
+        TileA::template load<TileA::Order::a>(a_tile, warp_row + 16 * i, half, a_part[i / 2][i % 2].word);
 #pragma unroll
       for (int j = 0; j < Shape::warp_n / 32; ++j) {
         FragmentB<Type> b_part[4];
 #pragma unroll
         for (int pair = 0; pair < 2; ++pair) {
           uint32_t word[4];
-          TileB::load(b_tile, warp_column + 32 * j + 16 * pair, half, word);
+          TileB::template load<TileB::Order::b>(b_tile, warp_column + 32 * j + 16 * pair, half, word);
 #pragma unroll
-          for (int w = 0; w < 4; ++w) b_part[2 * pair + w % 2].word[w / 2] = word[w];
+          for (int w = 0; w < 4; ++w) b_part[2 * pair + w / 2].word[w % 2] = word[w];
         }
 #pragma unroll
         for (int i = 0; i < Shape::warp_m / 32; ++i) mma_tile(sums[i][j], a_part[i], b_part);
@@ -261,6 +269,8 @@ struct MmaRung {
   using Large = MmaShape<T, 128, 128, 2, 2>;
   using Small = MmaShape<T, 64, 64, 2, 2>;
   using Thin = Small;  // a warp tile has 32 columns at least
+  // A step is 64 bytes of k in both types; tf32 has half the products in it, which take twice the time.
+  static constexpr TileSpeed large_speed{400, 560, 2}, small_speed{180, 400, 5}, thin_speed = small_speed;
   static constexpr int neighbours = 16 / sizeof(T);
 
   template <class Shape, class TOut, class Product>

@@ -36,7 +36,7 @@ __device__ __forceinline__ uint32_t shared_address(const void* pointer) {
 // before (random schedules sometimes land one at once).
 
 // Starts a copy of `bytes` (4, 8 or 16); both addresses are multiples of `bytes`. With real == false zeros
-// are written and nothing is read, but `global` must still be some valid address.
+// are written and nothing is read: `global` may point anywhere.
 template <int bytes>
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool real = true GAN_AND_CALLER) {
   static_assert(bytes == 4 || bytes == 8 || bytes == 16, "an asynchronous copy has 4, 8 or 16 bytes");

@@ -24,41 +24,81 @@ using LargeTile = TileShape<128, 128, 16, 8, 8>;  // where it leaves enough bloc
 using SmallTile = TileShape<64, 64, 16, 4, 4>;
 using ThinTile = TileShape<256, 16, 16, 4, 4>;  // few columns: a layer that ends in 1 or 3 channels
 
+// ---- division by a constant of the host ---------------------------------------------------------------
+
+// n / divisor by a multiplication, for 0 <= n < 2^31 (Granlund and Montgomery 1994, theorem 4.2: the multiplier,
+// ceil(2^(31 + shift) / divisor) with 2^shift >= divisor, exceeds the real one by less than 2^-31 of it).
+class FastDivision {
+ public:
+  FastDivision() = default;
+  explicit FastDivision(int divisor) {
+    while (int64_t{1} << shift_ < divisor) ++shift_;
+    multiplier_ = uint32_t(ceil_div(int64_t{1} << (31 + shift_), int64_t{divisor}));
+  }
+  __host__ __device__ int quotient(int n) const {
+    return static_cast<int>(
+        static_cast<uint32_t>((uint64_t{2 * static_cast<uint32_t>(n)} * multiplier_) >> 32) >> shift_);
+  }
+
+ private:
+  uint32_t multiplier_ = 0x80000000u;  // divides by 1
+  int shift_ = 0;
+};
+
 // ---- where elements lie ---------------------------------------------------------------------------------
 
 // A line is a row of A or a column of B. A source describes one of the two matrices:
 //   Element                  the type in memory
-//   data                     where its memory begins
 //   along_k                  whether the neighbour in memory is the next k (else it is the next line)
-//   vector                   whether each aligned group of neighbours can be read at once
+//   always_vector            whether each aligned group of neighbours can be read at once: known to the compiler,
+//   vector                   or else only to the host
 //   Line line(i)             what is worth keeping about line i
 //   Position position(k)     what is worth keeping about k
 //   advance(position, step)  moves on by step
-//   address(line, position)  where that element lies; null: it is outside of the matrix, 0
+//   place(line, position)    where that element lies
 //   next(line, position)     moves on to the neighbour in memory
 
-// Source: a dense matrix of lines x depth, the k of a line side by side.
+// Where an element lies. Not inside: it is 0, and the address may point anywhere.
 template <class T>
+struct Place {
+  const T* address;
+  bool inside;
+};
+
+// The address `rows` rows of `length` elements behind `from`: in bytes, which is one multiplication and addition on a
+// GPU, where a product of elements still has to be scaled.
+template <class T>
+__device__ __forceinline__ const T* rows_behind(const T* from, int rows, int length) {
+  const uint32_t row_bytes = static_cast<uint32_t>(length) * static_cast<uint32_t>(sizeof(T));
+  return reinterpret_cast<const T*>(reinterpret_cast<const char*>(from) +
+                                    uint64_t{static_cast<uint32_t>(rows)} * row_bytes);
+}
+
+// Source: a dense matrix of lines x depth, the k of a line side by side.
+template <class T, bool always>
 struct MatrixAlongK {
-  static constexpr bool along_k = true;
+  static constexpr bool along_k = true, always_vector = always;
   using Element = T;
-  using Line = const T*;  // null: outside
-  using Position = int;   // k
-  const T* data;          // (lines, depth)
+  struct Line {
+    const T* at;
+    int depth;  // 0: outside
+  };
+  using Position = int;  // k
+  const T* data;         // (lines, depth)
   int lines, depth;
   bool vector;
 
-  __device__ Line line(int i) const { return i < lines ? data + int64_t{i} * depth : nullptr; }
+  __device__ Line line(int i) const { return {data + int64_t{i} * depth, i < lines ? depth : 0}; }
   __device__ Position position(int k) const { return k; }
   __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ const T* address(Line line, Position k) const { return line && k < depth ? line + k : nullptr; }
+  __device__ Place<T> place(Line line, Position k) const { return {line.at + k, k < line.depth}; }
   __device__ void next(Line&, Position& k) const { ++k; }
 };
 
 // Source: a dense matrix of depth x lines, the lines of a k side by side.
-template <class T>
+template <class T, bool always>
 struct MatrixAlongLines {
-  static constexpr bool along_k = false;
+  static constexpr bool along_k = false, always_vector = always;
   using Element = T;
   using Line = int;
   using Position = int;  // k
@@ -69,8 +109,8 @@ struct MatrixAlongLines {
   __device__ Line line(int i) const { return i; }
   __device__ Position position(int k) const { return k; }
   __device__ void advance(Position& k, int step) const { k += step; }
-  __device__ const T* address(Line i, Position k) const {
-    return k < depth && i < lines ? data + int64_t{k} * lines + i : nullptr;
+  __device__ Place<T> place(Line i, Position k) const {
+    return {rows_behind(data, k, lines) + i, k < depth && i < lines};
   }
   __device__ void next(Line& i, Position&) const { ++i; }
 };
@@ -125,14 +165,17 @@ template <class Source>
 __device__ __forceinline__ Four load_neighbours(const Source& source, typename Source::Line line,
                                                 typename Source::Position position) {
   Four result = {};
-  if (source.vector) {
-    const auto* address = source.address(line, position);
-    return address ? load_four(address) : result;
+  if (Source::always_vector || source.vector) {
+    const auto place = source.place(line, position);
+    return place.inside ? load_four(place.address) : result;
   }
+  if constexpr (!Source::always_vector) {
 #pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    if (const auto* address = source.address(line, position)) result.v[i] = to_float(*address);
-    source.next(line, position);
+    for (int i = 0; i < 4; ++i) {
+      if (const auto place = source.place(line, position); place.inside)
+        result.v[i] = to_float(*place.address);
+      source.next(line, position);
+    }
   }
   return result;
 }
@@ -177,6 +220,7 @@ class TileLoader {
 // A Product (see work_of_block()) of two sources that fills a dense matrix of rows x columns.
 template <class SourceA, class SourceB>
 struct MatrixProduct {
+  static constexpr bool always_vector = SourceA::always_vector && SourceB::always_vector;
   SourceA a;
   SourceB b;
   int rows, columns, depth;
@@ -277,6 +321,7 @@ struct Target {
 };
 
 // A product to compute. `Product` has the two sources a and b, and
+//   always_vector           whether both are read in groups of neighbours; only then there are large tiles
 //   rows, columns, depth    the sizes of the product
 //   row_start(row)          where a row of the output begins, in elements
 //   choose_part(part)       narrows the product to one of several that fill one output (most have one part)
@@ -319,17 +364,29 @@ __global__ void __launch_bounds__(Shape::threads) tiled_kernel(Product product, 
   }
 }
 
+// by_columns: divides by `columns`, where the index allows it: a division of 64 bits is a subroutine.
 template <class T>
 __global__ void add_partials(const float* partials, int splits, int64_t count, int columns,
-                             Epilogue<T> epilogue) {
+                             FastDivision by_columns, Epilogue<T> epilogue) {
   for (int64_t index = first_element(); index < count; index += element_step()) {
     float sum = 0;
     for (int split = 0; split < splits; ++split) sum += partials[split * count + index];
-    epilogue.store(index, static_cast<int>(index % columns), sum);
+    const int low = static_cast<int>(index);
+    const int column =
+        index <= INT32_MAX ? low - by_columns.quotient(low) * columns : static_cast<int>(index % columns);
+    epilogue.store(index, column, sum);
   }
 }
 
 // ---- the host side ------------------------------------------------------------------------------------
+
+// What a model of time has to know about a tile: estimates for an H200, from instruction counts (bench/results/sass.md)
+// and registers (ptxas.md). None of them is measured yet.
+struct TileSpeed {
+  int step_ns;   // of a multiprocessor for one step of k of a block, while it has blocks enough
+  int alone_ns;  // the same of a block that has the multiprocessor for itself
+  int resident;  // blocks that a multiprocessor holds
+};
 
 // A way of computing products: this one, or MmaRung of mma_tile.cuh. Elements are of type T.
 template <class T>
@@ -338,6 +395,7 @@ struct TiledRung {
   using Large = LargeTile;
   using Small = SmallTile;
   using Thin = ThinTile;
+  static constexpr TileSpeed large_speed{1900, 1900, 1}, small_speed{600, 900, 3}, thin_speed{750, 1000, 3};
   static constexpr int neighbours = 4;  // that a source's `vector` speaks of
 
   template <class Shape, class TOut, class Product>
@@ -346,38 +404,64 @@ struct TiledRung {
   }
 };
 
+// Calls f(std::true_type{}) or f(std::false_type{}): a flag that the kernels know when they are compiled.
+template <class F>
+void with_flag(bool flag, F&& f) {
+  if (flag) f(std::true_type{});
+  else f(std::false_type{});
+}
+
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
-// device model.
+// device model; in whole numbers, so that they do not depend on a compiler either.
 struct TilePlan {
   enum class Shape { large, small, thin } shape;
   int row_tiles, column_tiles, parts, splits;
+  int64_t
+      modelled_ns;  // without what every plan costs: the first reading of inputs, the last writing of outputs
+
+  int64_t blocks() const { return int64_t{row_tiles} * column_tiles * parts * splits; }
 };
 
-// rows: of the largest part. depth: of the deepest part.
+// The time of `blocks` blocks of `steps` steps each: what the fullest multiprocessor does.
+inline int64_t modelled_block_ns(const TileSpeed& speed, int64_t blocks, int64_t steps) {
+  constexpr int multiprocessors = 132;
+  constexpr int64_t fill_ns = 1000;  // until the first tile has come, and to write the last
+  const int64_t here = ceil_div(blocks, int64_t{multiprocessors});
+  const int64_t waves = ceil_div(here, int64_t{speed.resident});
+  return steps * std::max(here * speed.step_ns, waves * speed.alone_ns) + waves * fill_ns;
+}
+
+// The time that splitting k costs: each split writes its sums, one more launch reads them.
+inline int64_t modelled_partials_ns(int64_t count, int splits) {
+  constexpr int64_t launch_ns = 2000, bytes_per_ns = 3500;
+  return splits == 1 ? 0 : launch_ns + 2 * splits * count * int64_t{sizeof(float)} / bytes_per_ns;
+}
+
+// Takes the plan of least modelled time: which tile, and in how many parts k is split.
+// rows: of the largest part. depth: of the deepest part. vector: as a product's always_vector.
 template <class Rung>
-TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count) {
-  using Large = typename Rung::Large;
-  using Small = typename Rung::Small;
-  using Thin = typename Rung::Thin;
-  constexpr int enough_blocks = 264;      // two for each multiprocessor of a large GPU
-  constexpr int min_steps_per_split = 8;  // below this, writing and adding partial sums costs more
+TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count, bool vector) {
+  constexpr int min_steps_per_split = 4;              // as many as MmaShape::stages
   constexpr int64_t max_partials = int64_t{1} << 24;  // 64 MB of scratch
-  GAN_CHECK(rows < INT32_MAX - 1024 && columns < INT32_MAX - 1024 && depth < INT32_MAX - 1024,
+  GAN_CHECK(rows < 1 << 30 && columns < 1 << 30 && depth < INT32_MAX - 1024,
             "a product of {} x {} x {} is too large", rows, columns, depth);
-  TilePlan plan{TilePlan::Shape::small, ceil_div(rows, Small::m), ceil_div(columns, Small::n), parts, 1};
-  const int64_t large_blocks = int64_t{ceil_div(rows, Large::m)} * ceil_div(columns, Large::n) * parts;
-  if (columns <= Thin::n) {
-    plan = {TilePlan::Shape::thin, ceil_div(rows, Thin::m), 1, parts, 1};
-  } else if (columns > Small::n && large_blocks >= enough_blocks / 2) {
-    plan = {TilePlan::Shape::large, ceil_div(rows, Large::m), ceil_div(columns, Large::n), parts, 1};
-  }
-  static_assert(Large::k == Small::k && Small::k == Thin::k);
-  const int64_t blocks = int64_t{plan.row_tiles} * plan.column_tiles * parts;
-  const int64_t wanted =
-      std::min<int64_t>({ceil_div(int64_t{enough_blocks}, blocks),
-                         ceil_div(depth, Small::k) / min_steps_per_split, max_partials / count});
-  plan.splits = static_cast<int>(std::max<int64_t>(1, wanted));
-  return plan;
+  TilePlan best{};
+  const auto consider = [&]<class Tile>(TilePlan::Shape shape, Tile, const TileSpeed& speed) {
+    const int steps = ceil_div(depth, Tile::k);
+    const auto most =
+        std::clamp<int64_t>(std::min<int64_t>(steps / min_steps_per_split, max_partials / count), 1, 256);
+    TilePlan plan{shape, ceil_div(rows, Tile::m), ceil_div(columns, Tile::n), parts, 1, 0};
+    for (int64_t splits = 1; splits <= most; splits += splits < 4 ? 1 : splits / 4) {
+      plan.splits = static_cast<int>(splits);
+      plan.modelled_ns = modelled_block_ns(speed, plan.blocks(), ceil_div(int64_t{steps}, splits)) +
+                         modelled_partials_ns(count, plan.splits);
+      if (best.splits == 0 || plan.modelled_ns < best.modelled_ns) best = plan;
+    }
+  };
+  consider(TilePlan::Shape::small, typename Rung::Small{}, Rung::small_speed);
+  if (vector) consider(TilePlan::Shape::large, typename Rung::Large{}, Rung::large_speed);
+  consider(TilePlan::Shape::thin, typename Rung::Thin{}, Rung::thin_speed);
+  return best;
 }
 
 // Launches the blocks of a plan. partials: as in Target.
@@ -388,7 +472,9 @@ void launch_tiles(const TilePlan& plan, const Product& product, const Epilogue<T
   const Target<T> target{epilogue, partials, count, plan.splits};
   switch (plan.shape) {
     case TilePlan::Shape::large:
-      return Rung::template start<typename Rung::Large>(grid, stream, product, target);
+      if constexpr (Product::always_vector)
+        return Rung::template start<typename Rung::Large>(grid, stream, product, target);
+      else fail(Exit::failure, "a large tile of a product that is not read in vectors");
     case TilePlan::Shape::small:
       return Rung::template start<typename Rung::Small>(grid, stream, product, target);
     case TilePlan::Shape::thin:
@@ -407,7 +493,7 @@ void run_product(const TilePlan& plan, const Product& product, const Epilogue<T>
   auto* partials = static_cast<float*>(stream.scratch(sizeof(float) * count * plan.splits));
   launch_tiles<Rung>(plan, product, epilogue, partials, count, handle);
   launch(add_partials<T>, grid_for(count), block_threads, 0, handle, partials, plan.splits, count,
-         product.columns, epilogue);
+         product.columns, FastDivision(product.columns), epilogue);
 }
 
 }  // namespace gan::GAN_GPU

@@ -601,9 +601,9 @@ void Engine::bad_copy(const void* global, int bytes, Site site) {
 void Engine::async_copy(void* shared, const void* global, int bytes, bool real, Site site) {
   const auto size = static_cast<size_t>(bytes);
   check_shared("cp_async", shared, size, size, site);
-  if (reinterpret_cast<uintptr_t>(global) % size != 0 ||
-      static_cast<size_t>(static_cast<const char*>(global) - arena_) < arena_bytes)
-    bad_copy(global, bytes, site);
+  const bool shared_source =
+      real && reinterpret_cast<uintptr_t>(global) - reinterpret_cast<uintptr_t>(arena_) < arena_bytes;
+  if (reinterpret_cast<uintptr_t>(global) % size != 0 || shared_source) bad_copy(global, bytes, site);
   CudaThread& me = threads_[static_cast<size_t>(current_)];
   AsyncCopy copy{shared, bytes, style_ != Style::in_order && (random() >> 20 & 1), me.groups, site, {}};
   if (real) {

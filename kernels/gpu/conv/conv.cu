@@ -7,6 +7,7 @@
 //         cudnn       NVIDIA's library, to compare with: only when asked for by name (CUDA builds only)
 // All sums are float32, whatever the storage type.
 #include "kernels/gpu/conv/conv.cuh"
+#include "kernels/gpu/conv/implicit.cuh"
 #include "kernels/gpu/mma_tile.cuh"
 #if defined(__CUDACC__)
 #include "kernels/gpu/cuda_libraries.h"
@@ -34,6 +35,8 @@ const char* fits_tiled(const Args& args) {
   if (args.size.groups != 1) return "groups must be 1";
   if (int64_t{args.size.sh} * args.size.sw > 64)
     return "the stride is too large";  // one part for each remainder
+  if (args.size.kh > Windows::most_taps || args.size.kw > Windows::most_taps)
+    return "the kernel is larger than 15x15";
   return nullptr;
 }
 
@@ -78,8 +81,8 @@ void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) { cudnn_bw
 // ---- variants -----------------------------------------------------------------------------------------
 
 constexpr const char* f32_bf16 = "f32 bf16";
-constexpr const char* not_grouped_forced = "groups 1, stride up to 8x8, when forced";
-constexpr const char* not_grouped = "groups 1, stride up to 8x8";
+constexpr const char* not_grouped_forced = "groups 1, kernel up to 15x15, stride up to 8x8, when forced";
+constexpr const char* not_grouped = "groups 1, kernel up to 15x15, stride up to 8x8";
 
 constexpr Variant<ConvFwd> fwd_variants[] = {
     {"naive", f32_bf16, "any size", fits_naive<ConvFwd>, conv_fwd_naive},

@@ -16,8 +16,9 @@ void gemm_mma(const Gemm& args, Stream& stream);
 template <class Rung, class TOut, class SourceA, class SourceB>
 void gemm_of_sources(const Gemm& args, const SourceA& a, const SourceB& b, Stream& stream) {
   const int64_t count = int64_t{args.m} * args.n;
-  run_product<Rung>(plan_tiles<Rung>(args.m, args.n, args.k, 1, count),
-                    MatrixProduct<SourceA, SourceB>{a, b, args.m, args.n, args.k},
+  using Product = MatrixProduct<SourceA, SourceB>;
+  run_product<Rung>(plan_tiles<Rung>(args.m, args.n, args.k, 1, count, Product::always_vector),
+                    Product{a, b, args.m, args.n, args.k},
                     make_epilogue<TOut>(args.c, args.bias, args.act, args.n), count, stream);
 }
 
@@ -25,16 +26,19 @@ template <class Rung, class TOut>
 void gemm_by(const Gemm& args, Stream& stream) {
   using T = typename Rung::Element;
   const T *a = args.a.as<T>(), *b = args.b.as<T>();
-  const auto vector = [](const T* matrix, int row) { return aligned_rows(matrix, row, Rung::neighbours); };
-  const MatrixAlongK<T> a_plain{a, args.m, args.k, vector(a, args.k)};
-  const MatrixAlongLines<T> a_transposed{a, args.m, args.k, vector(a, args.m)};
-  const MatrixAlongLines<T> b_plain{b, args.n, args.k, vector(b, args.n)};
-  const MatrixAlongK<T> b_transposed{b, args.n, args.k, vector(b, args.k)};
-  if (args.transpose_a && args.transpose_b)
-    gemm_of_sources<Rung, TOut>(args, a_transposed, b_transposed, stream);
-  else if (args.transpose_a) gemm_of_sources<Rung, TOut>(args, a_transposed, b_plain, stream);
-  else if (args.transpose_b) gemm_of_sources<Rung, TOut>(args, a_plain, b_transposed, stream);
-  else gemm_of_sources<Rung, TOut>(args, a_plain, b_plain, stream);
+  const bool a_vector = aligned_rows(a, args.transpose_a ? args.m : args.k, Rung::neighbours);
+  const bool b_vector = aligned_rows(b, args.transpose_b ? args.k : args.n, Rung::neighbours);
+  with_flag(a_vector && b_vector, [&](auto always) {
+    const MatrixAlongK<T, always> a_plain{a, args.m, args.k, a_vector};
+    const MatrixAlongLines<T, always> a_transposed{a, args.m, args.k, a_vector};
+    const MatrixAlongLines<T, always> b_plain{b, args.n, args.k, b_vector};
+    const MatrixAlongK<T, always> b_transposed{b, args.n, args.k, b_vector};
+    if (args.transpose_a && args.transpose_b)
+      gemm_of_sources<Rung, TOut>(args, a_transposed, b_transposed, stream);
+    else if (args.transpose_a) gemm_of_sources<Rung, TOut>(args, a_transposed, b_plain, stream);
+    else if (args.transpose_b) gemm_of_sources<Rung, TOut>(args, a_plain, b_transposed, stream);
+    else gemm_of_sources<Rung, TOut>(args, a_plain, b_plain, stream);
+  });
 }
 
 // Rung: a template over the type of A and B.
