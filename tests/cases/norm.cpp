@@ -28,6 +28,7 @@ const NormCase norm_cases[] = {
     {4, 16, 33, sigmoid_act},
     {2, 1024, 4, leaky},
     {1, 4099, 3, relu},
+    {2, 1037, 36, leaky},  // several chunks of rows, the last one short; a tile of one lane behind a full one
     {3, 9, 66, leaky},
     {1, 64, 72, relu},
     {1, 257, 8, no_act, 1000, 1},
