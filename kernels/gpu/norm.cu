@@ -12,7 +12,7 @@
 // list of variants. Layer norm, which has one mean and variance for a whole matrix, is in layer_norm.cu.
 //
 // Precision: a mean far larger than the deviation costs no digits. The naive rung sums in double; the others
-// take values relative to the column's first one before they sum.
+// take values relative to a rough mean before they sum.
 #include "kernels/gpu/norm.cuh"
 
 namespace gan::GAN_GPU {
@@ -205,14 +205,28 @@ __device__ Part part_of(int64_t first, int64_t last) {
   return {int(blockIdx.x * blockDim.x + threadIdx.x) * width, first + threadIdx.y, last, int(blockDim.y)};
 }
 
+// A rough mean of the lane's columns of the matrix x, from four rows: sums of differences from it stay small.
+template <int width, class T>
+__device__ Values<width> reference_of(const T* x, int64_t rows, int channels, int c) {
+  Values<width> sum{};
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const Values<width> value = load<width>(x + rows * k / 4 * channels + c);
+#pragma unroll
+    for (int j = 0; j < width; ++j) sum.v[j] += 0.25f * value.v[j];
+  }
+  return sum;
+}
+
 // How many rows a thread loads before it uses the first one: that many loads are under way together.
 template <int width>
 constexpr int rows_at_once = width == 1 ? 8 : 4;
 
-// The moments of a part of the matrix x (rows, channels), relative to `first`. Some values at a time lie in
+// The moments of a part of the matrix x (rows, channels), relative to `reference`. Some values at a time lie in
 // registers: their mean and squares are found in two passes there, then joined to what is known so far.
 template <int width, class T>
-__device__ Moments<width> moments_of(const T* x, const Part& part, int channels, const Values<width>& first) {
+__device__ Moments<width> moments_of(const T* x, const Part& part, int channels,
+                                     const Values<width>& reference) {
   constexpr int at_once = rows_at_once<width>;
   Moments<width> total{};
   for (int64_t row = part.begin; row < part.end; row += int64_t{at_once} * part.step) {
@@ -221,14 +235,14 @@ __device__ Moments<width> moments_of(const T* x, const Part& part, int channels,
 #pragma unroll
     for (int k = 0; k < at_once; ++k) {
       const int64_t r = row + int64_t(k) * part.step;
-      value[k] = r < part.end ? load<width>(x + r * channels + part.c) : first;
+      value[k] = r < part.end ? load<width>(x + r * channels + part.c) : reference;
       now.count += r < part.end ? 1.0f : 0.0f;
     }
     const float per_value = 1.0f / now.count;
 #pragma unroll
     for (int j = 0; j < width; ++j) {
 #pragma unroll
-      for (int k = 0; k < at_once; ++k) now.sum[j] += value[k].v[j] -= first.v[j];
+      for (int k = 0; k < at_once; ++k) now.sum[j] += value[k].v[j] -= reference.v[j];
       const float mean = now.sum[j] * per_value;
 #pragma unroll
       for (int k = 0; k < at_once; ++k) {
@@ -241,15 +255,16 @@ __device__ Moments<width> moments_of(const T* x, const Part& part, int channels,
   return total;
 }
 
-// What is left when all rows of a column have been joined; the moments are relative to the first row. One
-// addition in double keeps what is left when that row and the mean of the differences cancel.
+// What is left when all rows of a column have been joined; the moments are relative to the reference. One
+// addition in double keeps what is left when that and the mean of the differences cancel.
 template <int width, class T>
 __device__ void statistics_of_lane(const Forward<T>& f, int segment, int c, const Moments<width>& moments,
                                    bool store, Statistics* statistics) {
+  const Values<width> reference =
+      reference_of<width>(f.x + segment * f.rows * f.channels, f.rows, f.channels, c);
 #pragma unroll
   for (int j = 0; j < width; ++j) {
-    const double first = to_float(f.x[segment * f.rows * f.channels + c + j]);
-    const double mean = first + double(moments.sum[j]) * f.per_row;
+    const double mean = double(reference.v[j]) + double(moments.sum[j]) * f.per_row;
     statistics[j] = statistics_of(f, segment, c + j, float(mean), moments.sum_of_squares[j], store);
   }
 }
@@ -379,7 +394,9 @@ __global__ void __launch_bounds__(norm_threads) forward_block(Forward<T> f) {
   for (int segment = int(blockIdx.y); segment < f.segments; segment += int(gridDim.y)) {
     const int64_t start = segment * f.rows * f.channels;
     Moments<width> moments{};
-    if (inside) moments = moments_of<width>(f.x + start, part, f.channels, load<width>(f.x + start + part.c));
+    if (inside)
+      moments = moments_of<width>(f.x + start, part, f.channels,
+                                  reference_of<width>(f.x + start, f.rows, f.channels, part.c));
     moments = sum_of_groups(moments, shared);
     if (inside && threadIdx.y == 0)
       statistics_of_lane<width>(f, segment, part.c, moments, true, statistics + threadIdx.x * width);
@@ -455,7 +472,8 @@ __global__ void __launch_bounds__(norm_threads)
   for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
     const T* x = f.x + segment * f.rows * f.channels;
     Moments<width> mine{};
-    if (part.c < f.channels) mine = moments_of<width>(x, part, f.channels, load<width>(x + part.c));
+    if (part.c < f.channels)
+      mine = moments_of<width>(x, part, f.channels, reference_of<width>(x, f.rows, f.channels, part.c));
     store_chunk(moments, segment, f.channels / width, sum_of_groups(mine, shared));
   }
 }
@@ -753,12 +771,24 @@ const Variant<LayerNormBwd> layer_backward_variants[] = {
     {"block", "f32 bf16", "any size", fits_any<LayerNormBwd>, layer_backward_block},
 };
 
+const char* fits_spectral_split(const SpectralSize& size) {
+  return size.count() >= 16384 ? nullptr : "fewer than 16384 weights, work for one block";
+}
+const Variant<SpectralNormFwd> spectral_forward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<SpectralNormFwd>, spectral_forward_naive},
+    {"split", "f32 bf16", "16384 weights or more",
+     [](const SpectralNormFwd& o) { return fits_spectral_split(o.size); }, spectral_forward_split},
+};
+const Variant<SpectralNormBwd> spectral_backward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<SpectralNormBwd>, spectral_backward_naive},
+    {"split", "f32 bf16", "16384 weights or more",
+     [](const SpectralNormBwd& o) { return fits_spectral_split(o.size); }, spectral_backward_split},
+};
+
 }  // namespace
 
-const NormTable norm = {{forward_variants},
-                        {infer_variants},
-                        {backward_variants},
-                        {layer_forward_variants},
-                        {layer_backward_variants}};
+const NormTable norm = {{forward_variants},          {infer_variants},          {backward_variants},
+                        {layer_forward_variants},    {layer_backward_variants}, {spectral_forward_variants},
+                        {spectral_backward_variants}};
 
 }  // namespace gan::GAN_GPU

@@ -1,5 +1,5 @@
 // What batch, instance and layer normalisation share: what one column does to its values, and the launchers of
-// layer_norm.cu, whose rows stand in the table of norm.cu.
+// layer_norm.cu and spectral_norm.cu, whose rows stand in the table of norm.cu.
 #pragma once
 #include "kernels/gpu/family.cuh"
 
@@ -24,6 +24,11 @@ __device__ __forceinline__ float gradient_of_z(const Column& column, const Activ
   return dy * activation_slope(act, activate(act, column.z(x)));
 }
 
+// The launchers of spectral_norm.cu.
+void spectral_forward_naive(const SpectralNormFwd& args, Stream& stream);
+void spectral_forward_split(const SpectralNormFwd& args, Stream& stream);
+void spectral_backward_naive(const SpectralNormBwd& args, Stream& stream);
+void spectral_backward_split(const SpectralNormBwd& args, Stream& stream);
 // The launchers of layer_norm.cu.
 void layer_forward_naive(const LayerNormFwd& args, Stream& stream);
 void layer_forward_block(const LayerNormFwd& args, Stream& stream);
