@@ -249,38 +249,9 @@ SpectralNorm SpectralNorm::make(Parameters& p, const std::string& weight, const 
   return norm;
 }
 
-namespace {
-// x / max(|x|, eps)
-Tensor to_unit_length(const Tensor& x) {
-  constexpr double eps = 1e-12;
-  const Tensor length = power(sum(multiply(x, x)), 0.5);
-  const Tensor above = activation(affine(length, 1, -eps), {Act::relu});
-  return multiply_by(x, power(above, -1, eps));
-}
-
-void copy(const Tensor& from, const Tensor& to) {
-  DeviceContext& c = from.context();
-  c.run(c.kernels().pointwise.affine, {.count = from.count(), .x = from.in(), .y = to.out()});
-}
-}  // namespace
-
-// u and v are copies, which a later forward pass does not move: the backward pass of this one needs them as they are.
 Tensor SpectralNorm::operator()(const Parameters& p, const Tensor& weight, Statistics statistics) const {
-  const Tensor kept_u = p.value(u), kept_v = p.value(v);
-  const int64_t outputs = kept_u.count(), others = kept_v.count();
-  const Tensor w = reshape(weight, outputs_last ? Shape{others, outputs} : Shape{outputs, others});
-  Tensor left(w.context(), {outputs, 1}), right(w.context(), {others, 1});
-  copy(kept_u, left);
-  copy(kept_v, right);
-  if (statistics == Statistics::batch && p.statistics_move()) {
-    NoGradient quiet(w.context());
-    right = to_unit_length(matmul(w, left, !outputs_last));
-    left = to_unit_length(matmul(w, right, outputs_last));
-    copy(left, kept_u);
-    copy(right, kept_v);
-  }
-  const Tensor sigma = sum(multiply(left, matmul(w, right, outputs_last)));
-  return multiply_by(weight, power(sigma, -1));
+  return spectral_norm(weight, p.value(u), p.value(v), outputs_last,
+                       statistics == Statistics::batch && p.statistics_move());
 }
 
 ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int out, ConvOptions options,

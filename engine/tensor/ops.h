@@ -79,6 +79,12 @@ Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act =
 Tensor layer_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta, Activation act = {},
                   double eps = 1e-5);
 
+// A weight divided by u^T W v, an estimate of the largest singular value of W, the weight as a matrix with a row for
+// each output (Miyato et al. 2018): the weight's first size, or outputs_last its last. u (outputs) and v (the product of
+// the other sizes) are vectors of length 1; `move` moves them one step of power iteration on, in place, before they are
+// used. The gradient of the weight takes them for constants.
+Tensor spectral_norm(const Tensor& weight, const Tensor& u, const Tensor& v, bool outputs_last, bool move);
+
 // ---- pooling and resizing (definitions: kernels.h) ----
 struct PoolOptions {
   int kernel = 2, stride = 2, pad = 0;

@@ -32,8 +32,9 @@ void check_start(const char* who, const Tensor& scalar) {
 void Tape::backward(const Tensor& scalar) {
   check_start("backward", scalar);
   NoGradient quiet(context_);
-  scalar.gradient()->value = constant(context_, scalar.shape(), 1);
-  scalar.gradient()->received = true;
+  if (!seed_) seed_ = constant(context_, {1}, 1);
+  scalar.gradient()->value = seed_.view(0, scalar.shape());
+  scalar.gradient()->received = scalar.gradient()->shared = true;  // nothing is added to the seed
   for (size_t i = nodes_.size(); i-- > 0;) {
     Node& node = nodes_[i];
     if (!node.output->received) continue;

@@ -40,6 +40,8 @@ class Tape {
   // changes; a later backward() goes through the gradients and then through what led to the scalar. Throws,
   // before anything is computed, when an operation in between refuses a second derivative.
   std::vector<Tensor> gradients(const Tensor& scalar, const std::vector<Tensor>& inputs);
+  // Whether it is the 1 which backward() begins with, so that to multiply by it would change nothing.
+  bool is_seed(const Tensor& gradient) const { return seed_ && gradient.in().data == seed_.in().data; }
   void clear() { nodes_.clear(); }
   size_t size() const { return nodes_.size(); }
   const std::vector<Node>& nodes() const { return nodes_; }
@@ -51,6 +53,7 @@ class Tape {
   friend class NoGradient;
   DeviceContext& context_;
   std::vector<Node> nodes_;
+  Tensor seed_;  // a 1, made once
   bool enabled_ = true;
 };
 

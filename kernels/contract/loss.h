@@ -29,6 +29,7 @@ struct DiscriminatorLoss {
   // loss_real, loss_fake (unscaled), and the mean of sigmoid(logit) for vanilla and minimax or of the logit
   // itself for the others, real then fake.
   Out values;
+  Out loss = {};  // scale * (loss_real + loss_fake); may be unwanted
 
   static constexpr auto ports() {
     constexpr ExtentsOf<DiscriminatorLoss> reals = [](const DiscriminatorLoss& o) -> Extents {
@@ -42,7 +43,8 @@ struct DiscriminatorLoss {
                       reads("fake", &DiscriminatorLoss::fake, fakes),
                       writes("d_real", &DiscriminatorLoss::d_real, reals).optional(),
                       writes("d_fake", &DiscriminatorLoss::d_fake, fakes).optional(),
-                      writes("values", &DiscriminatorLoss::values, four, Kind::float32).set_only()};
+                      writes("values", &DiscriminatorLoss::values, four, Kind::float32).set_only(),
+                      writes("loss", &DiscriminatorLoss::loss, scalar, Kind::float32).set_only().optional()};
   }
   void sizes(Sizes& s) {
     s.size("real", real_count, 256, 1 << 16);
@@ -59,14 +61,16 @@ struct GeneratorLoss {
   GanLoss kind = GanLoss::vanilla;
   int64_t count = 0;
   double scale = 1;
-  In fake;     // logits
-  Out d_fake;  // gradient of scale * loss; may be unwanted
-  Out values;  // the loss, unscaled
+  In fake;        // logits
+  Out d_fake;     // gradient of scale * loss; may be unwanted
+  Out values;     // the loss, unscaled
+  Out loss = {};  // scale * the loss; may be unwanted
 
   static constexpr auto ports() {
     return std::array{reads("fake", &GeneratorLoss::fake, elements),
                       writes("d_fake", &GeneratorLoss::d_fake, elements).optional(),
-                      writes("values", &GeneratorLoss::values, scalar, Kind::float32).set_only()};
+                      writes("values", &GeneratorLoss::values, scalar, Kind::float32).set_only(),
+                      writes("loss", &GeneratorLoss::loss, scalar, Kind::float32).set_only().optional()};
   }
   void sizes(Sizes& s) {
     s.size("count", count, 256, 1 << 16);
@@ -86,12 +90,15 @@ struct PixelLoss {
   In a, b;
   Out da, db;
   Out value;
+  Out loss = {};  // scale * value; may be unwanted
 
   static constexpr auto ports() {
-    return std::array{reads("a", &PixelLoss::a, elements), reads("b", &PixelLoss::b, elements),
+    return std::array{reads("a", &PixelLoss::a, elements),
+                      reads("b", &PixelLoss::b, elements),
                       writes("da", &PixelLoss::da, elements).optional(),
                       writes("db", &PixelLoss::db, elements).optional(),
-                      writes("value", &PixelLoss::value, scalar, Kind::float32).set_only()};
+                      writes("value", &PixelLoss::value, scalar, Kind::float32).set_only(),
+                      writes("loss", &PixelLoss::loss, scalar, Kind::float32).set_only().optional()};
   }
   void sizes(Sizes& s) {
     s.size("count", count, 16384, 1 << 20);

@@ -1,4 +1,4 @@
-// Normalisation: batch and instance norm as one operation, and layer norm.
+// Normalisation: batch and instance norm as one operation, layer norm, and spectral norm of a weight.
 #pragma once
 #include "kernels/contract/ports.h"
 #include "kernels/contract/variant.h"
@@ -243,6 +243,86 @@ struct LayerNormBwd {
   }
 };
 
+// Spectral normalisation (Miyato et al. 2018): a weight W, taken as a matrix with a row for each output, is divided by
+// u^T W v, which estimates its largest singular value sigma from below. `move` is one step of power iteration before:
+//   v = W^T u / max(|W^T u|, eps)      u = W v / max(|W v|, eps)      eps = 1e-12, as in PyTorch
+struct SpectralSize {
+  int outputs = 0, others = 0;  // others: the product of the weight's other sizes
+  bool outputs_last = false;    // the weight is stored (others, outputs), as a transposed convolution's
+  static constexpr double eps = 1e-12;
+  int64_t count() const { return int64_t{outputs} * others; }  // less than 2^31
+  bool operator==(const SpectralSize&) const = default;
+
+  void sizes(Sizes& s) {
+    s.size("outputs", outputs, 64, 512);
+    s.size("others", others, 256, 4096);
+    s.flag("outputs_last", outputs_last);
+  }
+  const char* wrong() const {
+    if (outputs < 1 || others < 1) return "outputs and others must be at least 1";
+    return count() < INT32_MAX ? nullptr : "a weight of 2^31 elements";
+  }
+};
+template <class Args>
+Extents spectral_weight(const Args& o) {
+  return {o.size.count()};
+}
+template <class Args>
+Extents spectral_outputs(const Args& o) {
+  return {o.size.outputs};
+}
+template <class Args>
+Extents spectral_others(const Args& o) {
+  return {o.size.others};
+}
+
+struct SpectralNormFwd {
+  static constexpr const char* op = "spectral_norm_fwd";
+  SpectralSize size;
+  bool move = false;
+  In w;
+  Out u, v;         // kept from pass to pass; not written to unless they move
+  Out left, right;  // copies of u and v as this pass uses them: the backward pass reads them
+  Out sigma;        // u^T W v
+  Out y;            // W / sigma
+
+  static constexpr auto ports() {
+    return std::array{reads("w", &SpectralNormFwd::w, spectral_weight),
+                      updates("u", &SpectralNormFwd::u, spectral_outputs, Kind::float32),
+                      updates("v", &SpectralNormFwd::v, spectral_others, Kind::float32),
+                      writes("left", &SpectralNormFwd::left, spectral_outputs, Kind::float32).set_only(),
+                      writes("right", &SpectralNormFwd::right, spectral_others, Kind::float32).set_only(),
+                      writes("sigma", &SpectralNormFwd::sigma, scalar, Kind::float32).set_only(),
+                      writes("y", &SpectralNormFwd::y, spectral_weight).set_only()};
+  }
+  void sizes(Sizes& s) {
+    size.sizes(s);
+    s.flag("move", move);
+  }
+  const char* wrong() const { return size.wrong(); }
+};
+
+// The gradient of y with respect to w, u and v being constants:
+//   dw = (dy - <dy, w> / sigma u v^T) / sigma
+struct SpectralNormBwd {
+  static constexpr const char* op = "spectral_norm_bwd";
+  SpectralSize size;
+  In w, dy;
+  In left, right, sigma;
+  Out dw;
+
+  static constexpr auto ports() {
+    return std::array{reads("w", &SpectralNormBwd::w, spectral_weight),
+                      reads("dy", &SpectralNormBwd::dy, spectral_weight, Kind::float32),
+                      reads("left", &SpectralNormBwd::left, spectral_outputs, Kind::float32),
+                      reads("right", &SpectralNormBwd::right, spectral_others, Kind::float32),
+                      reads("sigma", &SpectralNormBwd::sigma, scalar, Kind::float32).positive(),
+                      writes("dw", &SpectralNormBwd::dw, spectral_weight, Kind::float32)};
+  }
+  void sizes(Sizes& s) { size.sizes(s); }
+  const char* wrong() const { return size.wrong(); }
+};
+
 struct NormTable {
   static constexpr const char* family = "norm";
   Op<NormFwd> fwd = {};
@@ -250,6 +330,8 @@ struct NormTable {
   Op<NormBwd> bwd = {};
   Op<LayerNormFwd> layer_fwd = {};
   Op<LayerNormBwd> layer_bwd = {};
+  Op<SpectralNormFwd> spectral_fwd = {};
+  Op<SpectralNormBwd> spectral_bwd = {};
 
   template <class Table, class F>
   static constexpr void for_each(Table& table, F&& f) {
@@ -258,6 +340,8 @@ struct NormTable {
     f(table.bwd);
     f(table.layer_fwd);
     f(table.layer_bwd);
+    f(table.spectral_fwd);
+    f(table.spectral_bwd);
   }
 };
 

@@ -74,6 +74,7 @@ void run(const DiscriminatorLoss& a, Stream&) {
   put(a.values, 1, loss_fake);
   put(a.values, 2, score_real);
   put(a.values, 3, score_fake);
+  put(a.loss, 0, a.scale * (loss_real + loss_fake));
 }
 
 void run(const GeneratorLoss& a, Stream&) {
@@ -85,6 +86,7 @@ void run(const GeneratorLoss& a, Stream&) {
     put(a.d_fake, i, a.scale * term.gradient / double(a.count));
   }
   put(a.values, 0, loss / double(a.count));
+  put(a.loss, 0, a.scale * (loss / double(a.count)));
 }
 
 // -------------------------------------------------------------------------------------------- pixel losses
@@ -157,6 +159,7 @@ void run(const PixelLoss& a, Stream& stream) {
   double total = 0;
   for (int64_t b = 0; b < blocks; ++b) total += partial[b];
   put(a.value, 0, total / double(a.count));
+  put(a.loss, 0, a.scale * (total / double(a.count)));
 }
 
 // ----------------------------------------------------------------------------------------- the variants

@@ -75,7 +75,7 @@ __device__ __forceinline__ int64_t element_step() { return int64_t(gridDim.x) * 
 // threadIdx.x picks the channel, so that neighbouring threads read neighbouring addresses; threadIdx.y is a
 // group, which takes every groups-th row. Then the groups are added up pairwise, in a fixed order.
 
-// The sum over threadIdx.y of the block, for each threadIdx.x, valid in the threads with threadIdx.y == 0.
+// The sum over threadIdx.y of the block, for each threadIdx.x, in every thread.
 // V is anything with operator+; blockDim.y is a power of two; shared has one V for each thread. All threads
 // take part.
 template <class V>

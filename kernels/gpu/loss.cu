@@ -74,6 +74,12 @@ __device__ Term pixel_term(PixelLossKind kind, float a, float b) {
 
 constexpr int loss_threads = 1024;
 
+// value: the mean; loss, where wanted: scale times that.
+__device__ void store_mean(float sum, int64_t count, float scale, float* value, float* loss) {
+  *value = sum / float(count);
+  if (loss) *loss = scale * (sum / float(count));
+}
+
 // One half of the discriminator's loss: mean loss and mean belief over `count` logits, in every thread.
 template <class T>
 __device__ void discriminator_half(GanLoss kind, int64_t count, const T* logits, float label, float side,
@@ -100,6 +106,7 @@ struct DiscriminatorParameters {
   T *d_real, *d_fake;    // the same, or null
   bool add_d_real, add_d_fake;
   float* values;  // (4)
+  float* loss;    // (1) or null
 };
 
 // One block.
@@ -116,14 +123,15 @@ __global__ void __launch_bounds__(loss_threads) discriminator_loss(Discriminator
     p.values[1] = loss_fake;
     p.values[2] = belief_real;
     p.values[3] = belief_fake;
+    if (p.loss) *p.loss = p.scale * (loss_real + loss_fake);
   }
 }
 
 // One block.
 template <class T>
 __global__ void __launch_bounds__(loss_threads)
-    generator_loss(GanLoss kind, int64_t count, float scale, const T* fake, T* d_fake, bool add,
-                   float* value) {
+    generator_loss(GanLoss kind, int64_t count, float scale, const T* fake, T* d_fake, bool add, float* value,
+                   float* loss) {
   SHARED_ARRAY(float, scratch, [32]);
   float sum = 0;
   for (int64_t i = threadIdx.x; i < count; i += blockDim.x) {
@@ -132,7 +140,7 @@ __global__ void __launch_bounds__(loss_threads)
     if (d_fake) put(d_fake, i, scale / float(count) * term.derivative, add);
   }
   sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) *value = sum / float(count);
+  if (threadIdx.x == 0) store_mean(sum, count, scale, value, loss);
 }
 
 template <class T>
@@ -148,7 +156,7 @@ struct PixelParameters {
 // One block alone: naive, and the sum over it is the whole. Many blocks: `two_launches`, mean_of_sums
 // follows.
 template <class T>
-__global__ void __launch_bounds__(block_threads) pixel_loss(PixelParameters<T> p, float* sums) {
+__global__ void __launch_bounds__(block_threads) pixel_loss(PixelParameters<T> p, float* sums, float* loss) {
   SHARED_ARRAY(float, scratch, [32]);
   const float scale = p.scale / float(p.count);
   float sum = 0;
@@ -159,17 +167,19 @@ __global__ void __launch_bounds__(block_threads) pixel_loss(PixelParameters<T> p
     if (p.db) put(p.db, i, -scale * term.derivative, p.add_db);
   }
   sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) sums[blockIdx.x] = gridDim.x == 1 ? sum / float(p.count) : sum;
+  if (threadIdx.x != 0) return;
+  if (gridDim.x == 1) store_mean(sum, p.count, p.scale, sums, loss);
+  else sums[blockIdx.x] = sum;
 }
 
-// One block. value = (sums[0] + sums[1] + ...) / count
+// One block. value = (sums[0] + sums[1] + ...) / count, loss = scale * value
 __global__ void __launch_bounds__(block_threads)
-    mean_of_sums(int blocks, int64_t count, const float* sums, float* value) {
+    mean_of_sums(int blocks, int64_t count, const float* sums, float scale, float* value, float* loss) {
   SHARED_ARRAY(float, scratch, [32]);
   float sum = 0;
   for (int i = int(threadIdx.x); i < blocks; i += int(blockDim.x)) sum += sums[i];
   sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) *value = sum / float(count);
+  if (threadIdx.x == 0) store_mean(sum, count, scale, value, loss);
 }
 
 // ---- 3 Launchers ---------------------------------------------------------------------------------------
@@ -188,7 +198,8 @@ void run_discriminator(const DiscriminatorLoss& o, Stream& stream) {
                                        o.d_fake.as<T>(),
                                        o.d_real.acc == Acc::add,
                                        o.d_fake.acc == Acc::add,
-                                       o.values.as<float>()};
+                                       o.values.as<float>(),
+                                       o.loss.as<float>()};
     launch(discriminator_loss<T>, 1, loss_threads, 0, handle_of(stream), p);
   });
 }
@@ -196,7 +207,8 @@ void run_discriminator(const DiscriminatorLoss& o, Stream& stream) {
 void run_generator(const GeneratorLoss& o, Stream& stream) {
   with_type(o.fake.dtype, [&]<class T>(T) {
     launch(generator_loss<T>, 1, loss_threads, 0, handle_of(stream), o.kind, o.count, float(o.scale),
-           o.fake.as<T>(), o.d_fake.as<T>(), o.d_fake.acc == Acc::add, o.values.as<float>());
+           o.fake.as<T>(), o.d_fake.as<T>(), o.d_fake.acc == Acc::add, o.values.as<float>(),
+           o.loss.as<float>());
   });
 }
 
@@ -205,11 +217,12 @@ void run_pixel(const PixelLoss& o, Stream& stream, int64_t blocks) {
     const PixelParameters<T> p{
         o.kind,       o.count,      float(o.scale),       o.a.as<T>(),         o.b.as<T>(),
         o.da.as<T>(), o.db.as<T>(), o.da.acc == Acc::add, o.db.acc == Acc::add};
-    float* value = o.value.as<float>();
-    if (blocks == 1) return launch(pixel_loss<T>, 1, block_threads, 0, handle_of(stream), p, value);
+    float *value = o.value.as<float>(), *loss = o.loss.as<float>();
+    if (blocks == 1) return launch(pixel_loss<T>, 1, block_threads, 0, handle_of(stream), p, value, loss);
     float* sums = static_cast<float*>(stream.scratch(size_t(blocks) * sizeof(float)));  // (blocks)
-    launch(pixel_loss<T>, unsigned(blocks), block_threads, 0, handle_of(stream), p, sums);
-    launch(mean_of_sums, 1, block_threads, 0, handle_of(stream), int(blocks), o.count, sums, value);
+    launch(pixel_loss<T>, unsigned(blocks), block_threads, 0, handle_of(stream), p, sums, nullptr);
+    launch(mean_of_sums, 1, block_threads, 0, handle_of(stream), int(blocks), o.count, sums, p.scale, value,
+           loss);
   });
 }
 void run_pixel_naive(const PixelLoss& o, Stream& stream) { run_pixel(o, stream, 1); }

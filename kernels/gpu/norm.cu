@@ -1,5 +1,4 @@
-// Batch, instance and layer normalisation with the activation that follows (Ioffe & Szegedy 2015; Ulyanov et
-// al. 2016; Ba et al. 2016).
+// Batch and instance normalisation with the activation that follows (Ioffe & Szegedy 2015; Ulyanov et al. 2016).
 //
 // x is `segments` matrices (rows, channels); each column of each matrix is normalised by its own statistics:
 //   xhat = (x - mean) * rstd      mean, variance over the rows, rstd = 1 / sqrt(variance + eps)
@@ -9,12 +8,12 @@
 //   dx = gamma * rstd * (dz - mean of dz - xhat * mean of (dz * xhat))
 //
 // Read on: 1 what all kernels share, 2 naive: one thread per channel, 3 block: one block per matrix and up to
-// 32 channels, 4 split: the rows of a matrix go to many blocks, in three launches, 5 inference, 6 layer norm:
-// one mean and variance for a whole matrix, 7 launchers, 8 the list of variants.
+// 32 channels, 4 split: the rows of a matrix go to many blocks, in two launches, 5 inference, 6 launchers, 7 the
+// list of variants. Layer norm, which has one mean and variance for a whole matrix, is in layer_norm.cu.
 //
 // Precision: a mean far larger than the deviation costs no digits. The naive rung sums in double; the others
-// take values relative to the column's first one before they sum.
-#include "kernels/gpu/family.cuh"
+// take values relative to a rough mean before they sum.
+#include "kernels/gpu/norm.cuh"
 
 namespace gan::GAN_GPU {
 namespace {
@@ -34,6 +33,7 @@ struct Forward {
   bool add_y;
   float *mean, *rstd;                 // (segments, channels)
   float *running_mean, *running_var;  // (channels) or null
+  double per_row;                     // 1 / rows: a division in double costs a GPU many registers
 };
 
 template <class T>
@@ -51,36 +51,28 @@ struct Backward {
   bool add_dgamma, add_dbeta;
 };
 
-// What one column does to its values. Forward and backward pass both go through z(), with an explicit fma, so
-// that they agree to the last bit on which side of a ReLU's corner a value lies.
-struct Column {
-  float mean, rstd, gamma, beta;
-  __device__ float xhat(float x) const { return (x - mean) * rstd; }
-  __device__ float z(float x) const { return fmaf(xhat(x), gamma, beta); }
+// The mean and 1 / sqrt(variance + eps) of a column.
+struct Statistics {
+  float mean, rstd;
 };
-__device__ Column column(const float* mean, const float* rstd, const float* gamma, const float* beta,
-                         int64_t at, int c) {
-  return {mean[at], rstd[at], gamma ? gamma[c] : 1.0f, beta ? beta[c] : 0.0f};
-}
 
-// dz = dy * act'(z).
-__device__ float gradient_of_z(const Column& column, const Activation& act, float x, float dy) {
-  if (act.kind == Act::none) return dy;
-  return dy * activation_slope(act, activate(act, column.z(x)));
-}
-
-// sum_of_squares: of the differences from the mean.
+// sum_of_squares: of the differences from the mean. Stores what is known of the column, where `store`: running
+// statistics move once per segment, in order.
 template <class T>
-__device__ void store_statistics(const Forward<T>& f, int segment, int c, float mean, float sum_of_squares) {
+__device__ Statistics statistics_of(const Forward<T>& f, int segment, int c, float mean, float sum_of_squares,
+                                    bool store) {
   const float rows = float(f.rows), variance = sum_of_squares / rows;
+  const Statistics statistics{mean, 1.0f / sqrtf(variance + f.eps)};
+  if (!store) return statistics;
   const int64_t at = int64_t(segment) * f.channels + c;
-  f.mean[at] = mean;
-  f.rstd[at] = 1.0f / sqrtf(variance + f.eps);
+  f.mean[at] = statistics.mean;
+  f.rstd[at] = statistics.rstd;
   if (f.running_mean) {
     const float unbiased = f.rows > 1 ? sum_of_squares / (rows - 1.0f) : variance;
     f.running_mean[c] = (1.0f - f.momentum) * f.running_mean[c] + f.momentum * mean;
     f.running_var[c] = (1.0f - f.momentum) * f.running_var[c] + f.momentum * unbiased;
   }
+  return statistics;
 }
 
 // ---- 2 naive: one thread per channel -------------------------------------------------------------------
@@ -100,7 +92,7 @@ __global__ void forward_naive(Forward<T> f) {
       const double difference = to_float(f.x[i]) - mean;
       sum_of_squares += difference * difference;
     }
-    store_statistics(f, segment, c, float(mean), float(sum_of_squares));
+    statistics_of(f, segment, c, float(mean), float(sum_of_squares), true);
     const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
     for (int64_t i = start; i < stop; i += f.channels)
       put(f.y, i, activate(f.act, col.z(to_float(f.x[i]))), f.add_y);
@@ -134,275 +126,415 @@ __global__ void backward_naive(Backward<T> b) {
 }
 
 // ---- 3 block: one block per matrix and up to 32 channels -----------------------------------------------
-// The threads of a block are (channels, groups of rows); see "Columns" in family.cuh. A warp reads
-// neighbouring channels of one row, and the second walk through the rows finds them in the cache.
+// The threads of a block are (lanes, groups of rows); see "Columns" in family.cuh. A lane is `width` neighbouring
+// channels, four where the addresses allow it: one access to memory brings all of them. A warp reads neighbouring
+// channels of few rows, and the second walk through the rows finds them in the cache.
 
-// Count, sum and sum of squared differences from the mean of some values. Two of these make one without
-// going back to the values and without cancellation (Chan, Golub & LeVeque 1979, eq. 2.1).
-struct Moments {
-  float count, sum, sum_of_squares;
+template <int width>
+struct Values {
+  float v[width];
 };
-__device__ Moments operator+(Moments a, Moments b) {
-  if (a.count == 0) return b;
-  if (b.count == 0) return a;
-  const float count = a.count + b.count, difference = b.sum / b.count - a.sum / a.count;
-  return {count, a.sum + b.sum,
-          a.sum_of_squares + b.sum_of_squares + difference * difference * a.count * (b.count / count)};
+template <int width, class T>
+__device__ __forceinline__ Values<width> load(const T* from) {
+  if constexpr (width == 1) return {{to_float(*from)}};
+  else {
+    const Four four = load_four(from);
+    return {{four.v[0], four.v[1], four.v[2], four.v[3]}};
+  }
+}
+template <int width, class T>
+__device__ __forceinline__ void put_values(T* to, Values<width> values, bool add) {
+  if constexpr (width == 1) put(to, 0, values.v[0], add);
+  else {
+    Four four{{values.v[0], values.v[1], values.v[2], values.v[3]}};
+    if (add) {
+      const Four before = load_four(to);
+#pragma unroll
+      for (int j = 0; j < 4; ++j) four.v[j] += before.v[j];
+    }
+    store_four(to, four);
+  }
 }
 
-// Stores what is left when all rows of a column have been joined; the moments are relative to the first row.
-// One addition in double keeps what is left when that row and the mean of the differences cancel.
-template <class T>
-__device__ void store_moments(const Forward<T>& f, int segment, int c, Moments moments) {
-  const double first = to_float(f.x[segment * f.rows * f.channels + c]);
-  const double mean = first + double(moments.sum) / double(moments.count);
-  store_statistics(f, segment, c, float(mean), moments.sum_of_squares);
+// Of each channel of a lane: count, sum and sum of squared differences from the mean of some values. Two of these
+// make one without going back to the values and without cancellation (Chan, Golub & LeVeque 1979, eq. 2.1).
+template <int width>
+struct Moments {
+  float count, sum[width], sum_of_squares[width];
+};
+template <int width>
+__device__ Moments<width> operator+(const Moments<width>& a, const Moments<width>& b) {
+  if (a.count == 0) return b;
+  if (b.count == 0) return a;
+  Moments<width> both;
+  both.count = a.count + b.count;
+  const float per_a = 1.0f / a.count, per_b = 1.0f / b.count, weight = a.count * (b.count / both.count);
+#pragma unroll
+  for (int j = 0; j < width; ++j) {
+    const float difference = b.sum[j] * per_b - a.sum[j] * per_a;
+    both.sum[j] = a.sum[j] + b.sum[j];
+    both.sum_of_squares[j] = a.sum_of_squares[j] + b.sum_of_squares[j] + difference * difference * weight;
+  }
+  return both;
+}
+
+// (sum dz, sum dz * xhat) of each channel of a lane.
+template <int width>
+struct GradientSums {
+  float dz[width], dz_xhat[width];
+};
+template <int width>
+__device__ GradientSums<width> operator+(GradientSums<width> a, const GradientSums<width>& b) {
+#pragma unroll
+  for (int j = 0; j < width; ++j) {
+    a.dz[j] += b.dz[j];
+    a.dz_xhat[j] += b.dz_xhat[j];
+  }
+  return a;
+}
+
+// A thread's part of a matrix: rows begin, begin + step, ... < end of `width` channels from c on.
+struct Part {
+  int c;
+  int64_t begin, end;
+  int step;
+};
+// This thread's part of rows first ... last - 1.
+template <int width>
+__device__ Part part_of(int64_t first, int64_t last) {
+  return {int(blockIdx.x * blockDim.x + threadIdx.x) * width, first + threadIdx.y, last, int(blockDim.y)};
+}
+
+// A rough mean of the lane's columns of the matrix x, from four rows: sums of differences from it stay small.
+template <int width, class T>
+__device__ Values<width> reference_of(const T* x, int64_t rows, int channels, int c) {
+  Values<width> sum{};
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    const Values<width> value = load<width>(x + rows * k / 4 * channels + c);
+#pragma unroll
+    for (int j = 0; j < width; ++j) sum.v[j] += 0.25f * value.v[j];
+  }
+  return sum;
 }
 
 // How many rows a thread loads before it uses the first one: that many loads are under way together.
-constexpr int rows_at_once = 8;
+template <int width>
+constexpr int rows_at_once = width == 1 ? 8 : 4;
 
-// The moments of rows begin, begin + step, ... < end of one column, relative to `first`. Eight values at a
-// time lie in registers: their mean and squares are found in two passes there, then joined to what is known
-// so far.
-template <class T>
-__device__ Moments moments_of_column(const T* x, int64_t begin, int64_t end, int step, int channels,
-                                     float first) {
-  Moments total{0, 0, 0};
-  for (int64_t row = begin; row < end; row += int64_t{rows_at_once} * step) {
-    float value[rows_at_once], sum = 0, sum_of_squares = 0;
-    int count = 0;
+// The moments of a part of the matrix x (rows, channels), relative to `reference`. Some values at a time lie in
+// registers: their mean and squares are found in two passes there, then joined to what is known so far.
+template <int width, class T>
+__device__ Moments<width> moments_of(const T* x, const Part& part, int channels,
+                                     const Values<width>& reference) {
+  constexpr int at_once = rows_at_once<width>;
+  Moments<width> total{};
+  for (int64_t row = part.begin; row < part.end; row += int64_t{at_once} * part.step) {
+    Values<width> value[at_once];
+    Moments<width> now{};
 #pragma unroll
-    for (int k = 0; k < rows_at_once; ++k) {
-      const int64_t r = row + int64_t(k) * step;
-      value[k] = r < end ? to_float(x[r * channels]) - first : 0.0f;
-      count += r < end;
-      sum += value[k];
+    for (int k = 0; k < at_once; ++k) {
+      const int64_t r = row + int64_t(k) * part.step;
+      value[k] = r < part.end ? load<width>(x + r * channels + part.c) : reference;
+      now.count += r < part.end ? 1.0f : 0.0f;
     }
-    const float mean = sum / float(count);
+    const float per_value = 1.0f / now.count;
 #pragma unroll
-    for (int k = 0; k < rows_at_once; ++k) {
-      const float difference = k < count ? value[k] - mean : 0.0f;
-      sum_of_squares += difference * difference;
+    for (int j = 0; j < width; ++j) {
+#pragma unroll
+      for (int k = 0; k < at_once; ++k) now.sum[j] += value[k].v[j] -= reference.v[j];
+      const float mean = now.sum[j] * per_value;
+#pragma unroll
+      for (int k = 0; k < at_once; ++k) {
+        const float difference = float(k) < now.count ? value[k].v[j] - mean : 0.0f;
+        now.sum_of_squares[j] += difference * difference;
+      }
     }
-    total = total + Moments{float(count), sum, sum_of_squares};
+    total = total + now;
   }
   return total;
 }
 
-template <class T>
-__device__ void normalise_column(const Forward<T>& f, const Column& col, int64_t first_row, int64_t begin,
-                                 int64_t end, int step, int c) {
-  const int64_t stride = int64_t{step} * f.channels;
-  for (int64_t row = begin; row < end; row += int64_t{rows_at_once} * step) {
-    const int64_t first = (first_row + row) * f.channels + c;
-    float value[rows_at_once];
+// What is left when all rows of a column have been joined; the moments are relative to the reference. One
+// addition in double keeps what is left when that and the mean of the differences cancel.
+template <int width, class T>
+__device__ void statistics_of_lane(const Forward<T>& f, int segment, int c, const Moments<width>& moments,
+                                   bool store, Statistics* statistics) {
+  const Values<width> reference =
+      reference_of<width>(f.x + segment * f.rows * f.channels, f.rows, f.channels, c);
 #pragma unroll
-    for (int k = 0; k < rows_at_once; ++k)
-      value[k] = row + int64_t(k) * step < end ? to_float(f.x[first + k * stride]) : 0.0f;
-#pragma unroll
-    for (int k = 0; k < rows_at_once; ++k)
-      if (row + int64_t(k) * step < end)
-        put(f.y, first + k * stride, activate(f.act, col.z(value[k])), f.add_y);
+  for (int j = 0; j < width; ++j) {
+    const double mean = double(reference.v[j]) + double(moments.sum[j]) * f.per_row;
+    statistics[j] = statistics_of(f, segment, c + j, float(mean), moments.sum_of_squares[j], store);
   }
 }
 
-// (sum dz, sum dz * xhat) over rows of one column.
-template <class T>
-__device__ Pair gradient_sums_of_column(const Backward<T>& b, const Column& col, int64_t first_row,
-                                        int64_t begin, int64_t end, int step, int c) {
-  Pair sums{0, 0};
+// What the channels of a lane do to their values.
+template <int width>
+struct Columns {
+  Column v[width];
+};
+template <int width>
+__device__ Columns<width> columns_of(const Statistics* statistics, const float* gamma, const float* beta,
+                                     int c) {
+  Columns<width> columns;
+#pragma unroll
+  for (int j = 0; j < width; ++j)
+    columns.v[j] = {statistics[j].mean, statistics[j].rstd, gamma ? gamma[c + j] : 1.0f,
+                    beta ? beta[c + j] : 0.0f};
+  return columns;
+}
+template <int width, class T>
+__device__ Columns<width> columns_of(const Backward<T>& b, int segment, int c) {
+  Columns<width> columns;
+#pragma unroll
+  for (int j = 0; j < width; ++j)
+    columns.v[j] = column(b.mean, b.rstd, b.gamma, b.beta, int64_t(segment) * b.channels + c + j, c + j);
+  return columns;
+}
+
+// x, y: the matrix.
+template <int width, class T>
+__device__ void normalise(const Forward<T>& f, const Columns<width>& columns, const T* x, T* y,
+                          const Part& part) {
+  constexpr int at_once = rows_at_once<width>;
+  const int64_t stride = int64_t{part.step} * f.channels;
+  for (int64_t row = part.begin; row < part.end; row += int64_t{at_once} * part.step) {
+    const int64_t first = row * f.channels + part.c;
+    Values<width> value[at_once];
+#pragma unroll
+    for (int k = 0; k < at_once; ++k)
+      if (row + int64_t(k) * part.step < part.end) value[k] = load<width>(x + first + k * stride);
+#pragma unroll
+    for (int k = 0; k < at_once; ++k)
+      if (row + int64_t(k) * part.step < part.end) {
+#pragma unroll
+        for (int j = 0; j < width; ++j) value[k].v[j] = activate(f.act, columns.v[j].z(value[k].v[j]));
+        put_values<width>(y + first + k * stride, value[k], f.add_y);
+      }
+  }
+}
+
+// x, dy: the matrix.
+template <int width, class T>
+__device__ GradientSums<width> gradient_sums_of(const Backward<T>& b, const Columns<width>& columns,
+                                                const T* x, const T* dy, const Part& part) {
+  GradientSums<width> sums{};
 #pragma unroll 4
-  for (int64_t row = begin; row < end; row += step) {
-    const int64_t i = (first_row + row) * b.channels + c;
-    const float x = to_float(b.x[i]), dz = gradient_of_z(col, b.act, x, to_float(b.dy[i]));
-    sums = sums + Pair{dz, dz * col.xhat(x)};
+  for (int64_t row = part.begin; row < part.end; row += part.step) {
+    const int64_t i = row * b.channels + part.c;
+    const Values<width> xs = load<width>(x + i), dys = load<width>(dy + i);
+#pragma unroll
+    for (int j = 0; j < width; ++j) {
+      const float dz = gradient_of_z(columns.v[j], b.act, xs.v[j], dys.v[j]);
+      sums.dz[j] += dz;
+      sums.dz_xhat[j] += dz * columns.v[j].xhat(xs.v[j]);
+    }
   }
   return sums;
 }
 
-template <class T>
-__device__ void input_gradient_of_column(const Backward<T>& b, const Column& col, Pair sums,
-                                         int64_t first_row, int64_t begin, int64_t end, int step, int c) {
-  constexpr int at_once = rows_at_once / 2;  // two inputs
-  const float mean_dz = sums.a / float(b.rows), mean_dz_xhat = sums.b / float(b.rows),
-              scale = col.gamma * col.rstd;
-  for (int64_t row = begin; row < end; row += int64_t{at_once} * step) {
-    float x[at_once], dy[at_once];
+// x, dy, dx: the matrix. sums: over all of its rows.
+template <int width, class T>
+__device__ void input_gradient(const Backward<T>& b, const Columns<width>& columns,
+                               const GradientSums<width>& sums, const T* x, const T* dy, T* dx,
+                               const Part& part) {
+  constexpr int at_once = rows_at_once<width> / 2;  // two inputs
+  float scale[width], mean_dz[width], mean_dz_xhat[width];
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
-      const int64_t r = row + int64_t(k) * step, i = (first_row + r) * b.channels + c;
-      x[k] = r < end ? to_float(b.x[i]) : 0.0f;
-      dy[k] = r < end ? to_float(b.dy[i]) : 0.0f;
-    }
+  for (int j = 0; j < width; ++j) {
+    scale[j] = columns.v[j].gamma * columns.v[j].rstd;
+    mean_dz[j] = sums.dz[j] / float(b.rows);
+    mean_dz_xhat[j] = sums.dz_xhat[j] / float(b.rows);
+  }
+  const int64_t stride = int64_t{part.step} * b.channels;
+  for (int64_t row = part.begin; row < part.end; row += int64_t{at_once} * part.step) {
+    const int64_t first = row * b.channels + part.c;
+    Values<width> xs[at_once], dys[at_once];
 #pragma unroll
-    for (int k = 0; k < at_once; ++k) {
-      const int64_t r = row + int64_t(k) * step, i = (first_row + r) * b.channels + c;
-      const float dz = gradient_of_z(col, b.act, x[k], dy[k]);
-      if (r < end) put(b.dx, i, scale * (dz - mean_dz - col.xhat(x[k]) * mean_dz_xhat), b.add_dx);
-    }
+    for (int k = 0; k < at_once; ++k)
+      if (row + int64_t(k) * part.step < part.end) {
+        xs[k] = load<width>(x + first + k * stride);
+        dys[k] = load<width>(dy + first + k * stride);
+      }
+#pragma unroll
+    for (int k = 0; k < at_once; ++k)
+      if (row + int64_t(k) * part.step < part.end) {
+#pragma unroll
+        for (int j = 0; j < width; ++j) {
+          const Column& col = columns.v[j];
+          const float dz = gradient_of_z(col, b.act, xs[k].v[j], dys[k].v[j]);
+          xs[k].v[j] = scale[j] * (dz - mean_dz[j] - col.xhat(xs[k].v[j]) * mean_dz_xhat[j]);
+        }
+        put_values<width>(dx + first + k * stride, xs[k], b.add_dx);
+      }
   }
 }
 
-constexpr int large_block_threads = 1024;
+// total: the sums over all rows of all segments.
+template <int width, class T>
+__device__ void put_parameter_gradients(const Backward<T>& b, int c, const GradientSums<width>& total) {
+#pragma unroll
+  for (int j = 0; j < width; ++j) {
+    if (b.dgamma) put(b.dgamma, c + j, total.dz_xhat[j], b.add_dgamma);
+    if (b.dbeta) put(b.dbeta, c + j, total.dz[j], b.add_dbeta);
+  }
+}
+
+constexpr int norm_threads = 512;  // of a block, for up to 128 registers each
 
 // Grid (channel tiles, segments). With running statistics grid.y is 1 and the block takes the segments in
 // order.
-template <class T>
-__global__ void __launch_bounds__(large_block_threads) forward_block(Forward<T> f) {
-  SHARED_ARRAY(Moments, shared, [large_block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x), groups = int(blockDim.y);
-  const bool inside = c < f.channels;
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads) forward_block(Forward<T> f) {
+  SHARED_ARRAY(Moments<width>, shared, [norm_threads]);
+  SHARED_ARRAY(Statistics, statistics, [32]);
+  const Part part = part_of<width>(0, f.rows);
+  const bool inside = part.c < f.channels;
   for (int segment = int(blockIdx.y); segment < f.segments; segment += int(gridDim.y)) {
-    const int64_t first_row = segment * f.rows;
-    const T* x = f.x + first_row * f.channels + c;
-    Moments moments{0, 0, 0};
-    if (inside) moments = moments_of_column(x, threadIdx.y, f.rows, groups, f.channels, to_float(*x));
+    const int64_t start = segment * f.rows * f.channels;
+    Moments<width> moments{};
+    if (inside)
+      moments = moments_of<width>(f.x + start, part, f.channels,
+                                  reference_of<width>(f.x + start, f.rows, f.channels, part.c));
     moments = sum_of_groups(moments, shared);
-    if (inside && threadIdx.y == 0) store_moments(f, segment, c, moments);
-    __syncthreads();  // the statistics are in memory, for all groups
-    if (inside) {
-      const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
-      normalise_column(f, col, first_row, threadIdx.y, f.rows, groups, c);
-    }
+    if (inside && threadIdx.y == 0)
+      statistics_of_lane<width>(f, segment, part.c, moments, true, statistics + threadIdx.x * width);
+    __syncthreads();  // the statistics are there, for all groups
+    if (inside)
+      normalise<width>(f, columns_of<width>(statistics + threadIdx.x * width, f.gamma, f.beta, part.c),
+                       f.x + start, f.y + start, part);
   }
 }
 
-// Grid (channel tiles, segments). sums: (segments, channels)
-template <class T>
-__global__ void __launch_bounds__(large_block_threads) backward_block(Backward<T> b, Pair* sums) {
-  SHARED_ARRAY(Pair, shared, [large_block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x), groups = int(blockDim.y);
-  const bool inside = c < b.channels;
+// Grid (channel tiles, segments). Where gradients of the parameters are wanted, grid.y is 1 and the block takes
+// the segments in order.
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads) backward_block(Backward<T> b) {
+  SHARED_ARRAY(GradientSums<width>, shared, [norm_threads]);
+  const Part part = part_of<width>(0, b.rows);
+  const bool inside = part.c < b.channels;
+  GradientSums<width> total{};
   for (int segment = int(blockIdx.y); segment < b.segments; segment += int(gridDim.y)) {
-    const int64_t first_row = segment * b.rows, at = int64_t(segment) * b.channels + c;
-    Column col{};
-    Pair sum{0, 0};
+    const int64_t start = segment * b.rows * b.channels;
+    Columns<width> columns{};
+    GradientSums<width> sums{};
     if (inside) {
-      col = column(b.mean, b.rstd, b.gamma, b.beta, at, c);
-      sum = gradient_sums_of_column(b, col, first_row, threadIdx.y, b.rows, groups, c);
+      columns = columns_of<width>(b, segment, part.c);
+      sums = gradient_sums_of<width>(b, columns, b.x + start, b.dy + start, part);
     }
-    sum = sum_of_groups(sum, shared);  // in group 0
-    if (inside && threadIdx.y == 0) sums[at] = sum;
-    __syncthreads();  // the sums are in memory, for all groups
-    if (inside && b.dx) input_gradient_of_column(b, col, sums[at], first_row, threadIdx.y, b.rows, groups, c);
+    sums = sum_of_groups(sums, shared);
+    if (inside && b.dx)
+      input_gradient<width>(b, columns, sums, b.x + start, b.dy + start, b.dx + start, part);
+    total = total + sums;
   }
-}
-
-// The last launch of each backward pass whose dgamma or dbeta is wanted: one thread per channel.
-__global__ void parameter_gradients(int segments, int channels, const Pair* sums, float* dgamma,
-                                    bool add_dgamma, float* dbeta, bool add_dbeta) {
-  const int c = int(first_element());
-  if (c >= channels) return;
-  Pair sum{0, 0};
-  for (int segment = 0; segment < segments; ++segment) sum = sum + sums[int64_t(segment) * channels + c];
-  if (dgamma) put(dgamma, c, sum.b, add_dgamma);
-  if (dbeta) put(dbeta, c, sum.a, add_dbeta);
+  if (inside && threadIdx.y == 0) put_parameter_gradients<width>(b, part.c, total);
 }
 
 // ---- 4 split: the rows of a matrix go to many blocks ---------------------------------------------------
 // Batch norm has few channels and very many rows: one block per 32 channels would leave most of a GPU idle.
-// So each block takes a chunk of rows and leaves its moments behind; a second launch joins the chunks; a
-// third normalises. Grids are (channel tiles, chunks, segments).
+// So each block takes a chunk of rows and leaves its sums behind; in a second launch each block joins the sums of
+// all chunks of its channels, which are few, before it works on its chunk. So no launch stands between the two only
+// to join. Grids are (channel tiles, chunks, segments).
 
-// moments: (segments, chunks, channels)
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-    forward_moments(Forward<T> f, int64_t chunk_rows, Moments* moments) {
-  SHARED_ARRAY(Moments, shared, [block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  const bool inside = c < f.channels;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
-  for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
-    const T* x = f.x + segment * f.rows * f.channels + c;
-    Moments mine{0, 0, 0};
-    if (inside)
-      mine = moments_of_column(x, begin + threadIdx.y, end, int(blockDim.y), f.channels, to_float(*x));
-    mine = sum_of_groups(mine, shared);
-    if (inside && threadIdx.y == 0)
-      moments[(int64_t(segment) * gridDim.y + blockIdx.y) * f.channels + c] = mine;
-  }
+// The rows of this block's chunk.
+template <int width>
+__device__ Part chunk_part(int64_t chunk_rows, int64_t rows) {
+  const int64_t begin = blockIdx.y * chunk_rows;
+  return part_of<width>(begin, min(begin + chunk_rows, rows));
 }
 
-// The sum over the chunks of one channel, shared among the groups of a block; valid where threadIdx.y == 0.
-// chunk_sums: (chunks, channels) of this segment
+// The sum over the chunks of one lane, in every thread: the groups of the block share the work.
+// chunk_sums: (chunks, lanes) of this segment
 template <class V>
-__device__ V sum_of_chunks(const V* chunk_sums, int chunks, int channels, int c, V* shared) {
+__device__ V sum_of_chunks(const V* chunk_sums, int chunks, int lanes, V* shared) {
+  const int lane = int(blockIdx.x * blockDim.x + threadIdx.x);
   V sum{};
-  if (c < channels)
+  if (lane < lanes)
     for (int chunk = int(threadIdx.y); chunk < chunks; chunk += int(blockDim.y))
-      sum = sum + chunk_sums[int64_t(chunk) * channels + c];
+      sum = sum + chunk_sums[int64_t(chunk) * lanes + lane];
   return sum_of_groups(sum, shared);
 }
 
-// Grid (channel tiles, segments); as in forward_block, running statistics want the segments in order.
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-    forward_statistics(Forward<T> f, int chunks, const Moments* moments) {
-  SHARED_ARRAY(Moments, shared, [block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  for (int segment = int(blockIdx.y); segment < f.segments; segment += int(gridDim.y)) {
-    const Moments sum =
-        sum_of_chunks(moments + int64_t(segment) * chunks * f.channels, chunks, f.channels, c, shared);
-    if (c < f.channels && threadIdx.y == 0) store_moments(f, segment, c, sum);
-  }
+// Leaves a block's sum behind. chunk_sums: (segments, chunks, lanes)
+template <class V>
+__device__ void store_chunk(V* chunk_sums, int segment, int lanes, const V& sum) {
+  const int lane = int(blockIdx.x * blockDim.x + threadIdx.x);
+  if (lane < lanes && threadIdx.y == 0)
+    chunk_sums[(int64_t(segment) * gridDim.y + blockIdx.y) * lanes + lane] = sum;
 }
 
-template <class T>
-__global__ void __launch_bounds__(block_threads) forward_normalise(Forward<T> f, int64_t chunk_rows) {
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= f.channels) return;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads)
+    forward_moments(Forward<T> f, int64_t chunk_rows, Moments<width>* moments) {
+  SHARED_ARRAY(Moments<width>, shared, [norm_threads]);
+  const Part part = chunk_part<width>(chunk_rows, f.rows);
   for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
-    const Column col = column(f.mean, f.rstd, f.gamma, f.beta, int64_t(segment) * f.channels + c, c);
-    normalise_column(f, col, segment * f.rows, begin + threadIdx.y, end, int(blockDim.y), c);
+    const T* x = f.x + segment * f.rows * f.channels;
+    Moments<width> mine{};
+    if (part.c < f.channels)
+      mine = moments_of<width>(x, part, f.channels, reference_of<width>(x, f.rows, f.channels, part.c));
+    store_chunk(moments, segment, f.channels / width, sum_of_groups(mine, shared));
   }
 }
 
-// chunk_sums: (segments, chunks, channels)
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-    backward_sums(Backward<T> b, int64_t chunk_rows, Pair* chunk_sums) {
-  SHARED_ARRAY(Pair, shared, [block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  const bool inside = c < b.channels;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, b.rows);
+// As in forward_block, running statistics want the segments in order.
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads)
+    forward_normalise(Forward<T> f, int64_t chunk_rows, int chunks, const Moments<width>* moments) {
+  SHARED_ARRAY(Moments<width>, shared, [norm_threads]);
+  SHARED_ARRAY(Statistics, statistics, [32]);
+  const Part part = chunk_part<width>(chunk_rows, f.rows);
+  const int lanes = f.channels / width;
+  const bool inside = part.c < f.channels;
+  for (int segment = int(blockIdx.z); segment < f.segments; segment += int(gridDim.z)) {
+    const Moments<width> all =
+        sum_of_chunks(moments + int64_t(segment) * chunks * lanes, chunks, lanes, shared);
+    if (inside && threadIdx.y == 0)  // the first chunk stores them for all
+      statistics_of_lane<width>(f, segment, part.c, all, blockIdx.y == 0, statistics + threadIdx.x * width);
+    __syncthreads();  // the statistics are there, for all groups
+    const int64_t start = segment * f.rows * f.channels;
+    if (inside)
+      normalise<width>(f, columns_of<width>(statistics + threadIdx.x * width, f.gamma, f.beta, part.c),
+                       f.x + start, f.y + start, part);
+  }
+}
+
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads)
+    backward_sums(Backward<T> b, int64_t chunk_rows, GradientSums<width>* chunk_sums) {
+  SHARED_ARRAY(GradientSums<width>, shared, [norm_threads]);
+  const Part part = chunk_part<width>(chunk_rows, b.rows);
   for (int segment = int(blockIdx.z); segment < b.segments; segment += int(gridDim.z)) {
-    Pair mine{0, 0};
-    if (inside) {
-      const Column col = column(b.mean, b.rstd, b.gamma, b.beta, int64_t(segment) * b.channels + c, c);
-      mine = gradient_sums_of_column(b, col, segment * b.rows, begin + threadIdx.y, end, int(blockDim.y), c);
-    }
-    mine = sum_of_groups(mine, shared);
-    if (inside && threadIdx.y == 0)
-      chunk_sums[(int64_t(segment) * gridDim.y + blockIdx.y) * b.channels + c] = mine;
+    const int64_t start = segment * b.rows * b.channels;
+    GradientSums<width> mine{};
+    if (part.c < b.channels)
+      mine =
+          gradient_sums_of<width>(b, columns_of<width>(b, segment, part.c), b.x + start, b.dy + start, part);
+    store_chunk(chunk_sums, segment, b.channels / width, sum_of_groups(mine, shared));
   }
 }
 
-// Grid (channel tiles, segments). sums: (segments, channels)
-__global__ void __launch_bounds__(block_threads)
-    backward_join(int segments, int channels, int chunks, const Pair* chunk_sums, Pair* sums) {
-  SHARED_ARRAY(Pair, shared, [block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  for (int segment = int(blockIdx.y); segment < segments; segment += int(gridDim.y)) {
-    const Pair sum =
-        sum_of_chunks(chunk_sums + int64_t(segment) * chunks * channels, chunks, channels, c, shared);
-    if (c < channels && threadIdx.y == 0) sums[int64_t(segment) * channels + c] = sum;
-  }
-}
-
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-    backward_input(Backward<T> b, int64_t chunk_rows, const Pair* sums) {
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= b.channels) return;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, b.rows);
+// As in backward_block, gradients of the parameters want the segments in order; without dx there is one block for
+// each channel tile.
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads)
+    backward_input(Backward<T> b, int64_t chunk_rows, int chunks, const GradientSums<width>* chunk_sums) {
+  SHARED_ARRAY(GradientSums<width>, shared, [norm_threads]);
+  const Part part = chunk_part<width>(chunk_rows, b.rows);
+  const int lanes = b.channels / width;
+  const bool inside = part.c < b.channels;
+  GradientSums<width> total{};
   for (int segment = int(blockIdx.z); segment < b.segments; segment += int(gridDim.z)) {
-    const int64_t at = int64_t(segment) * b.channels + c;
-    const Column col = column(b.mean, b.rstd, b.gamma, b.beta, at, c);
-    input_gradient_of_column(b, col, sums[at], segment * b.rows, begin + threadIdx.y, end, int(blockDim.y),
-                             c);
+    const GradientSums<width> sums =
+        sum_of_chunks(chunk_sums + int64_t(segment) * chunks * lanes, chunks, lanes, shared);
+    const int64_t start = segment * b.rows * b.channels;
+    if (inside && b.dx)
+      input_gradient<width>(b, columns_of<width>(b, segment, part.c), sums, b.x + start, b.dy + start,
+                            b.dx + start, part);
+    total = total + sums;
   }
+  if (inside && threadIdx.y == 0 && blockIdx.y == 0) put_parameter_gradients<width>(b, part.c, total);
 }
 
 // ---- 5 Inference ---------------------------------------------------------------------------------------
@@ -419,179 +551,20 @@ __global__ void infer_naive(int64_t count, int channels, float eps, const T* x, 
   }
 }
 
-// tiles: a thread stays with one channel, so the square root and the division by `channels` are done once.
+// tiles: a thread stays with its channels, so the square root and the division by `channels` are done once.
 // f carries the sizes, x, y, gamma and beta; it has no statistics.
-template <class T>
-__global__ void __launch_bounds__(block_threads)
+template <int width, class T>
+__global__ void __launch_bounds__(norm_threads)
     infer_tiles(Forward<T> f, const float* mean, const float* var, int64_t chunk_rows) {
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x);
-  if (c >= f.channels) return;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, f.rows);
-  const Column col{mean[c], 1.0f / sqrtf(var[c] + f.eps), f.gamma ? f.gamma[c] : 1.0f,
-                   f.beta ? f.beta[c] : 0.0f};
-  normalise_column(f, col, 0, begin + threadIdx.y, end, int(blockDim.y), c);
+  const Part part = chunk_part<width>(chunk_rows, f.rows);
+  if (part.c >= f.channels) return;
+  Statistics statistics[width];
+#pragma unroll
+  for (int j = 0; j < width; ++j) statistics[j] = {mean[part.c + j], 1.0f / sqrtf(var[part.c + j] + f.eps)};
+  normalise<width>(f, columns_of<width>(statistics, f.gamma, f.beta, part.c), f.x, f.y, part);
 }
 
-// ---- 6 Layer norm ---------------------------------------------------------------------------------------
-// A group is normalised as one; gamma and beta are per channel. With m(.) the mean over a group:
-//   dx = rstd * (gamma dz - m(gamma dz) - xhat * m(gamma dz xhat))
-// naive: one thread per group, and one per channel for dgamma and dbeta. block: one block per group, and
-// tiles of channels x rows.
-
-template <class T>
-struct Layer {
-  int groups, elements, channels;  // elements: of a group
-  const T* x;                      // (groups, elements)
-  const float *gamma, *beta;       // (channels) or null
-  Activation act;
-
-  // What element i of a group does to its value.
-  __device__ Column column_of(float mean, float rstd, int i) const {
-    const int c = i % channels;
-    return {mean, rstd, gamma ? gamma[c] : 1.0f, beta ? beta[c] : 0.0f};
-  }
-  // gamma dz, and xhat, of element i of a group that begins at `start`.
-  __device__ Pair scaled_gradient(const T* dy, float mean, float rstd, int64_t start, int i) const {
-    const Column col = column_of(mean, rstd, i);
-    const float value = to_float(x[start + i]);
-    return {col.gamma * gradient_of_z(col, act, value, to_float(dy[start + i])), col.xhat(value)};
-  }
-};
-
-template <class T>
-__global__ void layer_forward_naive(Layer<T> l, float eps, T* y, bool add, float* mean, float* rstd) {
-  const int group = int(first_element());
-  if (group >= l.groups) return;
-  const int64_t start = int64_t(group) * l.elements;
-  double sum = 0, sum_of_squares = 0;
-  for (int i = 0; i < l.elements; ++i) sum += to_float(l.x[start + i]);
-  const double m = sum / l.elements;
-  for (int i = 0; i < l.elements; ++i) {
-    const double difference = to_float(l.x[start + i]) - m;
-    sum_of_squares += difference * difference;
-  }
-  const float r = 1.0f / sqrtf(float(sum_of_squares / l.elements) + eps);
-  for (int i = 0; i < l.elements; ++i)
-    put(y, start + i, activate(l.act, l.column_of(float(m), r, i).z(to_float(l.x[start + i]))), add);
-  mean[group] = float(m);
-  rstd[group] = r;
-}
-
-template <class T>
-__global__ void layer_backward_naive(Layer<T> l, const T* dy, const float* mean, const float* rstd, T* dx,
-                                     bool add) {
-  const int group = int(first_element());
-  if (group >= l.groups) return;
-  const int64_t start = int64_t(group) * l.elements;
-  double sum = 0, sum_xhat = 0;
-  for (int i = 0; i < l.elements; ++i) {
-    const Pair p = l.scaled_gradient(dy, mean[group], rstd[group], start, i);
-    sum += p.a;
-    sum_xhat += double(p.a) * p.b;
-  }
-  const float mean_dz = float(sum / l.elements), mean_dz_xhat = float(sum_xhat / l.elements);
-  for (int i = 0; i < l.elements; ++i) {
-    const Pair p = l.scaled_gradient(dy, mean[group], rstd[group], start, i);
-    put(dx, start + i, rstd[group] * (p.a - mean_dz - p.b * mean_dz_xhat), add);
-  }
-}
-
-template <class T>
-__global__ void layer_parameters_naive(Layer<T> l, const T* dy, const float* mean, const float* rstd,
-                                       float* dgamma, bool add_dgamma, float* dbeta, bool add_dbeta) {
-  const int c = int(first_element());
-  if (c >= l.channels) return;
-  double sum = 0, sum_xhat = 0;
-  for (int group = 0; group < l.groups; ++group) {
-    const Column col = l.column_of(mean[group], rstd[group], c);
-    for (int i = c; i < l.elements; i += l.channels) {
-      const int64_t at = int64_t(group) * l.elements + i;
-      const float x = to_float(l.x[at]), dz = gradient_of_z(col, l.act, x, to_float(dy[at]));
-      sum += dz;
-      sum_xhat += dz * col.xhat(x);
-    }
-  }
-  if (dgamma) put(dgamma, c, float(sum_xhat), add_dgamma);
-  if (dbeta) put(dbeta, c, float(sum), add_dbeta);
-}
-
-// The mean is found twice, the second time from differences to the first one, which are small and leave
-// little to round; what is left of their sum corrects the squares too (Chan, Golub & LeVeque 1983, equation
-// 1.7).
-constexpr int layer_threads = 512;
-
-template <class T>
-__global__ void __launch_bounds__(layer_threads)
-    layer_forward_block(Layer<T> l, float eps, T* y, bool add, float* mean, float* rstd) {
-  SHARED_ARRAY(float, scratch, [32]);
-  const int64_t start = int64_t(blockIdx.x) * l.elements;
-  const T* x = l.x + start;
-  const float first = to_float(x[0]), per_element = 1.0f / float(l.elements);
-  float sum = 0, sum_of_squares = 0;
-#pragma unroll 4
-  for (int i = int(threadIdx.x); i < l.elements; i += layer_threads) sum += to_float(x[i]) - first;
-  const float rough = first + block_sum(sum, scratch) * per_element;
-  sum = 0;
-#pragma unroll 4
-  for (int i = int(threadIdx.x); i < l.elements; i += layer_threads) {
-    const float difference = to_float(x[i]) - rough;
-    sum += difference;
-    sum_of_squares += difference * difference;
-  }
-  sum = block_sum(sum, scratch);
-  sum_of_squares = block_sum(sum_of_squares, scratch) - sum * sum * per_element;
-  const float m = rough + sum * per_element, r = 1.0f / sqrtf(sum_of_squares * per_element + eps);
-  for (int i = int(threadIdx.x); i < l.elements; i += layer_threads)
-    put(y, start + i, activate(l.act, l.column_of(m, r, i).z(to_float(x[i]))), add);
-  if (threadIdx.x == 0) {
-    mean[blockIdx.x] = m;
-    rstd[blockIdx.x] = r;
-  }
-}
-
-template <class T>
-__global__ void __launch_bounds__(layer_threads)
-    layer_backward_block(Layer<T> l, const T* dy, const float* mean, const float* rstd, T* dx, bool add) {
-  SHARED_ARRAY(float, scratch, [32]);
-  const int64_t start = int64_t(blockIdx.x) * l.elements;
-  const float m = mean[blockIdx.x], r = rstd[blockIdx.x];
-  float sum = 0, sum_xhat = 0;
-  for (int i = int(threadIdx.x); i < l.elements; i += layer_threads) {
-    const Pair p = l.scaled_gradient(dy, m, r, start, i);
-    sum += p.a;
-    sum_xhat += p.a * p.b;
-  }
-  const float mean_dz = block_sum(sum, scratch) / float(l.elements);
-  const float mean_dz_xhat = block_sum(sum_xhat, scratch) / float(l.elements);
-  for (int i = int(threadIdx.x); i < l.elements; i += layer_threads) {
-    const Pair p = l.scaled_gradient(dy, m, r, start, i);
-    put(dx, start + i, r * (p.a - mean_dz - p.b * mean_dz_xhat), add);
-  }
-}
-
-// Grid (channel tiles, chunks of the rows of all groups). sums: (chunks, channels), for parameter_gradients.
-template <class T>
-__global__ void __launch_bounds__(block_threads)
-    layer_parameter_sums(Layer<T> l, const T* dy, const float* mean, const float* rstd, int64_t chunk_rows,
-                         Pair* sums) {
-  SHARED_ARRAY(Pair, shared, [block_threads]);
-  const int c = int(blockIdx.x * blockDim.x + threadIdx.x), rows = l.elements / l.channels;
-  const int64_t begin = blockIdx.y * chunk_rows, end = min(begin + chunk_rows, int64_t(l.groups) * rows);
-  Pair sum{0, 0};
-  if (c < l.channels) {
-    for (int64_t row = begin + threadIdx.y; row < end; row += blockDim.y) {
-      const int group = int(row / rows);
-      const Column col = l.column_of(mean[group], rstd[group], c);
-      const float x = to_float(l.x[row * l.channels + c]);
-      const float dz = gradient_of_z(col, l.act, x, to_float(dy[row * l.channels + c]));
-      sum = sum + Pair{dz, dz * col.xhat(x)};
-    }
-  }
-  sum = sum_of_groups(sum, shared);
-  if (c < l.channels && threadIdx.y == 0) sums[int64_t(blockIdx.y) * l.channels + c] = sum;
-}
-
-// ---- 7 Launchers ---------------------------------------------------------------------------------------
+// ---- 6 Launchers ---------------------------------------------------------------------------------------
 
 template <class T>
 Forward<T> parameters_of(const NormFwd& o) {
@@ -609,7 +582,8 @@ Forward<T> parameters_of(const NormFwd& o) {
           o.mean.as<float>(),
           o.rstd.as<float>(),
           o.running_mean.as<float>(),
-          o.running_var.as<float>()};
+          o.running_var.as<float>(),
+          1.0 / double(o.size.rows)};
 }
 
 template <class T>
@@ -632,19 +606,46 @@ Backward<T> parameters_of(const NormBwd& o) {
           o.dbeta.acc == Acc::add};
 }
 
-unsigned grid_yz(int64_t wanted) { return unsigned(std::min<int64_t>(wanted, 65535)); }
-
-// Running statistics move once per segment, in order: one block has to take all segments then.
-template <class T>
-unsigned statistics_blocks(const Forward<T>& f) {
-  return f.running_mean ? 1 : grid_yz(f.segments);
+// Calls f with the number of channels of a lane: four where every address of a row is one of four elements.
+template <class F>
+void with_width(int channels, std::initializer_list<const void*> addresses, F&& f) {
+  if (channels % 4 == 0 && aligned_for_four(addresses)) f(std::integral_constant<int, 4>{});
+  else f(std::integral_constant<int, 1>{});
 }
 
+// How the columns of a matrix are dealt to blocks of `threads` threads, up to 32 channels to each. A pure function
+// of the sizes, never of the GPU, so that sums come out the same everywhere.
+struct Tiles {
+  dim3 block;      // (lanes, groups)
+  unsigned tiles;  // blocks side by side: over the channels
+  int64_t chunk_rows = 0;
+  unsigned chunks = 1;  // blocks one above the other: over the rows
+
+  Tiles(int64_t rows, int channels, int width, unsigned threads) : chunk_rows(rows) {
+    unsigned lanes = 1;
+    while (lanes < 32u / unsigned(width) && int(lanes) * width < channels) lanes *= 2;
+    block = dim3(lanes, threads / lanes);
+    tiles = unsigned(ceil_div(channels, int(lanes) * width));
+  }
+  // Rows go to several blocks: as many as one group loads at once to each group at least, or the blocks would do
+  // little but add up their groups.
+  void split(int64_t rows, int width, int64_t max_chunks) {
+    const int64_t at_once = width == 1 ? rows_at_once<1> : rows_at_once<4>;
+    chunk_rows = std::max<int64_t>(at_once * block.y, ceil_div(rows, max_chunks));
+    chunks = unsigned(ceil_div(rows, chunk_rows));
+  }
+};
+
+unsigned grid_yz(int64_t wanted) { return unsigned(std::min<int64_t>(wanted, 65535)); }
+
+// Where something moves once per segment, in order, one block has to take all segments.
 template <class T>
-void launch_parameter_gradients(const Backward<T>& b, const Pair* sums, Stream& stream) {
-  if (b.dgamma || b.dbeta)
-    launch(parameter_gradients, grid_for(b.channels), block_threads, 0, handle_of(stream), b.segments,
-           b.channels, sums, b.dgamma, b.add_dgamma, b.dbeta, b.add_dbeta);
+unsigned segment_blocks(const Forward<T>& f) {
+  return f.running_mean ? 1 : grid_yz(f.segments);
+}
+template <class T>
+unsigned segment_blocks(const Backward<T>& b) {
+  return b.dgamma || b.dbeta ? 1 : grid_yz(b.segments);
 }
 
 void run_forward_naive(const NormFwd& o, Stream& stream) {
@@ -661,48 +662,57 @@ void run_backward_naive(const NormBwd& o, Stream& stream) {
 void run_forward_block(const NormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
     const Forward<T> f = parameters_of<T>(o);
-    const ColumnTiles t(f.rows, f.channels, large_block_threads, 1);
-    launch(forward_block<T>, dim3(t.tiles, statistics_blocks(f)), t.block, 0, handle_of(stream), f);
+    with_width(f.channels, {f.x, f.y}, [&]<int width>(std::integral_constant<int, width>) {
+      const Tiles t(f.rows, f.channels, width, norm_threads);
+      launch(forward_block<width, T>, dim3(t.tiles, segment_blocks(f)), t.block, 0, handle_of(stream), f);
+    });
   });
 }
 void run_backward_block(const NormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
     const Backward<T> b = parameters_of<T>(o);
-    const ColumnTiles t(b.rows, b.channels, large_block_threads, 1);
-    Pair* sums = static_cast<Pair*>(stream.scratch(size_t(b.segments) * b.channels * sizeof(Pair)));
-    launch(backward_block<T>, dim3(t.tiles, grid_yz(b.segments)), t.block, 0, handle_of(stream), b, sums);
-    launch_parameter_gradients(b, sums, stream);
+    with_width(b.channels, {b.x, b.dy, b.dx}, [&]<int width>(std::integral_constant<int, width>) {
+      const Tiles t(b.rows, b.channels, width, norm_threads);
+      launch(backward_block<width, T>, dim3(t.tiles, segment_blocks(b)), t.block, 0, handle_of(stream), b);
+    });
   });
 }
 
-constexpr int64_t max_chunks = 256;
+// Every block of the second launch reads the sums of all chunks of its channels. So there are few chunks, fewer
+// where channels and segments make many blocks already: some 512 blocks keep any GPU busy.
+int64_t most_chunks(const Tiles& t, int64_t segment_blocks) {
+  return std::clamp<int64_t>(512 / (t.tiles * segment_blocks), 8, 64);
+}
 
 void run_forward_split(const NormFwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
     const Forward<T> f = parameters_of<T>(o);
-    const ColumnTiles t(f.rows, f.channels, block_threads, max_chunks);
-    const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(f.segments));
-    Moments* moments =
-        static_cast<Moments*>(stream.scratch(size_t(f.segments) * t.chunks * f.channels * sizeof(Moments)));
-    launch(forward_moments<T>, grid, t.block, 0, handle_of(stream), f, t.chunk_rows, moments);
-    launch(forward_statistics<T>, dim3(t.tiles, statistics_blocks(f)), t.block, 0, handle_of(stream), f,
-           int(t.chunks), moments);
-    launch(forward_normalise<T>, grid, t.block, 0, handle_of(stream), f, t.chunk_rows);
+    with_width(f.channels, {f.x, f.y}, [&]<int width>(std::integral_constant<int, width>) {
+      Tiles t(f.rows, f.channels, width, norm_threads);
+      t.split(f.rows, width, most_chunks(t, segment_blocks(f)));
+      auto* moments = static_cast<Moments<width>*>(
+          stream.scratch(size_t(f.segments) * t.chunks * (f.channels / width) * sizeof(Moments<width>)));
+      launch(forward_moments<width, T>, dim3(t.tiles, t.chunks, grid_yz(f.segments)), t.block, 0,
+             handle_of(stream), f, t.chunk_rows, moments);
+      launch(forward_normalise<width, T>, dim3(t.tiles, t.chunks, segment_blocks(f)), t.block, 0,
+             handle_of(stream), f, t.chunk_rows, int(t.chunks), moments);
+    });
   });
 }
 void run_backward_split(const NormBwd& o, Stream& stream) {
   with_type(o.x.dtype, [&]<class T>(T) {
     const Backward<T> b = parameters_of<T>(o);
-    const ColumnTiles t(b.rows, b.channels, block_threads, max_chunks);
-    const dim3 grid(t.tiles, unsigned(t.chunks), grid_yz(b.segments));
-    const size_t columns = size_t(b.segments) * b.channels;
-    Pair* chunk_sums = static_cast<Pair*>(stream.scratch(columns * (t.chunks + 1) * sizeof(Pair)));
-    Pair* sums = chunk_sums + columns * t.chunks;  // (segments, channels)
-    launch(backward_sums<T>, grid, t.block, 0, handle_of(stream), b, t.chunk_rows, chunk_sums);
-    launch(backward_join, dim3(t.tiles, grid.z), t.block, 0, handle_of(stream), b.segments, b.channels,
-           int(t.chunks), chunk_sums, sums);
-    if (b.dx) launch(backward_input<T>, grid, t.block, 0, handle_of(stream), b, t.chunk_rows, sums);
-    launch_parameter_gradients(b, sums, stream);
+    if (!b.dx && !b.dgamma && !b.dbeta) return;
+    with_width(b.channels, {b.x, b.dy, b.dx}, [&]<int width>(std::integral_constant<int, width>) {
+      Tiles t(b.rows, b.channels, width, norm_threads);
+      t.split(b.rows, width, most_chunks(t, segment_blocks(b)));
+      auto* chunk_sums = static_cast<GradientSums<width>*>(
+          stream.scratch(size_t(b.segments) * t.chunks * (b.channels / width) * sizeof(GradientSums<width>)));
+      launch(backward_sums<width, T>, dim3(t.tiles, t.chunks, grid_yz(b.segments)), t.block, 0,
+             handle_of(stream), b, t.chunk_rows, chunk_sums);
+      launch(backward_input<width, T>, dim3(t.tiles, b.dx ? t.chunks : 1, segment_blocks(b)), t.block, 0,
+             handle_of(stream), b, t.chunk_rows, int(t.chunks), chunk_sums);
+    });
   });
 }
 
@@ -720,70 +730,18 @@ void run_infer_tiles(const NormInfer& o, Stream& stream) {
     f.segments = 1, f.rows = o.rows, f.channels = o.channels, f.eps = float(o.eps);
     f.x = o.x.as<T>(), f.gamma = o.gamma.as<float>(), f.beta = o.beta.as<float>(), f.act = o.act,
     f.y = o.y.as<T>(), f.add_y = o.y.acc == Acc::add;
-    const ColumnTiles t(f.rows, f.channels, block_threads, 4096);
-    launch(infer_tiles<T>, dim3(t.tiles, unsigned(t.chunks)), t.block, 0, handle_of(stream), f,
-           o.mean.as<float>(), o.var.as<float>(), t.chunk_rows);
+    with_width(f.channels, {f.x, f.y}, [&]<int width>(std::integral_constant<int, width>) {
+      Tiles t(f.rows, f.channels, width, norm_threads);
+      t.split(f.rows, width, 4096);
+      launch(infer_tiles<width, T>, dim3(t.tiles, t.chunks), t.block, 0, handle_of(stream), f,
+             o.mean.as<float>(), o.var.as<float>(), t.chunk_rows);
+    });
   });
 }
 
-// ---- 8 Variants ----------------------------------------------------------------------------------------
+// ---- 7 Variants ----------------------------------------------------------------------------------------
 
-template <class T, class Args>  // LayerNormFwd, LayerNormBwd
-Layer<T> parameters_of(const Args& o) {
-  return {o.size.groups,
-          int(o.size.elements()),
-          o.size.channels,
-          o.x.template as<T>(),
-          o.gamma.template as<float>(),
-          o.beta.template as<float>(),
-          o.act};
-}
-
-template <bool naive>
-void run_layer_forward(const LayerNormFwd& o, Stream& stream) {
-  with_type(o.x.dtype, [&]<class T>(T) {
-    const Layer<T> l = parameters_of<T>(o);
-    const auto start = [&](auto kernel, dim3 grid, dim3 block) {
-      launch(kernel, grid, block, 0, handle_of(stream), l, float(o.size.eps), o.y.as<T>(),
-             o.y.acc == Acc::add, o.mean.as<float>(), o.rstd.as<float>());
-    };
-    if (naive) start(layer_forward_naive<T>, ceil_div(l.groups, 32), 32);
-    else start(layer_forward_block<T>, l.groups, layer_threads);
-  });
-}
-
-template <bool naive>
-void run_layer_backward(const LayerNormBwd& o, Stream& stream) {
-  with_type(o.x.dtype, [&]<class T>(T) {
-    const Layer<T> l = parameters_of<T>(o);
-    const T* dy = o.dy.as<T>();
-    const float *mean = o.mean.as<float>(), *rstd = o.rstd.as<float>();
-    float *dgamma = o.dgamma.as<float>(), *dbeta = o.dbeta.as<float>();
-    T* dx = o.dx.as<T>();
-    const bool add_dgamma = o.dgamma.acc == Acc::add, add_dbeta = o.dbeta.acc == Acc::add;
-    if (dx) {
-      const auto start = [&](auto kernel, dim3 grid, dim3 block) {
-        launch(kernel, grid, block, 0, handle_of(stream), l, dy, mean, rstd, dx, o.dx.acc == Acc::add);
-      };
-      if (naive) start(layer_backward_naive<T>, ceil_div(l.groups, 32), 32);
-      else start(layer_backward_block<T>, l.groups, layer_threads);
-    }
-    if (!dgamma && !dbeta) return;
-    if (naive) {
-      launch(layer_parameters_naive<T>, ceil_div(l.channels, 32), 32, 0, handle_of(stream), l, dy, mean, rstd,
-             dgamma, add_dgamma, dbeta, add_dbeta);
-      return;
-    }
-    const ColumnTiles t(o.size.groups * o.size.rows, l.channels, block_threads, max_chunks);
-    Pair* sums = static_cast<Pair*>(stream.scratch(size_t(t.chunks) * l.channels * sizeof(Pair)));
-    launch(layer_parameter_sums<T>, dim3(t.tiles, unsigned(t.chunks)), t.block, 0, handle_of(stream), l, dy,
-           mean, rstd, t.chunk_rows, sums);
-    launch(parameter_gradients, grid_for(l.channels), block_threads, 0, handle_of(stream), int(t.chunks),
-           l.channels, sums, dgamma, add_dgamma, dbeta, add_dbeta);
-  });
-}
-
-constexpr int64_t split_from_rows = 1024;  // fewer rows are too little work for three launches
+constexpr int64_t split_from_rows = 1024;  // fewer rows are too little work for two launches
 template <class Args>
 const char* fits_split(const Args& o) {
   return o.size.rows >= split_from_rows ? nullptr : "fewer than 1024 rows";
@@ -805,20 +763,32 @@ const Variant<NormBwd> backward_variants[] = {
 };
 
 const Variant<LayerNormFwd> layer_forward_variants[] = {
-    {"naive", "f32 bf16", "any size", fits_any<LayerNormFwd>, run_layer_forward<true>},
-    {"block", "f32 bf16", "any size", fits_any<LayerNormFwd>, run_layer_forward<false>},
+    {"naive", "f32 bf16", "any size", fits_any<LayerNormFwd>, layer_forward_naive},
+    {"block", "f32 bf16", "any size", fits_any<LayerNormFwd>, layer_forward_block},
 };
 const Variant<LayerNormBwd> layer_backward_variants[] = {
-    {"naive", "f32 bf16", "any size", fits_any<LayerNormBwd>, run_layer_backward<true>},
-    {"block", "f32 bf16", "any size", fits_any<LayerNormBwd>, run_layer_backward<false>},
+    {"naive", "f32 bf16", "any size", fits_any<LayerNormBwd>, layer_backward_naive},
+    {"block", "f32 bf16", "any size", fits_any<LayerNormBwd>, layer_backward_block},
+};
+
+const char* fits_spectral_split(const SpectralSize& size) {
+  return size.count() >= 16384 ? nullptr : "fewer than 16384 weights, work for one block";
+}
+const Variant<SpectralNormFwd> spectral_forward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<SpectralNormFwd>, spectral_forward_naive},
+    {"split", "f32 bf16", "16384 weights or more",
+     [](const SpectralNormFwd& o) { return fits_spectral_split(o.size); }, spectral_forward_split},
+};
+const Variant<SpectralNormBwd> spectral_backward_variants[] = {
+    {"naive", "f32 bf16", "any size", fits_any<SpectralNormBwd>, spectral_backward_naive},
+    {"split", "f32 bf16", "16384 weights or more",
+     [](const SpectralNormBwd& o) { return fits_spectral_split(o.size); }, spectral_backward_split},
 };
 
 }  // namespace
 
-const NormTable norm = {{forward_variants},
-                        {infer_variants},
-                        {backward_variants},
-                        {layer_forward_variants},
-                        {layer_backward_variants}};
+const NormTable norm = {{forward_variants},          {infer_variants},          {backward_variants},
+                        {layer_forward_variants},    {layer_backward_variants}, {spectral_forward_variants},
+                        {spectral_backward_variants}};
 
 }  // namespace gan::GAN_GPU

@@ -343,6 +343,60 @@ void compute(const LayerNormFwd& a) {
   }
 }
 
+// f(element of the weight, its output, its other index), in the order of memory.
+template <class F>
+void for_each_weight(const SpectralSize& s, F&& f) {
+  const int rows = s.outputs_last ? s.others : s.outputs, columns = s.outputs_last ? s.outputs : s.others;
+  for (int r = 0; r < rows; ++r)
+    for (int c = 0; c < columns; ++c)
+      f(int64_t{r} * columns + c, s.outputs_last ? c : r, s.outputs_last ? r : c);
+}
+
+// x / max(|x|, eps)
+template <class T>
+void to_unit_length(std::vector<T>& x) {
+  T square = 0;
+  for (T value : x) square += value * value;
+  const T length = std::sqrt(square);
+  for (T& value : x) value /= length < T(SpectralSize::eps) ? T(SpectralSize::eps) : length;
+}
+
+template <class T>
+void compute(const SpectralNormFwd& a) {
+  const T* w = a.w.as<T>();
+  T *u = a.u.as<T>(), *v = a.v.as<T>();
+  std::vector<T> left(u, u + a.size.outputs), right(v, v + a.size.others), product(a.size.outputs);
+  if (a.move) {
+    std::fill(right.begin(), right.end(), T(0));
+    for_each_weight(a.size, [&](int64_t i, int output, int other) { right[other] += w[i] * left[output]; });
+    to_unit_length(right);
+  }
+  for_each_weight(a.size, [&](int64_t i, int output, int other) { product[output] += w[i] * right[other]; });
+  if (a.move) {
+    left = product;
+    to_unit_length(left);
+    std::copy(left.begin(), left.end(), u);
+    std::copy(right.begin(), right.end(), v);
+  }
+  T sigma = 0;
+  for (int i = 0; i < a.size.outputs; ++i) sigma += left[i] * product[i];
+  std::copy(left.begin(), left.end(), a.left.as<T>());
+  std::copy(right.begin(), right.end(), a.right.as<T>());
+  a.sigma.as<T>()[0] = sigma;
+  for (int64_t i = 0; i < a.size.count(); ++i) store(a.y, i, w[i] / sigma);
+}
+
+template <class T>
+void compute(const SpectralNormBwd& a) {
+  const T *w = a.w.as<T>(), *dy = a.dy.as<T>(), *left = a.left.as<T>(), *right = a.right.as<T>();
+  const T sigma = a.sigma.as<T>()[0];
+  T dot = 0;
+  for (int64_t i = 0; i < a.size.count(); ++i) dot += dy[i] * w[i];
+  for_each_weight(a.size, [&](int64_t i, int output, int other) {
+    store(a.dw, i, (dy[i] - dot / sigma * left[output] * right[other]) / sigma);
+  });
+}
+
 // As in NormBwd, but the means are over all elements of a group, of gamma * dz and of gamma * dz * xhat:
 //   dx = rstd * (gamma * dz - mean(gamma * dz) - xhat * mean(gamma * dz * xhat))
 template <class T>
@@ -479,6 +533,7 @@ LossAndSlope<T> generator_loss(GanLoss kind, T x) {
 template <class T>
 void compute(const DiscriminatorLoss& a) {
   const bool probability = a.kind == GanLoss::vanilla || a.kind == GanLoss::minimax;
+  T total = 0;
   for (bool real : {true, false}) {
     const T* logits = (real ? a.real : a.fake).as<T>();
     const int64_t count = real ? a.real_count : a.fake_count;
@@ -492,7 +547,9 @@ void compute(const DiscriminatorLoss& a) {
     }
     store(a.values, real ? 0 : 1, loss / T(count));
     store(a.values, real ? 2 : 3, shown / T(count));
+    total += loss / T(count);
   }
+  store(a.loss, 0, T(a.scale) * total);
 }
 
 template <class T>
@@ -505,6 +562,7 @@ void compute(const GeneratorLoss& a) {
     store(a.d_fake, i, T(a.scale) * one.slope / T(a.count));
   }
   store(a.values, 0, loss / T(a.count));
+  store(a.loss, 0, T(a.scale) * (loss / T(a.count)));
 }
 
 // Where a == b the gradient of |a - b| is taken as 0.
@@ -532,6 +590,7 @@ void compute(const PixelLoss& a) {
     store(a.db, i, T(-a.scale) * one.slope / T(a.count));
   }
   store(a.value, 0, loss / T(a.count));
+  store(a.loss, 0, T(a.scale) * (loss / T(a.count)));
 }
 
 // ---------------------------------------------------------------------------------------------------- optim

@@ -30,6 +30,7 @@ const std::vector<Case<DiscriminatorLoss>>& cases() {
       c.fill("real", logits).fill("fake", logits);
       if (d_real) c.with("d_real");
       if (d_fake) c.with("d_fake");
+      if (acc == Acc::set) c.with("loss");
       c.accumulate(acc);
       t.push_back(std::move(c));
     };
@@ -66,6 +67,7 @@ const std::vector<Case<GeneratorLoss>>& cases() {
                             args);
       c.fill("fake", logits);
       if (d_fake) c.with("d_fake");
+      if (acc == Acc::set) c.with("loss");
       c.accumulate(acc);
       t.push_back(std::move(c));
     };
@@ -94,6 +96,7 @@ const std::vector<Case<PixelLoss>>& cases() {
       c.fill("a", values).fill("b", values);
       if (da) c.with("da");
       if (db) c.with("db");
+      if (acc == Acc::set) c.with("loss");
       c.accumulate(acc);
       t.push_back(std::move(c));
     };

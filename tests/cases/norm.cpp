@@ -28,6 +28,7 @@ const NormCase norm_cases[] = {
     {4, 16, 33, sigmoid_act},
     {2, 1024, 4, leaky},
     {1, 4099, 3, relu},
+    {2, 1037, 36, leaky},  // several chunks of rows, the last one short; a tile of one lane behind a full one
     {3, 9, 66, leaky},
     {1, 64, 72, relu},
     {1, 257, 8, no_act, 1000, 1},
@@ -75,6 +76,8 @@ const std::vector<Case<NormFwd>>& cases() {
                                 {.size = size, .act = leaky})
                       .fill("x", normals(1.5, 0.3))
                       .accumulate(Acc::add));
+    for (const char* name : {"2x1037x36 leaky_relu 0.2 mean 0.3", "1x64x72 relu mean 0.3 running"})
+      t.push_back(part_of_buffers(t, name));
     t.push_back(Case<NormFwd>("large eps, momentum", {.size = {1, 50, 6, 0.8}, .momentum = 0.6})
                     .with("running_mean", normals())
                     .with("running_var", uniform(0.5, 1.5)));
@@ -130,6 +133,8 @@ const std::vector<Case<NormBwd>>& cases() {
       add(n, true, false, true, Acc::set);
       add(n, false, true, false, Acc::set);
     }
+    for (const char* name : {"2x1037x36 leaky_relu 0.2 mean 0.3", "1x64x72 relu mean 0.3"})
+      t.push_back(part_of_buffers(t, name + std::string(" dx dgamma dbeta")));
     return t;
   }();
   return table;
@@ -202,6 +207,48 @@ const std::vector<Case<LayerNormBwd>>& cases() {
       add(n, true, false, true, Acc::set);
       add(n, false, true, false, Acc::set);
     }
+    return t;
+  }();
+  return table;
+}
+
+namespace {
+// The last two are work for many blocks.
+const SpectralSize spectral_sizes[] = {{1, 1},        {1, 7},    {5, 1, true},   {33, 18},
+                                       {3, 40, true}, {40, 450}, {37, 450, true}};
+std::string name_of(const SpectralSize& s) {
+  return fmt::format("{}x{}{}", s.outputs, s.others, s.outputs_last ? " outputs last" : "");
+}
+}  // namespace
+
+// Positive ones: sigma is no small difference then.
+template <>
+const std::vector<Case<SpectralNormFwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<SpectralNormFwd>> t;
+    for (const SpectralSize& size : spectral_sizes)
+      for (const bool move : {false, true})
+        t.push_back(Case<SpectralNormFwd>(name_of(size) + (move ? " move" : ""), {.size = size, .move = move})
+                        .fill("w", uniform(0.2, 1.5))
+                        .fill("u", uniform(0.1, 1))
+                        .fill("v", uniform(0.1, 1)));
+    return t;
+  }();
+  return table;
+}
+
+template <>
+const std::vector<Case<SpectralNormBwd>>& cases() {
+  static const auto table = [] {
+    std::vector<Case<SpectralNormBwd>> t;
+    for (const SpectralSize& size : spectral_sizes)
+      for (const Acc acc : both)
+        t.push_back(Case<SpectralNormBwd>(name_of(size) + name_of(acc), {.size = size})
+                        .fill("w", normals())
+                        .fill("left", normals(0.3))
+                        .fill("right", normals(0.3))
+                        .fill("sigma", uniform(0.5, 2))
+                        .accumulate(acc));
     return t;
   }();
   return table;

@@ -41,6 +41,15 @@ Conv2d conv_size(int n, int h, int w, int c, int k, int kernel, int stride, int 
   return s;
 }
 
+// With vectors that stand still.
+Operation spectral_operation(bool outputs_last) {
+  return [=](const std::vector<Tensor>& in) {
+    DeviceContext& c = in[0].context();
+    return spectral_norm(in[0], random_normal(c, {3}, 1, 1, 0), random_normal(c, {8}, 1, 2, 0), outputs_last,
+                         false);
+  };
+}
+
 std::vector<Row> rows() {
   using In = const std::vector<Tensor>&;
   const Activation leaky{Act::leaky_relu, 0.2}, smooth{Act::tanh}, squash{Act::sigmoid};
@@ -122,6 +131,8 @@ std::vector<Row> rows() {
        [=](In in) { return layer_norm(in[0], in[1], in[2], smooth); },
        {{2, 2, 2, 3}, {3}, {3}}},
       {"layer_norm", [](In in) { return layer_norm(in[0], {}, {}); }, {{3, 4}}, "rows, plain"},
+      {"spectral_norm", spectral_operation(false), {{3, 2, 2, 2}}},
+      {"spectral_norm", spectral_operation(true), {{2, 2, 2, 3}}, "outputs last"},
       {"inverse_deviation",
        gradient_of_operation([=](const Tensor& x) { return normalise(x, NormKind::instance, plain); }),
        {{1, 2, 3, 2}, {1, 2, 3, 2}}},

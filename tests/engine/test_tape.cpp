@@ -30,6 +30,40 @@ TEST_CASE("an intermediate's gradient that was shared is copied before something
   CHECK(gradient(x) == std::vector<double>{18, 18});
 }
 
+TEST_CASE("a loss that a backward pass begins with hands on what its kernel saved") {
+  for (Device device : tests::usable({Device::ref, Device::cpu, Device::simt, Device::cuda})) {
+    DeviceContext context(device);
+    const Tensor a = leaf(context, {4}, {1, 2, 3, 4}), b = leaf(context, {4}, {0, 4, 3, 2});
+    const auto pixels = [&](double scale) { return pixel_loss(a, b, PixelLossKind::l1, scale).loss; };
+    const auto forget = [&] {
+      for (const Tensor* t : {&a, &b}) t->gradient()->received = false;
+    };
+    const auto operations = [&](const Tensor& loss) {
+      const int64_t before = context.operations();
+      context.tape().backward(loss);
+      return context.operations() - before;
+    };
+    operations(pixels(1));  // makes the 1 that they all begin with
+    forget();
+    CHECK(operations(pixels(8)) == 2);  // copies, for parameters keep their memory
+    CHECK(gradient(a) == std::vector<double>{2, -2, 0, 2});
+    CHECK(gradient(b) == std::vector<double>{-2, 2, 0, -2});
+    // A sum of two hands the 1 on to both: copies and additions.
+    forget();
+    CHECK(operations(add(pixels(8), pixels(4))) == 2 + 2);
+    CHECK(gradient(a) == std::vector<double>{3, -3, 0, 3});
+    // Behind a factor the gradient is no 1.
+    forget();
+    CHECK(operations(affine(pixels(8), 3)) == 1 + 2 + 2);
+    CHECK(gradient(a) == std::vector<double>{6, -6, 0, 6});
+    CHECK(gradient(b) == std::vector<double>{-6, 6, 0, -6});
+    // The 1 is still one.
+    forget();
+    CHECK(operations(pixels(4)) == 2);
+    CHECK(gradient(a) == std::vector<double>{1, -1, 0, 1});
+  }
+}
+
 TEST_CASE("detach, NoGradient and unused inputs") {
   DeviceContext context(Device::ref);
   const Tensor x = leaf(context, {2}, {3, 5}), unused = leaf(context, {2}, {1, 1});
@@ -63,6 +97,7 @@ TEST_CASE("backward of one loss leaves the other player's nodes on the tape") {
 TEST_CASE("memory falls as the backward pass goes, and is all back at the end") {
   DeviceContext context(Device::cpu);
   const Tensor x = leaf(context, {1000}, std::vector<double>(1000, 0.5));
+  context.tape().backward(sum(leaf(context, {1}, {0})));  // the 1 that they begin with stays
   const size_t before = context.pool().live_bytes();
   {
     Tensor y = x;
@@ -76,6 +111,7 @@ TEST_CASE("gradients on the tape: of what was asked for, leaving what is collect
   DeviceContext context(Device::ref);
   Tape& tape = context.tape();
   const Tensor w = leaf(context, {2}, {2, -3});
+  context.tape().backward(sum(leaf(context, {1}, {0})));  // the 1 that they begin with stays
   const size_t before = context.pool().live_bytes();
   {
     Tensor values(context, {2});

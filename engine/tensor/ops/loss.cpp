@@ -13,9 +13,12 @@ Tensor like_if_wanted(const Tensor& t) {
   return t.needs_gradient() ? Tensor(t.context(), t.shape(), t.dtype()) : Tensor();
 }
 
-// Adds to the gradient of `input` what the kernel `saved`, times the loss's gradient.
+// Adds to the gradient of `input` what the kernel `saved`, times the loss's gradient, unless that is the 1 which the
+// backward pass began with.
 void give_saved(const Tensor& input, const Tensor& saved, const Tensor& dy) {
-  if (input.needs_gradient()) give_gradient(input, multiply_by(saved, dy));
+  if (!input.needs_gradient()) return;
+  const bool whole = dy.context().tape().is_seed(dy);
+  give_gradient(input, whole ? saved : multiply_by(saved, dy));
 }
 
 // The gradient of scale * loss with respect to logits that shall have this label. Where it depends on them it
@@ -117,6 +120,7 @@ LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logit
   const auto [real, fake] = in_one_type(real_logits, fake_logits);
   DeviceContext& c = real.context();
   const Tensor d_real = like_if_wanted(real), d_fake = like_if_wanted(fake), values(c, {4});
+  Tensor loss(c, {1});
   c.run(c.kernels().loss.discriminator, {.kind = kind,
                                          .real_count = real.count(),
                                          .fake_count = fake.count(),
@@ -127,8 +131,8 @@ LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logit
                                          .fake = fake.in(),
                                          .d_real = d_real.out(),
                                          .d_fake = d_fake.out(),
-                                         .values = values.out()});
-  Tensor loss = sum(values.view(0, {2}), scale);
+                                         .values = values.out(),
+                                         .loss = loss.out()});
   record(loss, DiscriminatorLossRecord{real, fake, d_real, d_fake, kind, real_label, fake_label, scale});
   return {loss, values};
 }
@@ -136,13 +140,14 @@ LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logit
 LossValue generator_loss(const Tensor& fake, GanLoss kind, double scale) {
   DeviceContext& c = fake.context();
   const Tensor d_fake = like_if_wanted(fake), values(c, {1});
+  Tensor loss(c, {1});
   c.run(c.kernels().loss.generator, {.kind = kind,
                                      .count = fake.count(),
                                      .scale = scale,
                                      .fake = fake.in(),
                                      .d_fake = d_fake.out(),
-                                     .values = values.out()});
-  Tensor loss = sum(values, scale);
+                                     .values = values.out(),
+                                     .loss = loss.out()});
   record(loss, GeneratorLossRecord{fake, d_fake, kind, scale});
   return {loss, values};
 }
@@ -152,6 +157,7 @@ LossValue pixel_loss(const Tensor& one, const Tensor& other, PixelLossKind kind,
   GAN_CHECK(a.shape() == b.shape(), "pixel loss of {} and {}", to_string(a.shape()), to_string(b.shape()));
   DeviceContext& c = a.context();
   const Tensor da = like_if_wanted(a), db = like_if_wanted(b), value(c, {1});
+  Tensor loss(c, {1});
   c.run(c.kernels().loss.pixel, {.kind = kind,
                                  .count = a.count(),
                                  .scale = scale,
@@ -159,8 +165,8 @@ LossValue pixel_loss(const Tensor& one, const Tensor& other, PixelLossKind kind,
                                  .b = b.in(),
                                  .da = da.out(),
                                  .db = db.out(),
-                                 .value = value.out()});
-  Tensor loss = sum(value, scale);
+                                 .value = value.out(),
+                                 .loss = loss.out()});
   record(loss, PixelLossRecord{a, b, da, db, kind, scale});
   return {loss, value};
 }

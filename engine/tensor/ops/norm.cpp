@@ -132,6 +132,39 @@ struct NormaliseRecord {
   }
 };
 
+// left, right: u and v, copies that a later pass does not move: the backward pass of this one needs them as they are.
+struct SpectralNormRecord {
+  Tensor weight, left, right, sigma, kept;
+  SpectralSize size;
+
+  const char* name() const { return "spectral_norm"; }
+  Tensors inputs() const { return {&weight}; }
+  Attributes attributes() const { return {{"outputs_last", size.outputs_last}}; }
+  void backward(const Tensor& dy) const {
+    if (!weight.needs_gradient()) return;
+    weight.context().run(weight.context().kernels().norm.spectral_bwd, {.size = size,
+                                                                        .w = weight.in(),
+                                                                        .dy = dy.in(),
+                                                                        .left = left.in(),
+                                                                        .right = right.in(),
+                                                                        .sigma = sigma.in(),
+                                                                        .dw = gradient_of(weight)});
+  }
+  // dw = (dy - <dy, y> u v^T) / sigma, where y and sigma depend on the weight.
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    const bool last = size.outputs_last;
+    const int64_t outputs = size.outputs, others = size.others;
+    const Tensor w = reshape(weight, last ? Shape{others, outputs} : Shape{outputs, others});
+    const Tensor along = last ? matmul(right, left, false, true) : matmul(left, right, false, true);
+    const Tensor share = sum(multiply(dy, to.output(kept)));
+    const Tensor rest = subtract(dy, multiply_by(reshape(along, weight.shape()), share));
+    to.give(weight, multiply_by(rest, power(sum(multiply(left, matmul(w, right, last))), -1)));
+  }
+  Exported exported() const {
+    return not_exported("spectral norm belongs to training: its weight divided by sigma is a constant");
+  }
+};
+
 struct LayerNormRecord {
   NormTape t;
   LayerNormSize size;
@@ -218,6 +251,28 @@ Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act, 
                                  .act = act,
                                  .y = y.out()});
   record(y, NormaliseRunningRecord{x, t.gamma, t.beta, t.running_mean, t.running_var, eps, act});
+  return y;
+}
+
+Tensor spectral_norm(const Tensor& weight, const Tensor& u, const Tensor& v, bool outputs_last, bool move) {
+  const Shape& shape = weight.shape();
+  GAN_CHECK(u.count() == shape[outputs_last ? shape.rank - 1 : 0] && u.count() * v.count() == shape.count(),
+            "spectral norm of {} with vectors {} and {}", to_string(shape), to_string(u.shape()),
+            to_string(v.shape()));
+  DeviceContext& c = weight.context();
+  const SpectralSize size{int(u.count()), int(v.count()), outputs_last};
+  const Tensor left(c, {u.count(), 1}), right(c, {v.count(), 1}), sigma(c, {1});
+  Tensor y(c, shape, weight.dtype());
+  c.run(c.kernels().norm.spectral_fwd, {.size = size,
+                                        .move = move,
+                                        .w = weight.in(),
+                                        .u = u.out(),
+                                        .v = v.out(),
+                                        .left = left.out(),
+                                        .right = right.out(),
+                                        .sigma = sigma.out(),
+                                        .y = y.out()});
+  record(y, SpectralNormRecord{weight, left, right, sigma, y.detach(), size});
   return y;
 }
 
