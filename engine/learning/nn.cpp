@@ -275,7 +275,8 @@ ConvLayer ConvLayer::make(Parameters& p, const std::string& name, int in, int ou
 Tensor ConvLayer::operator()(const Parameters& p, const Tensor& x, Activation act,
                              Statistics statistics) const {
   const Tensor b = bias < 0 ? Tensor() : p[bias];
-  const Tensor w = spectral.u >= 0 ? spectral(p, p.learnt(weight), statistics) : p[weight];
+  const Tensor w =
+      spectral.u < 0 ? p[weight] : cast(spectral(p, p.learnt(weight), statistics), x.context().activations());
   return transposed ? conv_transpose2d(x, w, b, options, act) : conv2d(x, w, b, options, act);
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/spectral_norm.h"
 
 namespace gan::cpu {
 namespace {
@@ -496,9 +497,14 @@ const Variant<NormInfer> infer_variants[] = {loops<NormInfer>};
 const Variant<NormBwd> bwd_variants[] = {loops<NormBwd>};
 const Variant<LayerNormFwd> layer_fwd_variants[] = {loops<LayerNormFwd>};
 const Variant<LayerNormBwd> layer_bwd_variants[] = {loops<LayerNormBwd>};
+const Variant<SpectralNormFwd> spectral_fwd_variants[] = {
+    {"loops", "f32", "any size", f32_only<SpectralNormFwd>, spectral_norm_fwd}};
+const Variant<SpectralNormBwd> spectral_bwd_variants[] = {
+    {"loops", "f32", "any size", f32_only<SpectralNormBwd>, spectral_norm_bwd}};
 }  // namespace
 
-const NormTable norm = {
-    {fwd_variants}, {infer_variants}, {bwd_variants}, {layer_fwd_variants}, {layer_bwd_variants}};
+const NormTable norm = {{fwd_variants},         {infer_variants},     {bwd_variants},
+                        {layer_fwd_variants},   {layer_bwd_variants}, {spectral_fwd_variants},
+                        {spectral_bwd_variants}};
 
 }  // namespace gan::cpu

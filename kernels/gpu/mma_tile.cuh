@@ -258,9 +258,9 @@ __global__ void __launch_bounds__(Shape::threads) mma_kernel(Product product, Ta
 
 // ---- the host side ------------------------------------------------------------------------------------
 
-// Why pick() never takes a variant that computes in tf32: whoever asked for float32 gets float32.
+// Why pick() takes no variant that computes in tf32 unless told to: whoever asked for float32 gets float32.
 inline constexpr const char* tf32_not_asked_for =
-    "rounds float32 inputs to 10 bits (tf32): force it with GAN_KERNEL";
+    "rounds float32 inputs to 10 bits (tf32): ask for it with --precision tf32 or GAN_KERNEL";
 
 // For plan_tiles() and run_product(). T: bf16, or float for tf32 products.
 template <class T>

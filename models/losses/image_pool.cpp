@@ -32,8 +32,9 @@ void ImagePool::prepare(uint64_t seed, int64_t number, int64_t count) {
   values.put(places_, places);
 }
 
-Tensor ImagePool::exchange(const Tensor& batch) const {
-  if (!pictures_) return batch;
+Tensor ImagePool::exchange(const Tensor& made) const {
+  if (!pictures_) return made;
+  const Tensor batch = cast(made, pictures_.dtype());
   const int64_t size = pictures_.dim(0), elements = pictures_.count() / size;
   GAN_CHECK(batch.count() == batch.dim(0) * elements, "pool of {}, batch {}", to_string(pictures_.shape()),
             to_string(batch.shape()));

@@ -24,8 +24,8 @@ class ImagePool {
   // the run (from 0), and puts it into the context's StepValues. While the pool fills, each picture is shown
   // and kept; then, with equal chance, it is shown, or a kept one whose place it takes.
   void prepare(uint64_t seed, int64_t number, int64_t count);
-  // What is shown of `batch` (N,H,W,C); prepare() has announced N pictures.
-  Tensor exchange(const Tensor& batch) const;
+  // What is shown of `made` (N,H,W,C); prepare() has announced N pictures.
+  Tensor exchange(const Tensor& made) const;
 
   const Tensor& pictures() const { return pictures_; }  // (size,H,W,C), or empty
 

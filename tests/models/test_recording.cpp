@@ -45,7 +45,8 @@ struct Learner {
     uint32_t number = 0;
     for (auto& [name, draws] : input.tensors)
       for (Tensor& values : draws)
-        values = activation(random_normal(context, values.shape(), 3, 100, number++), {Act::tanh});
+        values = cast(activation(random_normal(context, values.shape(), 3, 100, number++), {Act::tanh}),
+                      context.activations());
     input.log = true;
   }
 
