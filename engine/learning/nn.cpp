@@ -298,14 +298,14 @@ NormLayer NormLayer::make(Parameters& p, const std::string& name, NormKind kind,
   return layer;
 }
 
-Tensor NormLayer::operator()(const Parameters& p, const Tensor& x, Activation act,
-                             Statistics statistics) const {
+Tensor NormLayer::operator()(const Parameters& p, const Tensor& x, Activation act, Statistics statistics,
+                             int batches) const {
   if (kind == NormKind::none) return act.kind == Act::none ? x : activation(x, act);
   if (kind == NormKind::instance) return normalise(x, kind, {}, act);
   NormTensors t{p[gamma], p[beta], p.value(running_mean), p.value(running_var)};
   if (statistics == Statistics::running) return normalise_running(x, t, act);
   if (!p.statistics_move()) t.running_mean = t.running_var = Tensor();
-  return normalise(x, kind, t, act);
+  return normalise(x, kind, t, act, 0.1, 1e-5, batches);
 }
 
 Tensor LinearLayer::operator()(const Parameters& p, const Tensor& x, Activation act) const {

@@ -156,7 +156,9 @@ struct NormLayer {
   // Batch: gamma N(1, 0.02), beta 0, running statistics. Instance: no parameters. None: nothing, only `act`
   // is applied.
   static NormLayer make(Parameters& p, const std::string& name, NormKind kind, int channels);
-  Tensor operator()(const Parameters& p, const Tensor& x, Activation act, Statistics statistics) const;
+  // batches: as in normalise()
+  Tensor operator()(const Parameters& p, const Tensor& x, Activation act, Statistics statistics,
+                    int batches = 1) const;
 };
 
 struct LinearLayer {

@@ -19,6 +19,8 @@ Tensor affine(const Tensor& x, double scale, double shift = 0);  // scale * x + 
 Tensor power(const Tensor& x, double exponent, double shift = 0);
 // act of a's channels followed by b's: (N,H,W,Ca), (N,H,W,Cb) -> (N,H,W,Ca+Cb)
 Tensor concat_channels(const Tensor& a, const Tensor& b, Activation act = {});
+// a's pictures followed by b's: (Na,H,W,C), (Nb,H,W,C) -> (Na+Nb,H,W,C); any rank
+Tensor concat_batch(const Tensor& a, const Tensor& b);
 // Channels first ... first + count - 1 of x (N,H,W,C).
 Tensor slice_channels(const Tensor& x, int first, int count);
 // x (N,H,W,C) as the channels first ... first + C - 1 of (N,H,W,channels); the others are 0.
@@ -67,9 +69,10 @@ struct NormTensors {
 };
 // act(gamma * (x - mean) / sqrt(var + eps) + beta) by the statistics of x: of the batch per channel (batch)
 // or of each picture per channel (instance). Moves the running statistics, if there are any, also when
-// nothing is recorded.
+// nothing is recorded. batches: so many batches of equal size lie behind each other in x, and each counts by itself, in
+// their order; more than one has no second gradient.
 Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activation act = {},
-                 double momentum = 0.1, double eps = 1e-5);
+                 double momentum = 0.1, double eps = 1e-5, int batches = 1);
 // The same with the running statistics: what a trained network does with one picture does not depend on the
 // others. Not differentiable.
 Tensor normalise_running(const Tensor& x, const NormTensors& t, Activation act = {}, double eps = 1e-5);
@@ -116,6 +119,10 @@ struct LossValue {
 // scale * (loss_real + loss_fake); values (4): loss_real, loss_fake, D_real, D_fake
 LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logits, GanLoss kind,
                              double real_label = 1, double fake_label = 0, double scale = 1);
+// The same of logits (N,...) whose first half, or second, is of real pictures. No second gradient.
+enum class RealHalf { first, second };
+LossValue discriminator_loss(const Tensor& logits, RealHalf real, GanLoss kind, double real_label = 1,
+                             double fake_label = 0, double scale = 1);
 // scale * loss; values (1)
 LossValue generator_loss(const Tensor& fake_logits, GanLoss kind, double scale = 1);
 // scale * the mean of |a-b|, (a-b)^2 or Huber's function of a-b; values (1): without scale

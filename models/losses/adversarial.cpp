@@ -11,18 +11,34 @@ GanLoss AdversarialSettings::kind() const {
   fail(Exit::usage, "unknown gan-loss `{}`: vanilla, minimax, lsgan or hinge", gan_loss);
 }
 
-LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<Tensor>& fake,
-                             const AdversarialSettings& settings, double scale) {
-  const double part = 1.0 / double(fake.size());
+namespace {
+// The mean over scales of one(scale's number, factor).
+template <class One>
+LossValue over_scales(size_t scales, double scale, const One& one_of) {
+  const double part = 1.0 / double(scales);
   LossValue sum;
-  for (size_t i = 0; i < fake.size(); ++i) {
-    const LossValue one =
-        discriminator_loss(real[i], fake[i], settings.kind(), settings.real_label(), 0, scale * part);
+  for (size_t i = 0; i < scales; ++i) {
+    const LossValue one = one_of(i, scale * part);
     sum.loss = sum.loss ? add(sum.loss, one.loss) : one.loss;
     const Tensor values = part == 1 ? one.values : affine(one.values, part);
     sum.values = sum.values ? add(sum.values, values) : values;
   }
   return sum;
+}
+}  // namespace
+
+LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<Tensor>& fake,
+                             const AdversarialSettings& settings, double scale) {
+  return over_scales(fake.size(), scale, [&](size_t i, double factor) {
+    return discriminator_loss(real[i], fake[i], settings.kind(), settings.real_label(), 0, factor);
+  });
+}
+
+LossValue discriminator_loss(const std::vector<Tensor>& logits, RealHalf real,
+                             const AdversarialSettings& settings, double scale) {
+  return over_scales(logits.size(), scale, [&](size_t i, double factor) {
+    return discriminator_loss(logits[i], real, settings.kind(), settings.real_label(), 0, factor);
+  });
 }
 
 Tensor rejection_loss(const std::vector<Tensor>& logits, const AdversarialSettings& settings, double scale) {

@@ -21,6 +21,9 @@ struct AdversarialSettings : Group<AdversarialSettings> {
 // means of theirs. values (4): loss_real, loss_fake, D_real, D_fake.
 LossValue discriminator_loss(const std::vector<Tensor>& real, const std::vector<Tensor>& fake,
                              const AdversarialSettings& settings, double scale = 1);
+// The same of logits whose halves are of real and of fake pictures.
+LossValue discriminator_loss(const std::vector<Tensor>& logits, RealHalf real,
+                             const AdversarialSettings& settings, double scale = 1);
 // scale * the loss of logits of pictures that are to be rejected, as fake ones are; the mean over the scales.
 Tensor rejection_loss(const std::vector<Tensor>& logits, const AdversarialSettings& settings,
                       double scale = 1);

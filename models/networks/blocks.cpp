@@ -41,7 +41,7 @@ Tensor ConvBlock::operator()(const Parameters& p, const Tensor& x, const Pass& p
   Tensor y = options.kind == Kind::resize ? resize_nearest(x, int(2 * x.dim(1)), int(2 * x.dim(2))) : x;
   y = conv(p, y, has_norm ? kNoAct : options.act, pass.statistics);
   if (options.kind == Kind::shuffle) y = pixel_shuffle(y, 2);
-  if (has_norm) y = norm(p, y, options.act, pass.statistics);
+  if (has_norm) y = norm(p, y, options.act, pass.statistics, pass.batches);
   if (pass.dropout && options.dropout > 0)
     y = dropout(y, options.dropout,
                 {.seed = pass.seed, .layer = options.dropout_layer, .step_at = pass.step});

@@ -45,6 +45,7 @@ using LayerTap = std::function<void(const std::string& name, const Tensor& outpu
 // How a forward pass is made.
 struct Pass {
   Statistics statistics = Statistics::batch;
+  int batches = 1;          // that lie behind each other, each with batch statistics of its own
   bool dropout = false;     // layers that have dropout use it
   uint64_t seed = 0;        // of the masks
   In step = {};             // a counter on the device: another mask in each; none: step 0

@@ -14,6 +14,12 @@ inline std::vector<Tensor> judge(const Network& network, const Discriminator& di
                                  const Tensor& pictures, const LayerTap& tap = {}) {
   return discriminator(network.parameters, pictures, {.tap = tap});
 }
+// Of two batches of equal size in one pass: half as many launches. The results are those of two passes, the first batch
+// before the second, but for spectral norm, whose vectors move once for a pass: it wants two.
+inline std::vector<Tensor> judge_both(const Network& network, const Discriminator& discriminator,
+                                      const Tensor& first, const Tensor& second) {
+  return discriminator(network.parameters, concat_batch(first, second), {.batches = 2});
+}
 
 // What every model logs of a discriminator's loss beside the loss: its two halves, and what it believes of pictures.
 inline void report_judgement(Step& step, const LossValue& loss) {

@@ -46,10 +46,11 @@ class Dcgan : public NoiseGan {
   }
 
   Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell) override {
-    return forward(g_, generator_, reshape(z, {z.dim(0), 1, 1, z.dim(1)}), statistics, tell);
+    return forward(g_, generator_, reshape(z, {z.dim(0), 1, 1, z.dim(1)}),
+                   {.statistics = statistics, .tell = tell});
   }
-  Tensor discriminate(const Tensor& pictures, const LayerObserver& tell) override {
-    return forward(d_, discriminator_, pictures, Statistics::batch, tell);
+  Tensor discriminate(const Tensor& pictures, const Pass& pass) override {
+    return forward(d_, discriminator_, pictures, pass);
   }
 
  private:
@@ -65,8 +66,7 @@ class Dcgan : public NoiseGan {
   }
 
   static Tensor forward(const Network& network, const std::vector<ConvBlock>& blocks, Tensor x,
-                        Statistics statistics, const LayerObserver& tell) {
-    const Pass pass{.statistics = statistics, .tell = tell};
+                        const Pass& pass) {
     for (const ConvBlock& block : blocks) x = block(network.parameters, x, pass);
     return x;
   }

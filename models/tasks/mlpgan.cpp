@@ -51,8 +51,8 @@ class MlpGan : public NoiseGan {
     const Tensor flat = forward(g_, generator_, z, tell);  // (N,H*W*C)
     return reshape(flat, {z.dim(0), picture_[0], picture_[1], picture_[2]});
   }
-  Tensor discriminate(const Tensor& pictures, const LayerObserver& tell) override {
-    return forward(d_, discriminator_, reshape(pictures, {pictures.dim(0), picture_.count()}), tell);
+  Tensor discriminate(const Tensor& pictures, const Pass& pass) override {
+    return forward(d_, discriminator_, reshape(pictures, {pictures.dim(0), picture_.count()}), pass.tell);
   }
 
  private:

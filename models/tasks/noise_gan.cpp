@@ -36,9 +36,9 @@ void NoiseGan::learn(Step& step) {
       fake = generate(step.input("z", i), Statistics::batch);  // recorded: the generator learns from this one
     }
     Turn turn(step, discriminator_player_);
-    const Tensor real_logits = discriminate(step.input("real", i));
-    const Tensor fake_logits = discriminate(fake.detach());
-    d_loss = discriminator_loss({real_logits}, {fake_logits}, adversarial);
+    // Both batches in one pass, half as many launches; each is normalised by itself.
+    const Tensor both = concat_batch(step.input("real", i), fake.detach());
+    d_loss = discriminator_loss({discriminate(both, {.batches = 2})}, RealHalf::first, adversarial);
     turn.learn(d_loss.loss);
   }
 
@@ -46,7 +46,7 @@ void NoiseGan::learn(Step& step) {
   Tensor g_loss;
   {
     Turn turn(step, generator_player_);
-    g_loss = generator_loss({discriminate(fake)}, adversarial);
+    g_loss = generator_loss({discriminate(fake, {})}, adversarial);
     turn.learn(g_loss);
   }
 
@@ -69,7 +69,7 @@ void NoiseGan::describe(DeviceContext& context, int batch, const std::string& ne
   NoGradient quiet(context);
   const StepInput in = planned_input(context, batch);
   if (network == "G") generate(in.tensors.at("z")[0], Statistics::batch, tell);
-  else discriminate(in.tensors.at("real")[0], tell);
+  else discriminate(in.tensors.at("real")[0], {.tell = tell});
 }
 
 }  // namespace gan

@@ -27,8 +27,8 @@ class NoiseGan : public Model {
   virtual void declare_layers() = 0;  // of both networks
   // z (N,nz) -> pictures (N,H,W,C) in [-1,1]
   virtual Tensor generate(const Tensor& z, Statistics statistics, const LayerObserver& tell = {}) = 0;
-  // pictures (N,H,W,C) -> logits (N,...), one or more per picture
-  virtual Tensor discriminate(const Tensor& pictures, const LayerObserver& tell = {}) = 0;
+  // pictures (N,H,W,C) -> logits (N,...), one or more per picture; spectral norm is not among its layers
+  virtual Tensor discriminate(const Tensor& pictures, const Pass& pass) = 0;
 
   Network &g_, &d_;
   Player &generator_player_, &discriminator_player_;

@@ -54,9 +54,15 @@ void Pix2pix::learn(Step& step) {
   if (d_) {
     Turn turn(step, *discriminator_player_);
     const Tensor shown = pool_.exchange(concat_channels(a, fake.detach()));
-    const auto fake_logits = judge(*d_, *discriminator_, shown);
-    const auto real_logits = judge(*d_, *discriminator_, concat_channels(a, b));
-    const LossValue loss = discriminator_loss(real_logits, fake_logits, adversarial, 0.5);
+    const Tensor real = concat_channels(a, b);
+    LossValue loss;
+    if (config.get<SpectralSettings>().of_discriminator()) {
+      const auto fake_logits = judge(*d_, *discriminator_, shown);
+      loss = discriminator_loss(judge(*d_, *discriminator_, real), fake_logits, adversarial, 0.5);
+    } else {
+      loss = discriminator_loss(judge_both(*d_, *discriminator_, shown, real), RealHalf::second, adversarial,
+                                0.5);
+    }
     step.report("loss_D", loss.loss);
     report_judgement(step, loss);
     turn.learn(loss.loss);

@@ -191,6 +191,10 @@ std::vector<Row> rows() {
     table.push_back({"discriminator_loss",
                      [=](In in) { return discriminator_loss(in[0], in[1], kind, 0.9, 0.1, 2).loss; },
                      {{4, 1}, {3, 1}}});
+    table.push_back(
+        {"discriminator_loss_of_halves",
+         [=](In in) { return discriminator_loss(in[0], RealHalf::second, kind, 0.9, 0.1, 2).loss; },
+         {{4, 1}}});
     table.push_back({"generator_loss", [=](In in) { return generator_loss(in[0], kind, 2).loss; }, {{4, 1}}});
   }
   return table;

@@ -335,6 +335,15 @@ Tensor concat_channels(const Tensor& first, const Tensor& second, Activation act
   return y;
 }
 
+// All of a tensor is one row of channels here.
+Tensor concat_batch(const Tensor& a, const Tensor& b) {
+  Shape shape = a.shape();
+  shape.dims[0] = b.dim(0);
+  GAN_CHECK(shape == b.shape(), "concat_batch of {} and {}", to_string(a.shape()), to_string(b.shape()));
+  shape.dims[0] += a.dim(0);
+  return reshape(concat_channels(reshape(a, {1, 1, 1, a.count()}), reshape(b, {1, 1, 1, b.count()})), shape);
+}
+
 Tensor slice_channels(const Tensor& x, int first, int count) {
   GAN_CHECK(x.shape().rank == 4 && first >= 0 && count >= 1 && first + count <= x.dim(3),
             "slice_channels {} to {} of {}", first, first + count, to_string(x.shape()));

@@ -67,6 +67,21 @@ struct DiscriminatorLossRecord {
   Exported exported() const { return no_loss(); }
 };
 
+struct HalvesLossRecord {
+  Tensor logits, saved;
+  RealHalf real;
+  GanLoss kind;
+
+  static constexpr const char* refuses_second_gradient = "give the logits of real and of fake pictures apart";
+  const char* name() const { return "discriminator_loss_of_halves"; }
+  Tensors inputs() const { return {&logits}; }
+  Attributes attributes() const {
+    return {{"kind", kLossNames[int(kind)]}, {"real", real == RealHalf::first ? "first" : "second"}};
+  }
+  void backward(const Tensor& dy) const { give_saved(logits, saved, dy); }
+  Exported exported() const { return no_loss(); }
+};
+
 struct GeneratorLossRecord {
   Tensor fake, d_fake;
   GanLoss kind;
@@ -134,6 +149,30 @@ LossValue discriminator_loss(const Tensor& real_logits, const Tensor& fake_logit
                                          .values = values.out(),
                                          .loss = loss.out()});
   record(loss, DiscriminatorLossRecord{real, fake, d_real, d_fake, kind, real_label, fake_label, scale});
+  return {loss, values};
+}
+
+LossValue discriminator_loss(const Tensor& logits, RealHalf real, GanLoss kind, double real_label,
+                             double fake_label, double scale) {
+  GAN_CHECK(logits.dim(0) % 2 == 0, "halves of {}", to_string(logits.shape()));
+  DeviceContext& c = logits.context();
+  const int64_t half = logits.count() / 2, reals = real == RealHalf::first ? 0 : half;
+  const Tensor saved = like_if_wanted(logits), values(c, {4});
+  const auto part = [&](const Tensor& of, int64_t first) { return of ? of.view(first, {half}) : Tensor(); };
+  Tensor loss(c, {1});
+  c.run(c.kernels().loss.discriminator, {.kind = kind,
+                                         .real_count = half,
+                                         .fake_count = half,
+                                         .real_label = real_label,
+                                         .fake_label = fake_label,
+                                         .scale = scale,
+                                         .real = part(logits, reals).in(),
+                                         .fake = part(logits, half - reals).in(),
+                                         .d_real = part(saved, reals).out(),
+                                         .d_fake = part(saved, half - reals).out(),
+                                         .values = values.out(),
+                                         .loss = loss.out()});
+  record(loss, HalvesLossRecord{logits, saved, real, kind});
   return {loss, values};
 }
 

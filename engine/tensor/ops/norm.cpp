@@ -118,7 +118,11 @@ struct NormaliseRecord {
     return a;
   }
   void backward(const Tensor& dy) const { t.backward(t.x.context().kernels().norm.bwd, size, dy); }
-  void backward_in_operations(const Tensor& dy, Gradients& to) const { t.backward_in_operations(dy, to); }
+  void backward_in_operations(const Tensor& dy, Gradients& to) const {
+    GAN_CHECK(t.group != Group::channel || size.segments == 1,
+              "a norm of {} batches in one has no second gradient; normalise each by itself", size.segments);
+    t.backward_in_operations(dy, to);
+  }
   Exported exported() const {
     Attributes constants;
     if (!t.gamma) {
@@ -209,12 +213,13 @@ struct NormaliseRunningRecord {
 }  // namespace
 
 Tensor normalise(const Tensor& x, NormKind kind, const NormTensors& t, Activation act, double momentum,
-                 double eps) {
-  GAN_CHECK(kind != NormKind::none && x.shape().rank == 4, "normalise of {}", to_string(x.shape()));
+                 double eps, int batches) {
+  GAN_CHECK(kind != NormKind::none && x.shape().rank == 4 && batches >= 1 && x.dim(0) % batches == 0,
+            "normalise of {}, {} batches", to_string(x.shape()), batches);
   DeviceContext& c = x.context();
   const int64_t pixels = x.dim(1) * x.dim(2);
-  const NormSize size{.segments = kind == NormKind::batch ? 1 : int(x.dim(0)),
-                      .rows = kind == NormKind::batch ? x.dim(0) * pixels : pixels,
+  const NormSize size{.segments = kind == NormKind::batch ? batches : int(x.dim(0)),
+                      .rows = kind == NormKind::batch ? x.dim(0) / batches * pixels : pixels,
                       .channels = int(x.dim(3)),
                       .eps = eps};
   Tensor y(c, x.shape(), x.dtype());

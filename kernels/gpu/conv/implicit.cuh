@@ -326,8 +326,10 @@ void bwd_data_by(const ConvBwdData& args, Stream& stream) {
   with_flag(dy_vector && w_vector, [&](auto always) {
     BackwardDataProduct<T, always> product{};
     product.a.data = dy, product.a.vector = dy_vector;
-    product.a.g = {
-        .h = g.oh, .w = g.ow, .c = g.k, .by_channels = FastDivision(g.k), .row_step = 1, .column_step = 1};
+    Windows& windows = product.a.g;
+    windows.h = g.oh, windows.w = g.ow, windows.c = g.k;
+    windows.by_channels = FastDivision(g.k);
+    windows.row_step = windows.column_step = 1;
     product.b.data = w, product.b.vector = w_vector;
     product.b.c = g.c, product.b.k = g.k, product.b.kh = g.kh, product.b.kw = g.kw;
     product.b.by_k = FastDivision(g.k);
