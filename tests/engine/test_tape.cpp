@@ -166,6 +166,7 @@ TEST_CASE("records describe themselves, and say what they are in ONNX") {
   const Tensor h = conv2d(x, w, {}, {.kernel = 3});
   conv_transpose2d(h, back, {}, {}, {Act::tanh});
   linear(reshape(x, {1, 48}), dense, {}, {Act::relu});
+  sum(x);
   discriminator_loss(x, x, GanLoss::hinge);
   const std::vector<std::string> wanted = {
       "conv2d: kernel=3 stride=1 pad=1 padding=reflect act=leaky_relu slope=0.2: "
