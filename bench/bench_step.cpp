@@ -113,9 +113,11 @@ double peak_rss_mb() { return double(peak_resident_bytes()) / (1 << 20); }
 
 void print_row(const json& row) {
   auto number = [&](const char* key) { return row.at(key).get<double>(); };
-  const std::string name = fmt::format("{}-{} ngf {} ndf {} batch {} {}", row["model"].get<std::string>(),
-                                       row["size"].get<int>(), row["ngf"].get<int>(), row["ndf"].get<int>(),
-                                       row["batch"].get<int>(), row["precision"].get<std::string>());
+  const bool convolutional = row.contains("ngf");
+  const std::string name = fmt::format(
+      "{}-{}{} batch {} {}", row["model"].get<std::string>(), row["size"].get<int>(),
+      convolutional ? fmt::format(" ngf {} ndf {}", row["ngf"].get<int>(), row["ndf"].get<int>()) : "",
+      row["batch"].get<int>(), row["precision"].get<std::string>());
   fmt::print("{:40}{:>10.4f}{:>10.4f}{:>10.1f}{:>10.1f}{:>10.0f}{:>10.0f}{:>11.3f}\n", name,
              number("median_s"), number("min_s"), number("images_per_s"), number("gflop_per_s"),
              number("peak_rss_mb"), number("pool_mb"), number("overhead_percent"));
