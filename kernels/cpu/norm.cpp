@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/room.h"
 #include "kernels/cpu/spectral_norm.h"
 
 namespace gan::cpu {
@@ -165,21 +166,6 @@ GAN_TARGET_CLONES void input_gradient_block(const T* x, const T* dy, int64_t row
 
 // -------------------------------------------------------------------------------------------- launchers
 
-// Cuts a scratch block into float arrays, each beginning on a cache line.
-class Carver {
- public:
-  static int64_t padded(int64_t floats) { return (floats + 15) / 16 * 16; }
-  Carver(Stream& stream, int64_t floats) : at_(static_cast<float*>(stream.scratch(size_t(floats) * 4))) {}
-  float* take(int64_t floats) {
-    float* result = at_;
-    at_ += padded(floats);
-    return result;
-  }
-
- private:
-  float* at_;
-};
-
 template <class T>
 void run_typed(const NormFwd& a, Stream& stream) {
   const NormSize& s = a.size;
@@ -189,12 +175,13 @@ void run_typed(const NormFwd& a, Stream& stream) {
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   T* y = a.y.as<T>();
   float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
-  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all));
-  float* block_means = carver.take(blocks.count * channels);    // (blocks, channels)
-  float* block_squares = carver.take(blocks.count * channels);  // (blocks, channels)
-  float* variance = carver.take(all);                           // (segments, channels)
-  float* scale = carver.take(all);                              // (segments, channels)
-  float* shift = carver.take(all);                              // (segments, channels)
+  Carver carver(
+      stream.scratch(2 * Carver::bytes<float>(blocks.count * channels) + 3 * Carver::bytes<float>(all)));
+  float* block_means = carver.take<float>(blocks.count * channels);    // (blocks, channels)
+  float* block_squares = carver.take<float>(blocks.count * channels);  // (blocks, channels)
+  float* variance = carver.take<float>(all);                           // (segments, channels)
+  float* scale = carver.take<float>(all);                              // (segments, channels)
+  float* shift = carver.take<float>(all);                              // (segments, channels)
 
   const auto origin = [&](int64_t segment) { return x + segment * s.rows * channels; };  // its first row
   blocks.parallel([&](int64_t b) {
@@ -250,9 +237,9 @@ void run_typed(const NormInfer& a, Stream& stream) {
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *var = a.var.as<float>();
   T* y = a.y.as<T>();
-  Carver carver(stream, 2 * Carver::padded(channels));
-  float* scale = carver.take(channels);
-  float* shift = carver.take(channels);
+  Carver carver(stream.scratch(2 * Carver::bytes<float>(channels)));
+  float* scale = carver.take<float>(channels);
+  float* shift = carver.take<float>(channels);
   for (int64_t c = 0; c < channels; ++c) {
     scale[c] = float((gamma ? double(gamma[c]) : 1.0) / std::sqrt(double(var[c]) + a.eps));
     shift[c] = beta ? beta[c] : 0.0f;
@@ -271,15 +258,16 @@ void run_typed(const NormBwd& a, Stream& stream) {
   const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
-  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 6 * Carver::padded(all));
-  float* block_e = carver.take(blocks.count * channels);   // (blocks, channels)
-  float* block_ex = carver.take(blocks.count * channels);  // (blocks, channels)
-  float* scale = carver.take(all);                         // this and what follows (segments, channels)
-  float* shift = carver.take(all);
-  float* sum_e = carver.take(all);   // the segment's share of dbeta
-  float* sum_ex = carver.take(all);  // the segment's share of dgamma
-  float* mean_e = carver.take(all);
-  float* slope_e = carver.take(all);
+  Carver carver(
+      stream.scratch(2 * Carver::bytes<float>(blocks.count * channels) + 6 * Carver::bytes<float>(all)));
+  float* block_e = carver.take<float>(blocks.count * channels);   // (blocks, channels)
+  float* block_ex = carver.take<float>(blocks.count * channels);  // (blocks, channels)
+  float* scale = carver.take<float>(all);  // this and what follows (segments, channels)
+  float* shift = carver.take<float>(all);
+  float* sum_e = carver.take<float>(all);   // the segment's share of dbeta
+  float* sum_ex = carver.take<float>(all);  // the segment's share of dgamma
+  float* mean_e = carver.take<float>(all);
+  float* slope_e = carver.take<float>(all);
   for (int64_t i = 0; i < all; ++i) {
     scale[i] = gamma ? gamma[i % channels] * rstd[i] : rstd[i];
     shift[i] = beta ? beta[i % channels] : 0.0f;
@@ -361,12 +349,13 @@ void run_typed(const LayerNormFwd& a, Stream& stream) {
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   T* y = a.y.as<T>();
   float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
-  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all));
-  float* block_means = carver.take(blocks.count * channels);    // (blocks, channels)
-  float* block_squares = carver.take(blocks.count * channels);  // (blocks, channels)
-  float* means = carver.take(all);                              // this and what follows (groups, channels)
-  float* scale = carver.take(all);
-  float* shift = carver.take(all);
+  Carver carver(
+      stream.scratch(2 * Carver::bytes<float>(blocks.count * channels) + 3 * Carver::bytes<float>(all)));
+  float* block_means = carver.take<float>(blocks.count * channels);    // (blocks, channels)
+  float* block_squares = carver.take<float>(blocks.count * channels);  // (blocks, channels)
+  float* means = carver.take<float>(all);  // this and what follows (groups, channels)
+  float* scale = carver.take<float>(all);
+  float* shift = carver.take<float>(all);
 
   const auto origin = [&](int64_t group) { return x + group * s.elements(); };  // its first row
   blocks.parallel([&](int64_t b) {
@@ -429,16 +418,17 @@ void run_typed(const LayerNormBwd& a, Stream& stream) {
   const T *x = a.x.as<T>(), *dy = a.dy.as<T>();
   const float *gamma = a.gamma.as<float>(), *beta = a.beta.as<float>();
   const float *mean = a.mean.as<float>(), *rstd = a.rstd.as<float>();
-  Carver carver(stream, 2 * Carver::padded(blocks.count * channels) + 3 * Carver::padded(all) +
-                            2 * Carver::padded(s.groups) + Carver::padded(channels));
-  float* block_e = carver.take(blocks.count * channels);   // (blocks, channels)
-  float* block_ex = carver.take(blocks.count * channels);  // (blocks, channels)
-  float* means = carver.take(all);                         // these three (groups, channels)
-  float* scale = carver.take(all);
-  float* shift = carver.take(all);
-  float* mean_e = carver.take(s.groups);
-  float* slope_e = carver.take(s.groups);
-  float* factor = carver.take(channels);  // gamma, or ones
+  Carver carver(stream.scratch(2 * Carver::bytes<float>(blocks.count * channels) +
+                               3 * Carver::bytes<float>(all) + 2 * Carver::bytes<float>(s.groups) +
+                               Carver::bytes<float>(channels)));
+  float* block_e = carver.take<float>(blocks.count * channels);   // (blocks, channels)
+  float* block_ex = carver.take<float>(blocks.count * channels);  // (blocks, channels)
+  float* means = carver.take<float>(all);                         // these three (groups, channels)
+  float* scale = carver.take<float>(all);
+  float* shift = carver.take<float>(all);
+  float* mean_e = carver.take<float>(s.groups);
+  float* slope_e = carver.take<float>(s.groups);
+  float* factor = carver.take<float>(channels);  // gamma, or ones
   for (int64_t c = 0; c < channels; ++c) factor[c] = gamma ? gamma[c] : 1.0f;
   for (int64_t group = 0; group < s.groups; ++group)
     fill_coefficients(s, group, gamma, beta, mean[group], rstd[group], means, scale, shift);

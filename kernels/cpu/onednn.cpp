@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/room.h"
 
 namespace gan::cpu {
 namespace {
@@ -28,26 +29,6 @@ using dnnl::memory;
 
 enum class Direction { fwd, bwd_data, bwd_weight };
 
-// Memory that is free between two calls: the primitive's scratch space and weights on their way.
-class Arena {
- public:
-  // `bytes` of 64-byte aligned memory; contents are lost when it grows.
-  char* get(size_t bytes) {
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
-      const size_t rounded = (bytes + 4095) / 4096 * 4096;
-      data_ = static_cast<char*>(std::aligned_alloc(4096, rounded));
-      if (!data_) fail(Exit::out_of_memory, "no memory for {} bytes of convolution scratch", bytes);
-      size_ = rounded;
-    }
-    return data_;
-  }
-
- private:
-  char* data_ = nullptr;
-  size_t size_ = 0;
-};
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // A compiled convolution in one direction, with its arguments bound to memory objects that get new addresses
@@ -95,7 +76,7 @@ struct Library {
   std::map<ProductKey, Product> products;
   std::list<WeightCopy> weight_copies;  // most recently used first
   size_t weight_copies_bytes = 0;
-  Arena arena;
+  Arena arena;  // the primitive's scratch space and weights on their way
 };
 // Never destroyed: the order in which globals of other libraries end is not ours to know.
 Library& library() {
@@ -322,7 +303,7 @@ void onednn_conv_fwd(const Conv2d& size, In x, In w, uint64_t w_version, In bias
   with_library("convolution", size, [&](Library& lib) {
     ConvPrimitive& p = find_primitive(lib, size, x.dtype, x.dtype, Direction::fwd, bool(bias),
                                       own_relu ? Activation{} : act, y.acc);
-    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes, "convolution scratch");
     bind_weights(lib, p, w.data, w_version, arena + aligned(p.scratchpad_bytes));
     if (bias) p.bias.set_data_handle(const_cast<void*>(bias.data));
     execute(lib, p, x.data, y.data, arena);
@@ -337,7 +318,7 @@ void onednn_conv_bwd_data(const Conv2d& size, In dy, In w, uint64_t w_version, O
   with_library("gradient of a convolution's input", size, [&](Library& lib) {
     ConvPrimitive& p =
         find_primitive(lib, size, dy.dtype, dx.dtype, Direction::bwd_data, false, {}, Acc::set);
-    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes, "convolution scratch");
     bind_weights(lib, p, w.data, w_version, arena + aligned(p.scratchpad_bytes));
     execute(lib, p, dx.data, dy.data, arena);
   });
@@ -346,7 +327,7 @@ void onednn_conv_bwd_data(const Conv2d& size, In dy, In w, uint64_t w_version, O
 void onednn_conv_bwd_weight(const Conv2d& size, In x, In dy, Out dw) {
   with_library("gradient of a convolution's weights", size, [&](Library& lib) {
     ConvPrimitive& p = find_primitive(lib, size, x.dtype, x.dtype, Direction::bwd_weight, false, {}, dw.acc);
-    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes);
+    char* arena = lib.arena.get(aligned(p.scratchpad_bytes) + p.weights_bytes, "convolution scratch");
     const bool direct = p.same_layout && dw.acc == Acc::set;
     char* own = direct ? reinterpret_cast<char*>(dw.as<float>()) : arena + aligned(p.scratchpad_bytes);
     p.weights_own.set_data_handle(own);
@@ -421,7 +402,7 @@ void onednn_products(int64_t count, int m, int n, int k, const bf16* a, Strides 
     const Product& whole = find_product(lib, each, rows, n, k, a_strides, b_strides, acc, c_strides);
     const Product& last = find_product(lib, each, last_rows, n, k, a_strides, b_strides, acc, c_strides);
     const size_t scratch = aligned(std::max(whole.scratchpad.get_size(), last.scratchpad.get_size()));
-    char* arena = lib.arena.get(scratch * size_t(threads));
+    char* arena = lib.arena.get(scratch * size_t(threads), "convolution scratch");
     while (int(lib.streams.size()) < threads) lib.streams.emplace_back(lib.engine);
     const auto run = [&](int64_t item, int thread) {
       const int64_t matrix = item / parts, first = item % parts * rows;

@@ -4,11 +4,10 @@
 // of the others it is the plain float32 version.
 // converted: bfloat16 values through float32 copies of them, by the best row for float32. So every operation takes
 // bfloat16; those on whose time a training step depends have rows of their own for it.
-#include <cstdlib>
-#include <new>
 #include <vector>
 
 #include "kernels/cpu/loops.h"
+#include "kernels/cpu/room.h"
 #include "kernels/ref/ref.h"
 
 namespace gan::cpu {
@@ -29,27 +28,6 @@ GAN_TARGET_CLONES
 void to_bfloat16(const float* from, bf16* to, int64_t begin, int64_t end) {
   for (int64_t i = begin; i < end; ++i) to[i] = to_bf16(from[i]);
 }
-
-// Memory that a thread keeps for its next call, so that a training step asks the system for none.
-class Room {
- public:
-  ~Room() { std::free(data_); }
-  float* get(int64_t floats) {
-    const size_t bytes = (size_t(floats) * sizeof(float) + 4095) / 4096 * 4096;
-    if (bytes > size_) {
-      std::free(data_);
-      size_ = 0;
-      data_ = static_cast<float*>(std::aligned_alloc(4096, bytes));
-      if (!data_) fail(Exit::out_of_memory, "no memory for {} bytes of float32 copies", bytes);
-      size_ = bytes;
-    }
-    return data_;
-  }
-
- private:
-  float* data_ = nullptr;
-  size_t size_ = 0;
-};
 
 // The rows of an operation on this device, as add_reference_rows() made them.
 template <class Args>
@@ -81,8 +59,8 @@ void run_converted(const Args& args, Stream& stream) {
     count[p] = port.extents(args).count();
     total += (count[p] + 31) / 32 * 32;
   }
-  static thread_local Room room;
-  float* const floats = room.get(total);
+  static thread_local Arena arena;
+  float* const floats = reinterpret_cast<float*>(arena.get(size_t(total) * sizeof(float), "float32 copies"));
   for (size_t p = 0; p < ports.size(); ++p) {
     if (count[p] == 0) continue;
     const auto& port = ports[p];

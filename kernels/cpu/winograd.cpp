@@ -29,6 +29,7 @@
 
 #include "kernels/cpu/loops.h"
 #include "kernels/cpu/onednn.h"
+#include "kernels/cpu/room.h"
 
 namespace gan::cpu {
 namespace {
@@ -448,25 +449,6 @@ const T* transformed_weights(Kept& k, const Plan& p, const T* w, uint64_t versio
 }
 
 // ------------------------------------------------------------------------------------------------- launch
-
-// Room in scratch memory for arrays of elements, each beginning on a cache line.
-class Carver {
- public:
-  explicit Carver(void* at) : at_(static_cast<char*>(at)) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* result = reinterpret_cast<T*>(at_);
-    at_ += bytes<T>(count);
-    return result;
-  }
-  template <class T>
-  static size_t bytes(int64_t count) {
-    return (size_t(count) * sizeof(T) + 63) / 64 * 64;
-  }
-
- private:
-  char* at_;
-};
 
 // f(first tile, how many) for chunks of tiles.
 template <class F>
