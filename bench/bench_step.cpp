@@ -23,6 +23,7 @@
 #include "models/tasks/noise_gan.h"
 #include "models/training/feeder.h"
 #include "models/training/plan.h"
+#include "models/training/recorded_steps.h"
 
 namespace gan::bench {
 namespace {
@@ -41,7 +42,10 @@ struct Options {
 class Stepper {
  public:
   Stepper(const Config& config, Device device, DeviceContext::Mode mode)
-      : config_(config), context_(device, mode) {
+      : config_(config),
+        context_(device, mode == DeviceContext::Mode::run && is_recorded(config, device)
+                             ? DeviceContext::Mode::queued
+                             : mode) {
     const ZooEntry& entry = find_model(config_.model);
     entry.check(config_);
     model_ = entry.make();
@@ -57,16 +61,22 @@ class Stepper {
     for (const InputSpec& spec : model_->inputs())
       if (spec.kind != InputSpec::Kind::noise)
         for (Tensor& pictures : input_.tensors.at(spec.name)) fill(pictures);
-    for (int i = 0; i < 3; ++i) step();  // the pool grows, kernels are chosen and compiled
+    if (!context_.planning() && is_recorded(config, device))
+      steps_ = std::make_unique<RecordedSteps>(*model_, context_);
+    for (int i = 0; i < 4; ++i) step();  // the pool grows, kernels are chosen and compiled, a graph is made
   }
 
   // Seconds of one step, the device having finished.
   double step() {
     const double start = now();
     input_.learning_rate = input_.learning_rate_d = config_.lr;
-    model_->begin_step(input_);
-    add_noise(*model_, context_, input_);
-    model_->step(input_);
+    if (steps_) {
+      steps_->take(input_);
+    } else {
+      model_->begin_step(input_);
+      add_noise(*model_, context_, input_);
+      model_->step(input_);
+    }
     ++input_.step;
     input_.draw += draws_per_step(*model_);
     if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
@@ -86,6 +96,7 @@ class Stepper {
   Config config_;
   DeviceContext context_;  // before the model, whose memory goes back to it
   std::unique_ptr<Model> model_;
+  std::unique_ptr<RecordedSteps> steps_;  // null: each step runs as it is written
   StepInput input_;
 };
 
@@ -103,6 +114,7 @@ json description(const Config& config, Device device) {
   }
   row["batch"] = *config.batch;
   row["precision"] = name_of(precision_of(config.precision, device));
+  row["recorded"] = is_recorded(config, device);
   row["threads"] = omp_get_max_threads();
   return row;
 }
@@ -223,7 +235,7 @@ int measure_data(const Options& options, Device device) {
 int run(int argc, char** argv) {
   Options options;
   Config& config = options.config;
-  std::string model = "dcgan", device = "cpu", precision;
+  std::string model = "dcgan", device = "cpu", precision, recorded;
   int size = 0, ngf = 0, ndf = 0;
   CLI::App app("Times whole training steps.");
   app.add_option("--model", model, "a model of `gan help train`");
@@ -235,6 +247,8 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--device", device, "cpu, cuda, simt, ref or auto");
   app.add_option("--precision", precision, "fp32, tf32, bf16 or auto");
+  app.add_option("--recorded", recorded,
+                 "steps from a recording of one: on, off, or auto (on a CUDA device)");
   app.add_option("--seconds", options.seconds, "how long to measure each configuration")
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)")
@@ -251,6 +265,7 @@ int run(int argc, char** argv) {
   for (const auto& [name, value] : {std::pair("size", size), std::pair("ngf", ngf), std::pair("ndf", ndf)})
     if (value != 0) set_setting(config, name, std::to_string(value), std::string("--") + name);
   if (!precision.empty()) set_setting(config, "precision", precision, "--precision");
+  if (!recorded.empty()) set_setting(config, "recorded", recorded, "--recorded");
   if (options.threads > 0) omp_set_num_threads(options.threads);
   if (options.settings) {
     fmt::print("{}\n", to_json(with_batch(options, options.batches.front())));

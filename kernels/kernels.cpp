@@ -47,7 +47,10 @@ void force_variants(const std::string& text) {
 
 namespace {
 bool libraries = true, tf32 = false;
+Tiles tiles = Tiles::planned;
 }  // namespace
+void force_tiles(Tiles kind) { tiles = kind; }
+Tiles forced_tiles() { return tiles; }
 void use_libraries(bool use) { libraries = use; }
 bool libraries_in_use() { return libraries; }
 void use_tf32(bool use) { tf32 = use; }
@@ -141,10 +144,10 @@ void release_scratch(Stream& stream) noexcept {
 
 // ------------------------------------------------------------------------------------------------- backends
 
-#define GAN_BACKEND(space)                                                                                   \
-  {                                                                                                          \
-    Device::space, space::memory, space::pointwise, space::gemm, space::conv, space::norm, space::attention, \
-        space::loss, space::optim, space::resample, space::image, space::rng                                 \
+#define GAN_BACKEND(space)                                                                                \
+  {                                                                                                       \
+    Device::space, space::memory, space::queues, space::pointwise, space::gemm, space::conv, space::norm, \
+        space::attention, space::loss, space::optim, space::resample, space::image, space::rng            \
   }
 
 // Filled on first use: the tables are constants of other files, whose initialisation order is not defined.

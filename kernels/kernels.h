@@ -43,10 +43,26 @@ struct Memory {
   bool pooled;  // worth caching released blocks (not on simt)
 };
 
+// Queues and graphs of a device that works while the host goes on: cuda, and simt where a Stream has a queue. All null:
+// what the device is asked has been done when the call returns.
+struct Queues {
+  void* (*create)();                      // for Stream::handle; two queues do not wait for each other
+  void (*destroy)(void* queue) noexcept;  // when it has done what it was asked
+  // What `after` is asked from here on begins when all has been done that `before` has been asked up to here.
+  void (*order)(Stream& before, Stream& after);
+  // Between the two nothing is done: it becomes a graph, which run_graph() asks for as a whole, each time with the same
+  // arguments and addresses. What waits for the device, and copies from and to the host, cannot be part of one.
+  void (*begin_capture)(Stream& stream);
+  void* (*end_capture)(Stream& stream);
+  void (*run_graph)(void* graph, Stream& stream);
+  void (*release_graph)(void* graph) noexcept;
+};
+
 // Everything a device can do.
 struct Backend {
   Device device;
   Memory memory;
+  Queues queues;
   PointwiseTable pointwise;
   GemmTable gemm;
   ConvTable conv;
@@ -94,6 +110,7 @@ void for_each_op(B& b, F&& f) {
   extern const ImageTable image;         \
   extern const RngTable rng;             \
   extern const Memory memory;            \
+  extern const Queues queues;            \
   }
 GAN_DECLARE_TABLES(cuda)
 GAN_DECLARE_TABLES(simt)

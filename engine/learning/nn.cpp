@@ -174,14 +174,18 @@ Tensor Parameters::learnt(int index) const {
 
 Tensor Parameters::operator[](int index) const {
   if (!rounded_ || averaged_ || infos_.at(index).buffer || infos_[index].shape.rank < 2) return learnt(index);
-  if (rounded_of_ != weights_.version()) {  // somebody else than the optimiser wrote weights
-    DeviceContext& c = rounded_.context();
-    c.run(c.kernels().pointwise.affine, {.count = weights_.count(), .x = weights_.in(), .y = rounded_.out()});
-    rounded_is_current();
-  }
+  round_weights();
   Tensor t = slice(index, rounded_);
   if (!frozen_) t.set_gradient(slots_[index]);
   return t;
+}
+
+void Parameters::round_weights() const {
+  if (!rounded_ || rounded_of_ == weights_.version())
+    return;  // else: somebody else than the optimiser wrote weights
+  DeviceContext& c = rounded_.context();
+  c.run(c.kernels().pointwise.affine, {.count = weights_.count(), .x = weights_.in(), .y = rounded_.out()});
+  rounded_is_current();
 }
 
 void Parameters::rounded_is_current() const {

@@ -72,7 +72,8 @@ class Parameters {
   // optimiser that writes it together with them says so; otherwise it is made again when it is asked for.
   Tensor rounded() const { return rounded_; }
   void rounded_is_current() const;
-  void keep_average();  // starts as a copy of the weights
+  void round_weights() const;  // makes it again where the weights have changed since
+  void keep_average();         // starts as a copy of the weights
 
   // Before a backward pass: what arrives first overwrites.
   void forget_gradients();

@@ -29,6 +29,7 @@ struct RunSettings : Group<RunSettings> {
   Setting<std::string> device{*this, "device", "auto", "auto, cpu, cuda, cuda:N, simt or ref", "", kTrain | kSample | kTranslate | kEval};
   Setting<int64_t> seed{*this, "seed", 1, "of all random numbers", "0..", kTrain | kSample | kTranslate | kEval};
   Setting<std::string> precision{*this, "precision", "auto", "of products: bf16 (activations too are bfloat16), tf32 (CUDA alone) or fp32; learnt weights, statistics and losses are float32 in each; auto: bf16 on a CUDA device, else fp32; a replay is fp32 unless it says otherwise", "auto|bf16|tf32|fp32", kTrain | kInspect};
+  Setting<std::string> recorded{*this, "recorded", "auto", "training steps from a recording of one, which a GPU runs as one CUDA graph: the same results with fewer calls by the host; auto: on a CUDA device", "auto|on|off", kTrain | kPace};
   Setting<bool> deterministic{*this, "deterministic", false, "no libraries that are installed apart, nothing by the clock: results depend on the build and the device model alone", "", kTrain};
   Setting<int> workers{*this, "workers", 0, "threads that decode pictures; 0: one per core", "0..256", kTrain | kPace};
   Setting<double> cache_gb{*this, "cache-gb", 4, "memory for decoded pictures; a larger set streams from its files", "0..", kTrain | kPace};

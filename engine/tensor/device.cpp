@@ -15,7 +15,7 @@ size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * 
 MemoryPool::~MemoryPool() {
   if (plan_) return;
   for (char* segment : segments_) memory_.release(segment);
-  if (!memory_.pooled)
+  if (!pooled_)
     for (const auto& [address, block] : blocks_) memory_.release(address);
 }
 
@@ -31,7 +31,7 @@ void MemoryPool::grow(size_t bytes) {
 }
 
 void* MemoryPool::allocate(size_t bytes) {
-  if (!memory_.pooled && !plan_) {  // exact-size blocks, for address sanitizers
+  if (!pooled_) {  // exact-size blocks, for address sanitizers
     char* address = static_cast<char*>(memory_.allocate(bytes));
     blocks_[address] = {bytes, false, true};
     live_ += bytes;
@@ -62,7 +62,7 @@ void MemoryPool::release(void* address) noexcept {
   auto block = blocks_.find(static_cast<char*>(address));
   if (block == blocks_.end()) return;
   live_ -= block->second.bytes;
-  if (!memory_.pooled && !plan_) {
+  if (!pooled_) {
     if (keep_) return;
     memory_.release(address);
     blocks_.erase(block);
@@ -88,6 +88,19 @@ void MemoryPool::release(void* address) noexcept {
   free_.insert({block->second.bytes, block->first});
 }
 
+void MemoryPool::trim() {
+  std::erase_if(segments_, [&](char* segment) {
+    const auto block = blocks_.find(segment);
+    const auto next = std::next(block);
+    if (!block->second.free || (next != blocks_.end() && !next->second.first)) return false;
+    free_.erase({block->second.bytes, segment});
+    reserved_ -= block->second.bytes;
+    blocks_.erase(block);
+    if (!plan_) memory_.release(segment);
+    return true;
+  });
+}
+
 DeviceContext::DeviceContext(Device device, Mode mode)
     : backend_(find_backend(device)),
       mode_(mode),
@@ -98,11 +111,36 @@ DeviceContext::DeviceContext(Device device, Mode mode)
                     Exit::no_device,
                     fmt::format("this build has no {} device; rebuild with the CUDA toolkit (GAN_CUDA=ON)",
                                 name_of(device))),
-          mode == Mode::plan)),
+          mode == Mode::plan,
+          mode == Mode::queued ? MemoryPool::Released::again : MemoryPool::Released::as_memory)),
       tape_(std::make_unique<Tape>(*this)) {
-  stream_.scratch_allocate = backend_->memory.allocate;
-  stream_.scratch_release = backend_->memory.release;
-  stream_.scratch_exact = !backend_->memory.pooled;
+  for (Stream* stream : {&stream_, &beside_}) {
+    stream->scratch_allocate = backend_->memory.allocate;
+    stream->scratch_release = backend_->memory.release;
+    stream->scratch_exact = !backend_->memory.pooled && mode != Mode::queued;
+  }
+  const bool queued = mode == Mode::queued || (mode == Mode::run && device == Device::cuda);
+  if (queued && backend_->queues.create)
+    stream_.handle = backend_->queues.create();
+}
+
+void DeviceContext::fork() {
+  if (!has_queues()) return;
+  if (!beside_.handle) beside_.handle = backend_->queues.create();
+  backend_->queues.order(stream_, beside_);
+}
+
+DeviceContext::Beside::Beside(DeviceContext& context) : context_(context) {
+  GAN_CHECK(!context.recording(), "work beside a step cannot be a part of its recording");
+  if (!context.has_queues()) return;
+  GAN_CHECK(context.beside_.handle, "fork() says what work beside the step waits for");
+  std::swap(context.stream_, context.beside_);
+}
+
+DeviceContext::Beside::~Beside() {
+  if (!context_.has_queues()) return;
+  std::swap(context_.stream_, context_.beside_);
+  context_.backend_->queues.order(context_.beside_, context_.stream_);
 }
 
 const char* name_of(Precision precision) {
@@ -129,7 +167,10 @@ void DeviceContext::set_precision(Precision precision) {
 DeviceContext::~DeviceContext() {
   tape_.reset();
   step_values_.reset();
-  release_scratch(stream_);
+  for (Stream* stream : {&stream_, &beside_}) {
+    release_scratch(*stream);
+    if (stream->handle) backend_->queues.destroy(stream->handle);
+  }
 }
 
 StepValues& DeviceContext::step_values() {

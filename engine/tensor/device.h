@@ -26,16 +26,23 @@ class Tape;
 // reaches the system.
 class MemoryPool {
  public:
-  // keep: the pool of a recording, which has to keep what was released: a block that the pool itself would not
-  // use again (memory that is not pooled) goes back to the system with the pool.
-  MemoryPool(const Memory& memory, bool plan, bool keep = false)
-      : memory_(memory), plan_(plan), keep_(keep) {}
+  enum class Released {
+    as_memory,  // what Memory::pooled says: used again, or back to the system
+    again,      // used again
+    kept,  // of memory that is not pooled, for a recording: not used again, and with the pool back to the system
+  };
+  MemoryPool(const Memory& memory, bool plan, Released released = Released::as_memory)
+      : memory_(memory),
+        plan_(plan),
+        pooled_(plan || memory.pooled || released == Released::again),
+        keep_(released == Released::kept) {}
   ~MemoryPool();
   MemoryPool(const MemoryPool&) = delete;
   MemoryPool& operator=(const MemoryPool&) = delete;
 
   void* allocate(size_t bytes);  // 128-byte aligned; bytes may be 0
   void release(void* address) noexcept;
+  void trim();  // gives back to the system what is whole and free
   size_t live_bytes() const { return live_; }
   size_t peak_bytes() const { return peak_; }          // largest live_bytes() so far
   size_t reserved_bytes() const { return reserved_; }  // asked of the system
@@ -50,7 +57,7 @@ class MemoryPool {
   void grow(size_t bytes);
 
   const Memory& memory_;
-  const bool plan_, keep_;
+  const bool plan_, pooled_, keep_;
   Blocks blocks_;
   std::set<std::pair<size_t, char*>> free_;  // ordered by size, then address
   std::vector<char*> segments_;
@@ -70,7 +77,11 @@ Precision precision_of(const std::string& word,
 
 class DeviceContext {
  public:
-  enum class Mode { run, plan };
+  enum class Mode {
+    run,
+    plan,
+    queued,  // as run, and simt works as a GPU does: later, in queues (kernels/simt/queues.h)
+  };
   explicit DeviceContext(Device device, Mode mode = Mode::run);
   ~DeviceContext();
   DeviceContext(const DeviceContext&) = delete;
@@ -89,9 +100,26 @@ class DeviceContext {
   // Before networks are built. Device ref always computes in float64. tf32 counts for the whole program.
   void set_precision(Precision precision);
   // True where the host can read and write device memory: on all devices but a GPU.
-  bool memory_is_host() const { return device() != Device::cuda; }
+  bool memory_is_host() const { return device() != Device::cuda && !has_queues(); }
   Stream& stream() { return stream_; }
+  // Whether work is queued, so that graphs can be made of it and two queues work side by side.
+  bool has_queues() const { return stream_.handle != nullptr; }
   MemoryPool& pool() { return *pool_; }
+
+  // Work beside the step. While a Beside lives, stream() is a second queue. What it is asked begins after what the
+  // first was asked before fork(), and what the first is asked afterwards waits for it. Blocks of pool() that work of
+  // the first queue after fork() uses must not be free by then; a recording's are none of them. Without queues all
+  // runs in the order in which it was asked.
+  void fork();
+  class Beside {
+   public:
+    explicit Beside(DeviceContext& context);
+    ~Beside();
+    Beside(const Beside&) = delete;
+
+   private:
+    DeviceContext& context_;
+  };
   // Where new blocks come from: pool(), or while recording the pool of the recording.
   const std::shared_ptr<MemoryPool>& current_pool() const { return recording_ ? recording_->memory_ : pool_; }
   Tape& tape() { return *tape_; }
@@ -116,10 +144,10 @@ class DeviceContext {
     const Variant<Args>* variant = &op.pick(args, stream_.strict);
     variant->run(args, stream_);
     if (recording_)
-      recording_->parts_.push_back([variant, args = args, look_up](Stream& stream) mutable {
+      recording_->parts_.push_back({[variant, args = args, look_up](Stream& stream) mutable {
         look_up(args);
         variant->launcher(args, stream);  // the arguments were checked
-      });
+      }});
   }
   int64_t operations() const { return operations_; }
   // Of a plan: hears of every operation that would be launched.
@@ -132,12 +160,13 @@ class DeviceContext {
   template <class F>
   void count_on_host(const F& count) {
     count();
-    if (recording_) recording_->parts_.push_back([count](Stream&) { count(); });
+    if (recording_) recording_->parts_.push_back({[count](Stream&) { count(); }, true});
   }
 
   // Recording (engine/tensor/recording.h). What is run from here on is also noted down, until stop_recording(). After
-  // an exception in between, stop_recording() still ends it.
-  void start_recording();
+  // an exception in between, stop_recording() still ends it. It may share the memory of an earlier one: then each one's
+  // tensors hold what it wrote until another of them is run.
+  void start_recording(const Recording* shares_memory = nullptr);
   Recording stop_recording();
   bool recording() const { return recording_ != nullptr; }
   // Throws while recording; `what`: what the host does with device memory, "an upload".
@@ -152,7 +181,7 @@ class DeviceContext {
   const Backend* backend_;
   Mode mode_;
   Precision precision_ = Precision::fp32;
-  Stream stream_;
+  Stream stream_, beside_;  // beside_ has no queue until it is used
   std::shared_ptr<MemoryPool> pool_;
   std::unique_ptr<Recording> recording_;  // null unless one is being made
   std::unique_ptr<Tape> tape_;

@@ -2,15 +2,19 @@
 #include "engine/tensor/recording.h"
 
 #include "engine/tensor/device.h"
+#include "kernels/contract/gpu_fault.h"
 
 namespace gan {
 
-void DeviceContext::start_recording() {
+void DeviceContext::start_recording(const Recording* shares_memory) {
   GAN_CHECK(!planning(), "a plan launches nothing that could be recorded");
   GAN_CHECK(!recording_, "a recording is being made already");
   recording_ = std::make_unique<Recording>();
   recording_->context_ = this;
-  recording_->memory_ = std::make_shared<MemoryPool>(backend_->memory, false, true);
+  const auto released = mode_ == Mode::queued ? MemoryPool::Released::again : MemoryPool::Released::kept;
+  recording_->memory_ = shares_memory && shares_memory->memory_
+                            ? shares_memory->memory_
+                            : std::make_shared<MemoryPool>(backend_->memory, false, released);
   recording_->operations_ = operations_;
 }
 
@@ -25,8 +29,32 @@ Recording DeviceContext::stop_recording() {
 void Recording::run() {
   GAN_CHECK(context_, "nothing was recorded");
   GAN_CHECK(!context_->recording(), "a recording cannot be run while another is made");
-  for (auto& part : parts_) part(context_->stream_);
+  Stream& stream = context_->stream_;
+  const bool as_graph = context_->has_queues() && !launches_block();
+  // Whoever asked for more scratch memory since then has moved it.
+  if (as_graph && (!graph_ || scratch_ != stream.scratch_address)) capture();
+  for (Part& part : parts_)
+    if (part.is_host || !as_graph) part.run(stream);
+  if (as_graph) context_->kernels().queues.run_graph(graph_.get(), stream);
   context_->operations_ += operations_;
+}
+
+void Recording::capture() {
+  Stream& stream = context_->stream_;
+  const Queues& queues = context_->kernels().queues;
+  graph_.reset();
+  queues.begin_capture(stream);
+  const auto end = [&] { graph_ = {queues.end_capture(stream), queues.release_graph}; };
+  try {
+    for (Part& part : parts_)
+      if (!part.is_host) part.run(stream);
+  } catch (const std::exception&) {
+    end();
+    graph_.reset();
+    throw;
+  }
+  end();
+  scratch_ = stream.scratch_address;
 }
 
 void DeviceContext::zero(void* address, size_t bytes) {
@@ -37,7 +65,7 @@ void DeviceContext::zero(void* address, size_t bytes) {
   const auto zero = backend_->memory.zero;
   zero(address, bytes, stream_);
   if (recording_)
-    recording_->parts_.push_back([zero, address, bytes](Stream& stream) { zero(address, bytes, stream); });
+    recording_->parts_.push_back({[zero, address, bytes](Stream& stream) { zero(address, bytes, stream); }});
 }
 
 void DeviceContext::refuse_while_recording(const char* what) const {

@@ -54,5 +54,6 @@ void synchronize(Stream&) {}
 }  // namespace
 
 const Memory memory = {allocate, release, upload, download, copy, zero, synchronize, true};
+const Queues queues = {};
 
 }  // namespace gan::cpu

@@ -104,8 +104,8 @@ inline bool is_fault_of_kernel(cudaError_t status) {
 
 // Starts kernel(args...) on grid x block threads with that many bytes of dynamic shared memory.
 // Throws gan::Error, naming the calling line, when the sizes are impossible or the GPU refuses the launch. On
-// simt the kernel has finished on return, and what the kernel itself did wrong is thrown here too
-// (gan::simt::Error).
+// simt, for a stream without a queue, the kernel has finished on return, and what the kernel itself did wrong is
+// thrown here too (gan::simt::Error).
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), GridAt at, dim3 block, size_t dynamic_shared_bytes,
             StreamHandle stream, Arguments&&... arguments) {
@@ -132,15 +132,18 @@ void launch(void (*kernel)(Parameters...), GridAt at, dim3 block, size_t dynamic
                  dynamic_shared_bytes),
              cudaGetErrorString(status), is_fault_of_kernel(status), launches_block()));
 #else
-  static_cast<void>(stream);  // every simt launch has finished on return
   struct Call {
     void (*kernel)(Parameters...);
     std::tuple<Parameters...> parameters;
-  } call{kernel, std::tuple<Parameters...>{static_cast<Parameters>(arguments)...}};
-  runtime::run_grid({at.grid, block, dynamic_shared_bytes, {at.file, at.line}}, &call, [](void* opaque) {
-    Call& c = *static_cast<Call*>(opaque);
-    std::apply(c.kernel, c.parameters);
-  });
+  };
+  const runtime::LaunchShape shape{at.grid, block, dynamic_shared_bytes, {at.file, at.line}};
+  const auto run = [shape, call = Call{kernel, {static_cast<Parameters>(arguments)...}}]() mutable {
+    runtime::run_grid(shape, &call, [](void* opaque) {
+      Call& c = *static_cast<Call*>(opaque);
+      std::apply(c.kernel, c.parameters);
+    });
+  };
+  runtime::run_or_queue(stream, run);
 #endif
 }
 

@@ -1,12 +1,15 @@
-// Memory of the GPU, and of the emulated one.
+// Memory of the GPU, and of the emulated one; streams and graphs.
 //
 // cuda: the CUDA runtime's calls, each checked; a missing GPU and a full one get exit codes of their own.
 // simt: the heap, in blocks of exactly the size asked for, so that an address sanitizer sees every access
-// outside.
+// outside. Its queues: kernels/simt/queues.h.
 #include <cstdlib>
 #include <cstring>
 
 #include "kernels/gpu/family.cuh"
+#if !defined(__CUDACC__)
+#include "kernels/simt/queues.h"
+#endif
 
 namespace gan::GAN_GPU {
 namespace {
@@ -65,6 +68,42 @@ void zero(void* to, size_t bytes, Stream& stream) {
 }
 constexpr bool pooled = true;
 
+// Streams that do not wait for the default one, which cannot be captured.
+void* create_queue() {
+  cudaStream_t stream = nullptr;
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "create a stream");
+  return stream;
+}
+void destroy_queue(void* queue) noexcept {
+  cudaStreamSynchronize(static_cast<cudaStream_t>(queue));
+  cudaStreamDestroy(static_cast<cudaStream_t>(queue));
+}
+void order(Stream& before, Stream& after) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "create an event");
+  cudaError_t status = cudaEventRecord(event, handle_of(before));
+  if (status == cudaSuccess) status = cudaStreamWaitEvent(handle_of(after), event, 0);
+  cudaEventDestroy(event);  // once it has happened
+  check(status, "order two streams");
+}
+// Relaxed: a kernel's first use may load it, and memory may be allocated meanwhile.
+void begin_capture(Stream& stream) {
+  check(cudaStreamBeginCapture(handle_of(stream), cudaStreamCaptureModeRelaxed), "capture a graph");
+}
+void* end_capture(Stream& stream) {
+  cudaGraph_t graph = nullptr;
+  check(cudaStreamEndCapture(handle_of(stream), &graph), "capture a graph");
+  cudaGraphExec_t executable = nullptr;
+  const cudaError_t status = cudaGraphInstantiate(&executable, graph, 0);
+  cudaGraphDestroy(graph);
+  check(status, "make a graph executable");
+  return executable;
+}
+void run_graph(void* graph, Stream& stream) {
+  check(cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), handle_of(stream)), "launch a graph");
+}
+void release_graph(void* graph) noexcept { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
+
 #else
 
 void* allocate(size_t bytes) {
@@ -73,17 +112,38 @@ void* allocate(size_t bytes) {
     fail(Exit::out_of_memory, "no memory for a buffer of {} bytes", bytes);
   return address;
 }
-void release(void* address) noexcept { std::free(address); }
+// As a GPU's, it waits for what uses the memory.
+void release(void* address) noexcept {
+  runtime::Queue::finish_all();
+  std::free(address);
+}
 void move(void* to, const void* from, size_t bytes) {
   if (bytes) std::memcpy(to, from, bytes);
 }
-void upload(void* device, const void* host, size_t bytes, Stream&) { move(device, host, bytes); }
-void download(void* host, const void* device, size_t bytes, Stream&) { move(host, device, bytes); }
-void copy(void* to, const void* from, size_t bytes, Stream&) { move(to, from, bytes); }
-void zero(void* to, size_t bytes, Stream&) {
-  if (bytes) std::memset(to, 0, bytes);
+// The host may write over its bytes when the call returns.
+void upload(void* device, const void* host, size_t bytes, Stream& stream) {
+  const StreamHandle queue = handle_of(stream);
+  if (!queue) return move(device, host, bytes);
+  queue->refuse_while_capturing("a copy from the host");
+  const auto* first = static_cast<const std::byte*>(host);
+  queue->add(
+      [device, staged = std::vector(first, first + bytes)] { move(device, staged.data(), staged.size()); });
 }
-void synchronize(Stream&) {}
+void synchronize(Stream& stream) {
+  if (const StreamHandle queue = handle_of(stream)) queue->finish();
+}
+void download(void* host, const void* device, size_t bytes, Stream& stream) {
+  synchronize(stream);
+  move(host, device, bytes);
+}
+void copy(void* to, const void* from, size_t bytes, Stream& stream) {
+  runtime::run_or_queue(handle_of(stream), [=] { move(to, from, bytes); });
+}
+void zero(void* to, size_t bytes, Stream& stream) {
+  runtime::run_or_queue(handle_of(stream), [=] {
+    if (bytes) std::memset(to, 0, bytes);
+  });
+}
 constexpr bool pooled = false;
 
 #endif
@@ -91,5 +151,9 @@ constexpr bool pooled = false;
 }  // namespace
 
 const Memory memory = {allocate, release, upload, download, copy, zero, synchronize, pooled};
+#if defined(__CUDACC__)
+const Queues queues = {create_queue, destroy_queue, order,        begin_capture,
+                       end_capture,  run_graph,     release_graph};
+#endif
 
 }  // namespace gan::GAN_GPU

@@ -6,6 +6,7 @@
 // (global to shared memory), tile_product (the inner loop), tiled_kernel (one block), run_product (the host
 // side). mma_tile.cuh has the same product on tensor cores; sources, splits of k and host side are these.
 #pragma once
+#include "kernels/forced.h"
 #include "kernels/gpu/epilogue.cuh"
 
 namespace gan::GAN_GPU {
@@ -414,7 +415,7 @@ void with_flag(bool flag, F&& f) {
 // How a product is cut into blocks: a function of its sizes alone, so that results do not depend on the
 // device model; in whole numbers, so that they do not depend on a compiler either.
 struct TilePlan {
-  enum class Shape { large, small, thin } shape;
+  Tiles shape;  // any but Tiles::planned
   int row_tiles, column_tiles, parts, splits;
   int64_t
       modelled_ns;  // without what every plan costs: the first reading of inputs, the last writing of outputs
@@ -446,7 +447,9 @@ TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count, 
   GAN_CHECK(rows < 1 << 30 && columns < 1 << 30 && depth < INT32_MAX - 1024,
             "a product of {} x {} x {} is too large", rows, columns, depth);
   TilePlan best{};
-  const auto consider = [&]<class Tile>(TilePlan::Shape shape, Tile, const TileSpeed& speed) {
+  const Tiles only = forced_tiles() == Tiles::large && !vector ? Tiles::planned : forced_tiles();
+  const auto consider = [&]<class Tile>(Tiles shape, Tile, const TileSpeed& speed) {
+    if (only != Tiles::planned && only != shape) return;
     const int steps = ceil_div(depth, Tile::k);
     const auto most =
         std::clamp<int64_t>(std::min<int64_t>(steps / min_steps_per_split, max_partials / count), 1, 256);
@@ -458,9 +461,9 @@ TilePlan plan_tiles(int rows, int columns, int depth, int parts, int64_t count, 
       if (best.splits == 0 || plan.modelled_ns < best.modelled_ns) best = plan;
     }
   };
-  consider(TilePlan::Shape::small, typename Rung::Small{}, Rung::small_speed);
-  if (vector) consider(TilePlan::Shape::large, typename Rung::Large{}, Rung::large_speed);
-  consider(TilePlan::Shape::thin, typename Rung::Thin{}, Rung::thin_speed);
+  consider(Tiles::small, typename Rung::Small{}, Rung::small_speed);
+  if (vector) consider(Tiles::large, typename Rung::Large{}, Rung::large_speed);
+  consider(Tiles::thin, typename Rung::Thin{}, Rung::thin_speed);
   return best;
 }
 
@@ -471,14 +474,13 @@ void launch_tiles(const TilePlan& plan, const Product& product, const Epilogue<T
   const dim3 grid(plan.row_tiles, plan.column_tiles, plan.parts * plan.splits);
   const Target<T> target{epilogue, partials, count, plan.splits};
   switch (plan.shape) {
-    case TilePlan::Shape::large:
+    case Tiles::large:
       if constexpr (Product::always_vector)
         return Rung::template start<typename Rung::Large>(grid, stream, product, target);
       else fail(Exit::failure, "a large tile of a product that is not read in vectors");
-    case TilePlan::Shape::small:
-      return Rung::template start<typename Rung::Small>(grid, stream, product, target);
-    case TilePlan::Shape::thin:
-      return Rung::template start<typename Rung::Thin>(grid, stream, product, target);
+    case Tiles::small: return Rung::template start<typename Rung::Small>(grid, stream, product, target);
+    case Tiles::thin: return Rung::template start<typename Rung::Thin>(grid, stream, product, target);
+    case Tiles::planned: fail(Exit::failure, "a plan without a tile");
   }
 }
 

@@ -62,5 +62,6 @@ constexpr ResampleTable resample = with_loops<ResampleTable>();
 constexpr ImageTable image = with_loops<ImageTable>();
 constexpr RngTable rng = with_loops<RngTable>();
 constexpr Memory memory{allocate, release, copy, copy, copy, zero, synchronize, true};
+constexpr Queues queues{};
 
 }  // namespace gan::ref

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <type_traits>
 
@@ -61,7 +62,10 @@ struct dim3 {
 
 namespace gan::simt {
 
-using StreamHandle = void*;  // launches are synchronous: streams have no meaning here
+namespace runtime {
+class Queue;
+}
+using StreamHandle = runtime::Queue*;  // null: a launch has finished on return
 
 // In which order the threads of a block run between two synchronisation points, and the blocks of a grid.
 enum class Schedule {
@@ -122,6 +126,9 @@ struct LaunchShape {
 
 // Runs body(call) once for each thread of the grid. The kernel's address stands first in *call.
 void run_grid(const LaunchShape& shape, void* call, void (*body)(void* call));
+
+// Now, or where there is a queue when its turn comes (queues.h).
+void run_or_queue(StreamHandle queue, const std::function<void()>& work);
 
 // Waits until every thread of the block that has not exited is at the same line. Returns for how many of them
 // predicate was true. operation: the CUDA name, for messages.

@@ -17,6 +17,7 @@
 #include "models/training/feeder.h"
 #include "models/training/health.h"
 #include "models/training/plan.h"
+#include "models/training/recorded_steps.h"
 #include "models/training/replay.h"
 #include "models/use/checkpoint.h"
 #include "models/use/init.h"
@@ -112,6 +113,7 @@ class Run {
       find_model(config_.model).check(config_);
     }
     const ChosenDevice chosen = choose_device(config_.device);
+    device_ = chosen.device;
     // What is written down is what was computed in: the run may go on elsewhere.
     const Precision precision = precision_of(config_.precision, chosen.device);
     config_.precision = name_of(precision);
@@ -132,11 +134,10 @@ class Run {
       fmt::print("time             {}\n", time_words(chosen.device, plan));
       return int(Exit::ok);
     }
-    device_ = chosen.device;
     say_plan(chosen, plan);
     say_precision(precision);
     throw_if_stopped();
-    context_ = std::make_unique<DeviceContext>(chosen.device);
+    make_context();
     build();
     throw_if_stopped();
     load_weights();
@@ -255,7 +256,17 @@ class Run {
     return config;
   }
 
-  void build() { model_ = build_model(*context_, of_model(), frozen_); }
+  bool is_recorded() const {  // a replay brings noise of its own
+    return !replay_ && gan::is_recorded(config_, device_);
+  }
+  void make_context() {
+    context_ = std::make_unique<DeviceContext>(
+        device_, is_recorded() ? DeviceContext::Mode::queued : DeviceContext::Mode::run);
+  }
+  void build() {
+    model_ = build_model(*context_, of_model(), frozen_);
+    if (is_recorded()) steps_ = std::make_unique<RecordedSteps>(*model_, *context_);
+  }
 
   // The checkpoint that training starts from is looked at before memory is taken for the networks.
   void open_start() {
@@ -318,25 +329,54 @@ class Run {
         rate(earlier, before)));
   }
 
-  // `draw` counts batches and moves on.
-  StepInput next(int64_t& draw) {
-    const int stage = model_->stage_at(state_.step);
-    say_stage(stage);
+  // The pictures of step `step`, counted from 0; `draw` counts batches and moves on.
+  StepInput pictures_of(int64_t step, int64_t& draw) {
+    const int stage = model_->stage_at(step);
     StepInput in;
     if (replay_) {
-      in = replay_->input(*context_, state_.step);
+      in = replay_->input(*context_, step);
     } else {
       if (const int size = model_->size_at(stage); size != pictures_size_) open_pictures(size);
       in = next_input(*model_, *pictures_, *context_, draw);
     }
+    in.step = step;
+    in.stage = stage;
+    return in;
+  }
+  // The next step, with those pictures.
+  StepResult take(StepInput& in) {
     const double factor = rate_factor();
     in.learning_rate = config_.lr * factor;
     in.learning_rate_d = (config_.lr_d > 0 ? config_.lr_d : config_.lr) * factor;
-    in.step = state_.step;
-    in.stage = stage;
+    if (steps_) return steps_->take(in);
     model_->begin_step(in);
     if (!replay_) add_noise(*model_, *context_, in);
-    return in;
+    return model_->step(in);
+  }
+
+  // The next step's pictures, while the device is busy with this one. What goes wrong with them is that step's fault.
+  struct Ahead {
+    StepInput input;
+    int64_t draw = 0;  // after it
+    std::exception_ptr fault;
+  };
+  void draw_ahead() {
+    if (!steps_ || !context_->has_queues() || state_.step >= length_.last_step ||
+        model_->stage_at(state_.step) != model_->stage_at(state_.step - 1))
+      return;
+    const DeviceContext::Beside beside(*context_);
+    ahead_ = Ahead{.input = {}, .draw = state_.draw, .fault = {}};
+    try {
+      ahead_->input = pictures_of(state_.step, ahead_->draw);
+    } catch (...) { ahead_->fault = std::current_exception(); }
+  }
+  StepInput next(int64_t& draw) {
+    say_stage(model_->stage_at(state_.step));
+    if (!ahead_) return pictures_of(state_.step, draw);
+    const Ahead ahead = *std::exchange(ahead_, std::nullopt);
+    if (ahead.fault) std::rethrow_exception(ahead.fault);
+    draw = ahead.draw;
+    return ahead.input;
   }
 
   // Which part of the training begins, of a model that has several; at the start also whether the last will come.
@@ -405,11 +445,12 @@ class Run {
       StepInput input = next(draw);
       input.log = due || step == length_.last_step;
       in_step_ = true;
-      const StepResult result = model_->step(input);
+      const StepResult result = take(input);
       in_step_ = false;
       state_.draw = draw;
       state_.step = step;
       state_.images += images_per_step;
+      draw_ahead();
       if (input.log || shared_memory) shown = check_finite(result);
       seconds_ = seconds_before + (now() - start);
       done = step == length_.last_step || stop_signal() ||
@@ -474,7 +515,7 @@ class Run {
       return "not measured: --minutes counts what the run has behind it too";
     if (plan.flop > kLargestTrial || plan.memory_bytes() > machine_memory() / 2)
       return "not measured: a step is too large to try one in passing";
-    context_ = std::make_unique<DeviceContext>(device);
+    make_context();
     build();
     const auto& stages = model_->stages();
     state_.step = from;
@@ -484,7 +525,6 @@ class Run {
       stage_end = stages[stage].steps > 0 ? stage_end + stages[stage].steps : INT64_MAX;
       const int64_t end = std::min(stage_end, length_.last_step);
       if (state_.step >= end) continue;
-      stage_said_ = int(stage);  // nothing to announce
       each = seconds_of_a_step(kTrial / double(stages.size()));
       int64_t steps = end - state_.step;
       if (config_.minutes > 0)
@@ -504,7 +544,8 @@ class Run {
     int64_t draw = 0;
     for (int taken = 1;; ++taken) {
       throw_if_stopped();
-      (void)model_->step(next(draw)).read();
+      StepInput input = pictures_of(state_.step, draw);
+      (void)take(input).read();
       const double passed = now() - start;
       if (taken == 1) first = passed;
       if (passed >= time) return taken == 1 ? passed : (passed - first) / (taken - 1);
@@ -643,6 +684,8 @@ class Run {
   Progress progress_;
   std::unique_ptr<DeviceContext> context_;  // before what holds device memory: it goes last
   std::unique_ptr<Model> model_;
+  std::unique_ptr<RecordedSteps> steps_;  // null: each step runs as it is written
+  std::optional<Ahead> ahead_;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;      // the checkpoint to resume, until it is loaded
   std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "kernels/forced.h"
 #include "kernels/simt/simt.h"
 #include "tests/cases/run_case.h"
 #include "tests/support/compare.h"
@@ -203,10 +204,10 @@ double tensor_core_sums(const Variant<Args>& variant, const Case<Args>& c, Numbe
   return 0;
 }
 
-// One case by one variant. Returns what is wrong, or nothing.
+// One case by one variant; not thorough: in one order of threads. Returns what is wrong, or nothing.
 template <class Args>
 std::string check_case(const Backend& backend, const Variant<Args>& variant, const Case<Args>& c,
-                       Numbers numbers, Tally& tally, MeasuredError& error) {
+                       Numbers numbers, bool thorough, Tally& tally, MeasuredError& error) {
   const Storage stored = numbers == Numbers::bf16 ? bfloat16_run : float32_run;
   const Storage storage = backend.device == Device::ref ? float64_run : stored;
   const auto initial = contents(c, stored);
@@ -214,10 +215,11 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   TestStream stream(backend);
   std::string report;
   std::vector<Bytes> first;
-  auto orders = schedules(backend.device, !c.real_width && !one_order());
-  if (!c.real_width && !one_order()) orders.push_back(orders.front());  // once more: the same bits?
+  const bool all_orders = thorough && !c.real_width && !one_order();
+  auto orders = schedules(backend.device, all_orders);
+  if (all_orders) orders.push_back(orders.front());  // once more: the same bits?
   const double sums = tensor_core_sums(variant, c, numbers);
-  if (sums > 0 && backend.device == Device::simt && run_real_widths) {  // and as hardware adds
+  if (sums > 0 && thorough && backend.device == Device::simt && run_real_widths) {  // and as hardware adds
     orders.push_back(orders.front());
     orders.back().products = simt::Products::truncated;
   }
@@ -289,6 +291,11 @@ void check_error(const Variant<Args>& variant, const MeasuredError& measured) {
   if (variant.error > 1 && !may_fit_nothing(variant.name)) CHECK(variant.error <= 2 * value);
 }
 
+// Whether its rungs cut a matrix product into tiles.
+template <class Args>
+constexpr bool has_tiles = std::is_same_v<Args, Gemm> || std::is_same_v<Args, ConvFwd> ||
+                           std::is_same_v<Args, ConvBwdData> || std::is_same_v<Args, ConvBwdWeight>;
+
 template <class Args>
 void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
   CHECK_MESSAGE(!cases<Args>().empty(), "no case for ", Args::op);
@@ -306,20 +313,34 @@ void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {
       const int cases_before = tally.cases;
       int failures = 0;
       MeasuredError error;
+      const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
+      const auto check = [&](const Case<Args>& c, const char* tiles) {
+        const bool planned = forced_tiles() == Tiles::planned;
+        const std::string report = check_case(backend, variant, c, numbers, planned, tally, error);
+        // The first failures tell the story; the rest are counted.
+        if (!report.empty() && ++failures <= 5)
+          ADD_FAIL_CHECK_AT(__FILE__, __LINE__,
+                            fmt::format("{} {} {}{}: case \"{}\"{}\n{}", gan::name_of(backend.device),
+                                        Args::op, variant.name, name, c.name, tiles, report));
+      };
       for (const Case<Args>& c : cases<Args>()) {
         // The naive rung of several is too slow for full widths and proves nothing there.
-        const bool naive = op.variants.size() > 1 && &variant == &op.variants.front();
         const bool affordable = run_real_widths || (c.small_on_cpu && backend.device == Device::cpu);
         if (c.real_width && (naive || !affordable || quick())) continue;
         if (c.for_tiles && naive && backend.device == Device::simt) continue;
         if (abort_after > 0 && failures >= abort_after) break;
-        const std::string report = check_case(backend, variant, c, numbers, tally, error);
-        // The first failures tell the story; the rest are counted.
-        if (!report.empty() && ++failures <= 5)
-          ADD_FAIL_CHECK_AT(__FILE__, __LINE__,
-                            fmt::format("{} {} {}{}: case \"{}\"\n{}", gan::name_of(backend.device), Args::op,
-                                        variant.name, name, c.name, report));
+        check(c, "");
       }
+      // Products so small are cut into few kinds of tiles by themselves.
+      if (has_tiles<Args> && !naive && backend.device != Device::cpu && backend.device != Device::ref)
+        for (const auto& [tiles, in_words] : {std::pair{Tiles::small, " in small tiles"},
+                                              {Tiles::large, " in large tiles"},
+                                              {Tiles::thin, " in thin tiles"}}) {
+          force_tiles(tiles);
+          for (const Case<Args>& c : cases<Args>())
+            if (!c.real_width && (abort_after == 0 || failures < abort_after)) check(c, in_words);
+          force_tiles(Tiles::planned);
+        }
       CHECK_MESSAGE(failures == 0, fmt::format("{} {} {}: {} cases failed", gan::name_of(backend.device),
                                                Args::op, variant.name, failures));
       check_error(variant, error);

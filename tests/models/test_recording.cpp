@@ -10,8 +10,10 @@
 #include "models/tasks/noise_gan.h"
 #include "models/tasks/zoo.h"
 #include "models/training/feeder.h"
+#include "models/training/recorded_steps.h"
 #include "tests/cases/run_case.h"
 #include "tests/support/preset.h"
+#include "tests/support/queues.h"
 
 using namespace gan;
 using gan::tests::preset;
@@ -40,14 +42,20 @@ Config smallest(const std::string& name) {
 
 // A model that takes steps as the training loop does, always with the same pictures.
 struct Learner {
-  Learner(Device device, const Config& config)
-      : context(device), model(build_model(context, config)), input(model->planned_input(context, 2)) {
+  Learner(Device device, const Config& config, DeviceContext::Mode mode = DeviceContext::Mode::run)
+      : context(device, mode), model(build_model(context, config)), input(model->planned_input(context, 2)) {
+    draw_pictures(0);
+    input.log = true;
+  }
+
+  // Others for each `seed`, into tensors of their own.
+  void draw_pictures(uint64_t seed) {
     uint32_t number = 0;
     for (auto& [name, draws] : input.tensors)
       for (Tensor& values : draws)
-        values = cast(activation(random_normal(context, values.shape(), 3, 100, number++), {Act::tanh}),
-                      context.activations());
-    input.log = true;
+        values =
+            cast(activation(random_normal(context, values.shape(), 3 + seed, 100, number++), {Act::tanh}),
+                 context.activations());
   }
 
   // The operations of a step that are named `name`, as they run.
@@ -164,6 +172,55 @@ TEST_CASE("recording: a recorded step, run again with other values in the block 
         learner.take(4);
         check_equal(learner, eager, "a step that is not recorded, after it");
       }
+    }
+}
+
+TEST_CASE(
+    "recorded steps: as the training loop takes them, the next one's pictures drawn meanwhile, they are the same steps") {
+  struct Way {
+    Device device;
+    DeviceContext::Mode mode;
+    simt::QueueOrder order;
+  };
+  using Mode = DeviceContext::Mode;
+  std::vector<Way> ways;
+  for (Device device : usable({Device::cpu, Device::cuda})) ways.push_back({device, Mode::run, {}});
+#ifndef __SANITIZE_ADDRESS__  // many times as slow
+  ways.push_back({Device::simt, Mode::queued, simt::QueueOrder::late});
+  ways.push_back({Device::simt, Mode::queued, simt::QueueOrder::early});
+#endif
+  for (const Way& way : ways)
+    for (const ZooEntry& entry : zoo()) {
+      const std::string name = entry.name;
+      if (way.device == Device::simt && name != "mlpgan" && name != "dcgan" && name != "pix2pix") continue;
+      CAPTURE(std::string(name_of(way.device)));
+      CAPTURE(name);
+      CAPTURE(int(way.order));
+      const tests::InOrder in_order(way.order);
+      Config config = smallest(name);
+      config.precision = way.device == Device::simt && name == "dcgan" ? "fp32" : "bf16";
+      Learner eager(way.device, config), learner(way.device, config, way.mode);
+      RecordedSteps steps(*learner.model, learner.context);
+      // Both kinds are begun, recorded and run, and follow each other.
+      const std::vector<bool> logs{false, true, false, true, false, true, true, false, false};
+      learner.draw_pictures(0);
+      for (size_t step = 0; step < logs.size(); ++step) {
+        CAPTURE(step);
+        eager.draw_pictures(step);
+        eager.input.log = learner.input.log = logs[step];
+        eager.take(int64_t(step));
+        learner.begin(int64_t(step));
+        learner.result = steps.take(learner.input);
+        {
+          const DeviceContext::Beside beside(learner.context);
+          learner.draw_pictures(step + 1);
+        }
+        // What others do with the context's memory meanwhile.
+        const Tensor other = constant(learner.context, {1 << 12}, 7);
+        check_equal(learner, eager, "after a step");
+        CHECK(other.host() == std::vector<double>(1 << 12, 7.0));
+      }
+      CHECK(steps.recordings() == 2);
     }
 }
 

@@ -88,9 +88,9 @@ TilePlan plan_gemm(int m, int n, int k) {
 
 // The gemm cases of tests/cases/gemm.cpp that are there to reach these.
 TEST_CASE("mma: large products get large tiles, deep ones several splits of k") {
-  CHECK(plan_gemm<MmaRung<bf16>>(1409, 1416, 40).shape == TilePlan::Shape::large);
-  CHECK(plan_gemm<MmaRung<float>>(1409, 1416, 40).shape == TilePlan::Shape::large);
-  CHECK(plan_gemm<MmaRung<bf16>>(70, 130, 57).shape == TilePlan::Shape::small);
+  CHECK(plan_gemm<MmaRung<bf16>>(1409, 1416, 40).shape == Tiles::large);
+  CHECK(plan_gemm<MmaRung<float>>(1409, 1416, 40).shape == Tiles::large);
+  CHECK(plan_gemm<MmaRung<bf16>>(70, 130, 57).shape == Tiles::small);
   CHECK(plan_gemm<MmaRung<bf16>>(66, 24, 544).splits > 1);  // 17 steps of 32
   CHECK(plan_gemm<MmaRung<float>>(9, 70, 529).splits > 1);  // 34 steps of 16
   CHECK(plan_gemm<TiledRung<float>>(9, 70, 529).splits > 1);
@@ -116,16 +116,16 @@ TEST_CASE("plans of DCGAN's main layers at batch 128: large tiles, no split for 
     const auto [fwd, bwd_data, bwd_weight] = plan_layer<MmaRung<bf16>>(g);
     for (const TilePlan& plan : {fwd, bwd_data, bwd_weight}) splits += plan.splits > 1;
     if (name == "D3") {  // exactly 128 blocks of 64 steps
-      CHECK(fwd.shape == TilePlan::Shape::large);
+      CHECK(fwd.shape == Tiles::large);
       CHECK(fwd.blocks() == 128);
     }
     if (name == "D2") {  // 256 blocks: a second split would fill 3 % more and move 84 MB
-      CHECK(fwd.shape == TilePlan::Shape::large);
+      CHECK(fwd.shape == Tiles::large);
       CHECK(fwd.blocks() == 256);
     }
     if (name == "D3" || name == "D4") {
-      CHECK(bwd_data.shape == TilePlan::Shape::large);
-      CHECK(bwd_weight.shape == TilePlan::Shape::large);
+      CHECK(bwd_data.shape == Tiles::large);
+      CHECK(bwd_weight.shape == Tiles::large);
     }
   }
   CHECK(splits <= 16);  // of 30
