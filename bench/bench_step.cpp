@@ -1,15 +1,17 @@
-// Time of whole training steps, and what of it is the engine's own bookkeeping. bench/README.md tells how to
-// read the numbers.
+// Time of whole training steps, or of making pictures with a model, and what of it is the engine's own bookkeeping.
+// bench/README.md tells how to read the numbers.
 //
 //   bench_step                                  DCGAN-64 at batch 16 and 64 on the cpu
 //   bench_step --size 32 --ngf 32 --ndf 32 --batch 64
 //   bench_step --model pix2pix --batch 1
+//   bench_step --model pix2pix --batch 1,16 --inference
 //   bench_step --model comic --size 256 --batch 1 --settings   what its step would be, as JSON, for bench/peer_torch.py
 //   bench_step --data                           pictures per second out of the data set, on one core
 //   bench_step --interleave                     serves bench/compare_step.py: `step BATCH K` lines on stdin
 //
 // A step is the one of the training loop: noise is drawn, both players learn. The pictures are random and
-// lie on the device already, so that nothing but the step is timed.
+// lie on the device already, so that nothing but the step is timed. With --inference, what is timed is what `gan sample`
+// and `gan translate` ask a model for, with random weights.
 #include <omp.h>
 
 #include <CLI/CLI.hpp>
@@ -35,11 +37,31 @@ struct Options {
   std::vector<int> batches{16, 64};
   double seconds = 10;  // for each configuration
   int threads = 0;      // 0: as OMP_NUM_THREADS or the number of cores says
-  bool data = false, interleave = false, settings = false;
+  bool data = false, interleave = false, settings = false, inference = false;
+};
+
+// In (-1,1), as pictures are.
+Tensor random_picture(DeviceContext& context, const Shape& shape, uint32_t number) {
+  return activation(random_normal(context, shape, 1, uint32_t(RandomStream::noise), number), {Act::tanh});
+}
+
+// What is timed, again and again.
+class Timed {
+ public:
+  virtual ~Timed() = default;
+  virtual double step() = 0;  // seconds, the device having finished
+  virtual DeviceContext& context() = 0;
+
+  // For about this long, at least five.
+  std::vector<double> run(double seconds) {
+    std::vector<double> times;
+    for (const double end = now() + seconds; now() < end || times.size() < 5;) times.push_back(step());
+    return times;
+  }
 };
 
 // A model with one resident batch, ready to take steps.
-class Stepper {
+class Stepper : public Timed {
  public:
   Stepper(const Config& config, Device device, DeviceContext::Mode mode)
       : config_(config),
@@ -52,22 +74,16 @@ class Stepper {
     model_->build(context_, config_);
     input_ = model_->planned_input(context_, config_.batch);
     uint32_t number = 0;
-    auto fill = [&](Tensor& pictures) {  // in (-1,1), as pictures are
-      if (pictures)
-        pictures =
-            activation(random_normal(context_, pictures.shape(), 1, uint32_t(RandomStream::noise), number++),
-                       {Act::tanh});
-    };
     for (const InputSpec& spec : model_->inputs())
       if (spec.kind != InputSpec::Kind::noise)
-        for (Tensor& pictures : input_.tensors.at(spec.name)) fill(pictures);
+        for (Tensor& pictures : input_.tensors.at(spec.name))
+          pictures = cast(random_picture(context_, pictures.shape(), number++), context_.activations());
     if (!context_.planning() && is_recorded(config, device))
       steps_ = std::make_unique<RecordedSteps>(*model_, context_);
     for (int i = 0; i < 4; ++i) step();  // the pool grows, kernels are chosen and compiled, a graph is made
   }
 
-  // Seconds of one step, the device having finished.
-  double step() {
+  double step() override {
     const double start = now();
     input_.learning_rate = input_.learning_rate_d = config_.lr;
     if (steps_) {
@@ -83,14 +99,7 @@ class Stepper {
     return now() - start;
   }
 
-  // Steps for about this long, at least five.
-  std::vector<double> run(double seconds) {
-    std::vector<double> times;
-    for (const double end = now() + seconds; now() < end || times.size() < 5;) times.push_back(step());
-    return times;
-  }
-
-  DeviceContext& context() { return context_; }
+  DeviceContext& context() override { return context_; }
 
  private:
   Config config_;
@@ -99,6 +108,47 @@ class Stepper {
   std::unique_ptr<RecordedSteps> steps_;  // null: each step runs as it is written
   StepInput input_;
 };
+
+// A model of random weights that makes a batch of pictures.
+class Maker : public Timed {
+ public:
+  Maker(const Config& config, Device device, DeviceContext::Mode mode) : context_(device, mode) {
+    model_ = find_model(config.model).make();
+    model_->build(context_, config);
+    model_->check_makes_pictures();
+    const Shape shape{config.batch, config.size, config.size, config.channels};
+    uint32_t number = 0;
+    for (const std::string& name : model_->use().pictures)
+      use_.pictures[name] = random_picture(context_, shape, number++);
+    if (model_->use().styles)
+      use_.styles.push_back(
+          {random_picture(context_, {1, config.size, config.size, config.channels}, number), 1});
+    if (use_.pictures.empty())
+      noise_ = random_normal(context_, {config.batch, int64_t(*config.get<NoiseSettings>().nz)}, 1,
+                             uint32_t(RandomStream::noise), 0);
+    for (int i = 0; i < 3; ++i) step();
+  }
+  double step() override {
+    const double start = now();
+    if (noise_) model_->sample(noise_);
+    else model_->make(use_);
+    if (!context_.planning()) context_.kernels().memory.synchronize(context_.stream());
+    return now() - start;
+  }
+  DeviceContext& context() override { return context_; }
+
+ private:
+  DeviceContext context_;
+  std::unique_ptr<Model> model_;
+  Use use_;
+  Tensor noise_;
+};
+
+std::unique_ptr<Timed> timed(const Options& options, const Config& config, Device device,
+                             DeviceContext::Mode mode = DeviceContext::Mode::run) {
+  if (options.inference) return std::make_unique<Maker>(config, device, mode);
+  return std::make_unique<Stepper>(config, device, mode);
+}
 
 Config with_batch(const Options& options, int batch) {
   Config config = options.config;
@@ -135,11 +185,20 @@ void print_row(const json& row) {
              number("peak_rss_mb"), number("pool_mb"), number("overhead_percent"));
 }
 
-// What is left of a step when every kernel takes no time: the same step on a plan, which allocates, records
-// the tape and runs it backwards, but calls nothing.
-double bookkeeping_seconds(const Config& config, Device device) {
-  Stepper plan(config, device, DeviceContext::Mode::plan);
-  return median(plan.run(0.3));
+// What a step is without any kernel: the same step on a plan, which allocates, records the tape and runs it backwards,
+// but calls nothing.
+struct Bookkeeping {
+  double seconds, flop;
+  int64_t operations;
+};
+Bookkeeping bookkeeping_of(const Options& options, const Config& config, Device device) {
+  const auto plan = timed(options, config, device, DeviceContext::Mode::plan);
+  const double flop = plan->context().flop();
+  const int64_t operations = plan->context().operations();
+  plan->step();
+  Bookkeeping one{0, plan->context().flop() - flop, plan->context().operations() - operations};
+  one.seconds = median(plan->run(0.3));
+  return one;
 }
 
 int measure_steps(const Options& options, Device device) {
@@ -149,24 +208,25 @@ int measure_steps(const Options& options, Device device) {
                "overhead %");
   for (const int batch : options.batches) {
     const Config config = with_batch(options, batch);
-    const StepPlan plan = plan_step(config, device);
-    const double bookkeeping = bookkeeping_seconds(config, device);
-    Stepper stepper(config, device, DeviceContext::Mode::run);
-    const std::vector<double> times = stepper.run(options.seconds);
+    const Bookkeeping plan = bookkeeping_of(options, config, device);
+    const auto stepper = timed(options, config, device);
+    const std::vector<double> times = stepper->run(options.seconds);
     const double middle = median(times);
     json row = description(config, device);
+    row["what"] = options.inference ? "inference" : "training step";
     row["steps"] = times.size();
     row["median_s"] = middle;
     row["min_s"] = *std::min_element(times.begin(), times.end());
-    const int updates = config.has<NoiseSettings>() ? *config.get<NoiseSettings>().n_critic : 1;
+    const bool critics = config.has<NoiseSettings>() && !options.inference;
+    const int updates = critics ? *config.get<NoiseSettings>().n_critic : 1;
     row["images_per_s"] = double(batch) * updates / middle;
     row["gflop_per_step"] = plan.flop / 1e9;
     row["gflop_per_s"] = plan.flop / 1e9 / middle;
     row["peak_rss_mb"] = peak_rss_mb();  // of the process: also of the configurations before
-    row["pool_mb"] = double(stepper.context().pool().peak_bytes()) / (1 << 20);
+    row["pool_mb"] = double(stepper->context().pool().peak_bytes()) / (1 << 20);
     row["operations"] = plan.operations;
-    row["overhead_s"] = bookkeeping;
-    row["overhead_percent"] = 100 * bookkeeping / middle;
+    row["overhead_s"] = plan.seconds;
+    row["overhead_percent"] = 100 * plan.seconds / middle;
     if (options.config.json) fmt::print("{}\n", row.dump());
     else print_row(row);
     std::fflush(stdout);
@@ -178,11 +238,11 @@ int measure_steps(const Options& options, Device device) {
 
 // A model is built at the first request for its batch size.
 int serve(const Options& options, Device device) {
-  std::map<int, std::unique_ptr<Stepper>> steppers;
+  std::map<int, std::unique_ptr<Timed>> steppers;
   return serve_turns([&](int batch, int count) {
     const Config config = with_batch(options, batch);
     auto& stepper = steppers[batch];
-    if (!stepper) stepper = std::make_unique<Stepper>(config, device, DeviceContext::Mode::run);
+    if (!stepper) stepper = timed(options, config, device);
     json answer = description(config, device);
     answer["peer"] = "gan";
     answer["times"] = json::array();
@@ -237,7 +297,7 @@ int run(int argc, char** argv) {
   Config& config = options.config;
   std::string model = "dcgan", device = "cpu", precision, recorded;
   int size = 0, ngf = 0, ndf = 0;
-  CLI::App app("Times whole training steps.");
+  CLI::App app("Times whole training steps, or making pictures.");
   app.add_option("--model", model, "a model of `gan help train`");
   app.add_option("--size", size, "side of the pictures");
   app.add_option("--ngf", ngf, "width of the generator");
@@ -253,6 +313,8 @@ int run(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--threads", options.threads, "0: OMP_NUM_THREADS or every core (--data: one)")
       ->check(CLI::Range(0, 1024));
+  app.add_flag("--inference", options.inference,
+               "time making pictures with the model instead of a training step");
   app.add_flag("--data", options.data, "time the data set instead of the step");
   app.add_flag("--interleave", options.interleave, "serve `step BATCH K` lines from stdin");
   app.add_flag("--settings", options.settings, "print all settings as JSON, and measure nothing");

@@ -56,6 +56,13 @@ struct Queues {
   void* (*end_capture)(Stream& stream);
   void (*run_graph)(void* graph, Stream& stream);
   void (*release_graph)(void* graph) noexcept;
+  // A moment: when the queue comes to where it is now. seconds_between() waits for both.
+  void* (*stamp)(Stream& stream);
+  double (*seconds_between)(void* earlier, void* later);
+  void (*release_stamp)(void* stamp) noexcept;
+  // A named range of the calling thread, which profilers of the device show; null where there are none.
+  void (*begin_range)(const char* name);
+  void (*end_range)();
 };
 
 // Everything a device can do.

@@ -33,6 +33,7 @@ struct RunSettings : Group<RunSettings> {
   Setting<bool> deterministic{*this, "deterministic", false, "no libraries that are installed apart, nothing by the clock: results depend on the build and the device model alone", "", kTrain};
   Setting<int> workers{*this, "workers", 0, "threads that decode pictures; 0: one per core", "0..256", kTrain | kPace};
   Setting<double> cache_gb{*this, "cache-gb", 4, "memory for decoded pictures; a larger set streams from its files", "0..", kTrain | kPace};
+  Setting<std::string> trace{*this, "trace", "", "file for a trace of a few steps after the first ones, by operation and queue, which chrome://tracing and ui.perfetto.dev show; those steps run as they are written, not from a recording, unless --recorded is on", "", kTrain | kOneCall};
   Setting<bool> dry_run{*this, "dry-run", false, "print settings, parameters, predicted memory and work per step, then stop", "", kTrain | kOneCall};
   Setting<bool> force{*this, "force", false, "clear an earlier run's files in --out", "", kTrain | kSample | kTranslate | kOneCall};
   Setting<bool> quiet{*this, "quiet", false, "errors only", "", kTrain | kSample | kTranslate | kEval | kOneCall};

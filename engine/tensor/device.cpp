@@ -3,6 +3,7 @@
 
 #include "engine/tensor/step_values.h"
 #include "engine/tensor/tape.h"
+#include "engine/tensor/trace.h"
 
 namespace gan {
 
@@ -120,8 +121,21 @@ DeviceContext::DeviceContext(Device device, Mode mode)
     stream->scratch_exact = !backend_->memory.pooled && mode != Mode::queued;
   }
   const bool queued = mode == Mode::queued || (mode == Mode::run && device == Device::cuda);
-  if (queued && backend_->queues.create)
-    stream_.handle = backend_->queues.create();
+  if (queued && backend_->queues.create) stream_.handle = backend_->queues.create();
+}
+
+void DeviceContext::run_seen(const char* op, const char* variant, const std::function<std::string()>& sizes,
+                             const std::function<void()>& launch) {
+  const Queues& queues = backend_->queues;
+  if (queues.begin_range) queues.begin_range(op);
+  try {
+    if (trace) trace->operation(op, variant, sizes(), launch);
+    else launch();
+  } catch (...) {
+    if (queues.end_range) queues.end_range();
+    throw;
+  }
+  if (queues.end_range) queues.end_range();
 }
 
 void DeviceContext::fork() {

@@ -20,6 +20,7 @@ namespace gan {
 
 class StepValues;
 class Tape;
+class Trace;
 
 // Device memory in blocks cut from large segments: best fit, split, merged with free neighbours on release. A
 // training step asks for the same sizes in the same order every time, so from the second step on nothing
@@ -142,7 +143,11 @@ class DeviceContext {
       return;
     }
     const Variant<Args>* variant = &op.pick(args, stream_.strict);
-    variant->run(args, stream_);
+    const auto launch = [&] { variant->run(args, stream_); };
+    if (trace || kernels().queues.begin_range)
+      run_seen(
+          Args::op, variant->name, [&] { return text_of_sizes(args); }, launch);
+    else launch();
     if (recording_)
       recording_->parts_.push_back({[variant, args = args, look_up](Stream& stream) mutable {
         look_up(args);
@@ -150,6 +155,8 @@ class DeviceContext {
       }});
   }
   int64_t operations() const { return operations_; }
+  // Hears of every operation that is run (engine/tensor/trace.h), or null.
+  Trace* trace = nullptr;
   // Of a plan: hears of every operation that would be launched.
   std::function<void(const PlannedLaunch&)> on_launch;
   // Of a plan: what kernels would keep besides the pool.
@@ -178,6 +185,9 @@ class DeviceContext {
 
  private:
   friend class Recording;
+  // launch(), within a span of the trace and a range for profilers.
+  void run_seen(const char* op, const char* variant, const std::function<std::string()>& sizes,
+                const std::function<void()>& launch);
   const Backend* backend_;
   Mode mode_;
   Precision precision_ = Precision::fp32;

@@ -2,6 +2,7 @@
 #include "engine/tensor/recording.h"
 
 #include "engine/tensor/device.h"
+#include "engine/tensor/trace.h"
 #include "kernels/contract/gpu_fault.h"
 
 namespace gan {
@@ -35,7 +36,9 @@ void Recording::run() {
   if (as_graph && (!graph_ || scratch_ != stream.scratch_address)) capture();
   for (Part& part : parts_)
     if (part.is_host || !as_graph) part.run(stream);
-  if (as_graph) context_->kernels().queues.run_graph(graph_.get(), stream);
+  const auto launch = [&] { context_->kernels().queues.run_graph(graph_.get(), stream); };
+  if (as_graph && context_->trace) context_->trace->operation("step", "recorded", "", launch);
+  else if (as_graph) launch();
   context_->operations_ += operations_;
 }
 

@@ -7,7 +7,9 @@
 #include <cstring>
 
 #include "kernels/gpu/family.cuh"
-#if !defined(__CUDACC__)
+#if defined(__CUDACC__)
+#include <nvtx3/nvToolsExt.h>
+#else
 #include "kernels/simt/queues.h"
 #endif
 
@@ -104,6 +106,24 @@ void run_graph(void* graph, Stream& stream) {
 }
 void release_graph(void* graph) noexcept { cudaGraphExecDestroy(static_cast<cudaGraphExec_t>(graph)); }
 
+void* stamp(Stream& stream) {
+  cudaEvent_t event = nullptr;
+  check(cudaEventCreate(&event), "create an event");
+  check(cudaEventRecord(event, handle_of(stream)), "record an event");
+  return event;
+}
+double seconds_between(void* earlier, void* later) {
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(later)), "wait for the GPU");
+  float milliseconds = 0;
+  check(
+      cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(earlier), static_cast<cudaEvent_t>(later)),
+      "read an event");
+  return double(milliseconds) / 1e3;
+}
+void release_stamp(void* stamp) noexcept { cudaEventDestroy(static_cast<cudaEvent_t>(stamp)); }
+void begin_range(const char* name) { nvtxRangePushA(name); }
+void end_range() { nvtxRangePop(); }
+
 #else
 
 void* allocate(size_t bytes) {
@@ -152,8 +172,8 @@ constexpr bool pooled = false;
 
 const Memory memory = {allocate, release, upload, download, copy, zero, synchronize, pooled};
 #if defined(__CUDACC__)
-const Queues queues = {create_queue, destroy_queue, order,        begin_capture,
-                       end_capture,  run_graph,     release_graph};
+const Queues queues = {create_queue,  destroy_queue, order,           begin_capture, end_capture, run_graph,
+                       release_graph, stamp,         seconds_between, release_stamp, begin_range, end_range};
 #endif
 
 }  // namespace gan::GAN_GPU

@@ -2,6 +2,7 @@
 #include "kernels/simt/queues.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 #include "kernels/simt/simt.h"
@@ -119,8 +120,26 @@ void run_graph(void* graph, Stream& stream) {
 }
 void release_graph(void* graph) noexcept { delete static_cast<Graph*>(graph); }
 
+struct Stamp {
+  runtime::Queue* queue;
+  std::shared_ptr<std::chrono::steady_clock::time_point> when;  // the queue sets it
+};
+void* stamp(Stream& stream) {
+  auto* made = new Stamp{&queue_of(stream), std::make_shared<std::chrono::steady_clock::time_point>()};
+  made->queue->add([when = made->when] { *when = std::chrono::steady_clock::now(); });
+  return made;
+}
+double seconds_between(void* earlier, void* later) {
+  const Stamp &from = *static_cast<Stamp*>(earlier), &to = *static_cast<Stamp*>(later);
+  from.queue->finish();
+  to.queue->finish();
+  return std::chrono::duration<double>(*to.when - *from.when).count();
+}
+void release_stamp(void* stamp) noexcept { delete static_cast<Stamp*>(stamp); }
+
 }  // namespace
 
-const Queues queues = {create, destroy, order, begin_capture, end_capture, run_graph, release_graph};
+const Queues queues = {create,        destroy, order,           begin_capture, end_capture, run_graph,
+                       release_graph, stamp,   seconds_between, release_stamp, nullptr,     nullptr};
 
 }  // namespace gan::simt

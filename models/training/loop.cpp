@@ -7,9 +7,11 @@
 #include <optional>
 
 #include "engine/data/drawn_sets.h"
+#include "engine/files/atomic_file.h"
 #include "engine/files/stop.h"
 #include "engine/run/machine.h"
 #include "engine/run/runlog.h"
+#include "engine/tensor/trace.h"
 #include "models/losses/adversarial.h"
 #include "models/networks/features.h"
 #include "models/training/coverage.h"
@@ -35,6 +37,7 @@ double now() {
 
 constexpr int kGridPictures = 64;
 constexpr int kBelowEasiest = 4;
+constexpr int64_t kTraced = 5;                     // steps in a trace, and before it
 constexpr int64_t kFirstCoverage = 100;            // steps: before, there are no faces
 constexpr int64_t kClock = 1000;                   // parts of the time that a schedule by the clock knows
 constexpr double kFirstGrid = 40, kMeasured = 10;  // seconds
@@ -111,6 +114,13 @@ class Run {
     } else {
       settle_length(config_, origins_);
       find_model(config_.model).check(config_);
+    }
+    if (const fs::path trace(*config_.trace); !trace.empty()) {  // known before an hour has passed
+      const fs::path folder = trace.has_parent_path() ? trace.parent_path() : ".";
+      if (!fs::is_directory(folder))
+        fail(Exit::usage, "--trace {}: there is no folder {}", trace.string(), folder.string());
+      if (fs::is_directory(trace))
+        fail(Exit::usage, "--trace {}: is a folder; name a file in it", trace.string());
     }
     const ChosenDevice chosen = choose_device(config_.device);
     device_ = chosen.device;
@@ -337,7 +347,7 @@ class Run {
       in = replay_->input(*context_, step);
     } else {
       if (const int size = model_->size_at(stage); size != pictures_size_) open_pictures(size);
-      in = next_input(*model_, *pictures_, *context_, draw);
+      in = in_span("pictures", [&] { return next_input(*model_, *pictures_, *context_, draw); });
     }
     in.step = step;
     in.stage = stage;
@@ -439,19 +449,20 @@ class Run {
       progress_.say(fmt::format("nothing to do: step {} of {} is reached", state_.step, length_.last_step));
     while (!done) {
       throw_if_stopped();
+      trace_steps(state_.step - first_step_);
       const int64_t step = state_.step + 1;
       const bool due = config_.log_every > 0 && step % config_.log_every == 0;
       int64_t draw = state_.draw;
       StepInput input = next(draw);
       input.log = due || step == length_.last_step;
       in_step_ = true;
-      const StepResult result = take(input);
+      const StepResult result = in_span("step", [&] { return take(input); });
       in_step_ = false;
       state_.draw = draw;
       state_.step = step;
       state_.images += images_per_step;
       draw_ahead();
-      if (input.log || shared_memory) shown = check_finite(result);
+      if (input.log || shared_memory) shown = in_span("read", [&] { return check_finite(result); });
       seconds_ = seconds_before + (now() - start);
       done = step == length_.last_step || stop_signal() ||
              (config_.minutes > 0 && seconds_ >= config_.minutes * 60);
@@ -469,12 +480,12 @@ class Run {
       if (!line.empty()) metrics.write(step, state_.images, seconds_, line);
       const bool grid = config_.sample_every > 0 && (done || step % config_.sample_every == 0);
       if (grid || grid_is_due(now() - start)) {
-        write_grid();
+        in_span("grid", [&] { write_grid(); });
         grid_at_ = now() - start, ++grids_;
       }
       const bool checkpoint = done || best || (config_.save_every > 0 && step % config_.save_every == 0);
       if (checkpoint || save_is_due(now() - start)) {
-        save(best);
+        in_span("checkpoint", [&] { save(best); });
         saved_at_ = now() - start;
       }
       const double elapsed = now() - start;
@@ -485,7 +496,33 @@ class Run {
       if (!pace_said_ && !done && elapsed >= kMeasured && steps_taken >= 3)
         say_pace(rate, elapsed, steps_taken);
     }
+    write_trace();
+    if (!config_.trace->empty() && !traced_)
+      progress_.say(fmt::format("no trace: it begins after {} steps of a call", kTraced));
     return stop_signal() ? stopped_by(stop_signal()) : int(Exit::ok);
+  }
+
+  template <class F>
+  std::invoke_result_t<const F&> in_span(const char* name, const F& work) {
+    const HostSpan span(*context_, name);
+    return work();
+  }
+  // --trace: from the step on whose kernels are chosen and whose memory is there.
+  void trace_steps(int64_t taken) {
+    if (config_.trace->empty()) return;
+    if (taken == kTraced) trace_ = std::make_unique<Trace>(*context_), context_->trace = trace_.get();
+    if (taken == 2 * kTraced) write_trace();
+  }
+  void write_trace() {
+    if (!trace_) return;
+    context_->trace = nullptr;
+    const std::string text = trace_->json();
+    write_file_atomically(fs::path(*config_.trace), std::as_bytes(std::span(text)));
+    traced_ = true;
+    progress_.say(
+        fmt::format("trace of {} operations and spans: {}; open it in ui.perfetto.dev or chrome://tracing",
+                    trace_->spans(), config_.trace));
+    trace_.reset();
   }
 
   // What the run will cost: before its first step what is known then, after a few seconds the time.
@@ -686,6 +723,8 @@ class Run {
   std::unique_ptr<Model> model_;
   std::unique_ptr<RecordedSteps> steps_;  // null: each step runs as it is written
   std::optional<Ahead> ahead_;
+  std::unique_ptr<Trace> trace_;
+  bool traced_ = false;
   std::unique_ptr<Replay> replay_;
   std::optional<SafetensorsFile> start_;      // the checkpoint to resume, until it is loaded
   std::optional<std::string> held_features_;  // what a resumed checkpoint says of its network of features

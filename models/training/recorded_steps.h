@@ -17,7 +17,8 @@ namespace gan {
 
 // Whether --recorded wants them on this device.
 inline bool is_recorded(const Config& config, Device device) {
-  return config.recorded == "auto" ? device == Device::cuda : config.recorded == "on";
+  return config.recorded == "auto" ? device == Device::cuda && config.trace->empty()
+                                   : config.recorded == "on";
 }
 
 class RecordedSteps {

@@ -84,7 +84,8 @@ void explain(const Op<Args>& op, const Args& args, std::vector<Row>& rows, size_
 }
 
 // shape_text: --shape with its keys, or null. Then only operations that have all of these.
-std::vector<Row> rows_of(Device device, const std::string& family, const std::string* shape_text) {
+std::vector<Row> rows_of(Device device, const std::string& family, const std::string* shape_text,
+                         DType dtype) {
   std::vector<Row> rows;
   for_each_op(*find_backend(device), [&]<class Args>(const char* op_family, const Op<Args>& op) {
     if (!family.empty() && family != op_family && family != Args::op) return;
@@ -94,7 +95,7 @@ std::vector<Row> rows_of(Device device, const std::string& family, const std::st
       args.sizes(shape);
       if (!shape.fits() && family != Args::op) return;
       shape.finish(Args::op);
-      bind_nothing(args, shape, device == Device::ref ? DType::f64 : DType::f32);
+      bind_nothing(args, shape, device == Device::ref ? DType::f64 : dtype);
       check_shape(args, shape);
     }
     const size_t first = rows.size();
@@ -143,7 +144,9 @@ int watch(const Arguments& arguments) {
 
 int run(const Arguments& arguments) {
   if (arguments.has("watch")) return watch(arguments);
-  if (arguments.has("dtype")) fail(Exit::usage, "--dtype is for --watch");
+  if (arguments.has("dtype") && !arguments.has("shape"))
+    fail(Exit::usage, "--dtype is for --shape and --watch");
+  const DType dtype = arguments.text("dtype", "f32") == "bf16" ? DType::bf16 : DType::f32;
   const std::string family = arguments.word(0), wanted = arguments.text("device", "");
   const std::string shape = with_keys(arguments.text("shape", ""));
   std::vector<Row> rows;
@@ -157,7 +160,8 @@ int run(const Arguments& arguments) {
              wanted);
       continue;
     }
-    for (auto& row : rows_of(device, family, arguments.has("shape") ? &shape : nullptr)) rows.push_back(row);
+    for (auto& row : rows_of(device, family, arguments.has("shape") ? &shape : nullptr, dtype))
+      rows.push_back(row);
   }
   if (!found) fail(Exit::usage, "--device must be one of cpu, cuda, simt, ref, not \"{}\"", wanted);
   if (rows.empty() && arguments.has("shape"))
@@ -218,7 +222,8 @@ Command describe_kernels() {
        "GPU: sectors of global memory, passes over the banks of shared memory, tensor-core products, "
        "barriers, lanes that take part. Counts, not times",
        "", "", false},
-      {"dtype", "watch", "how activations and weights are stored [f32]", "f32|bf16", "", false},
+      {"dtype", "what", "how activations and weights are stored, of --shape and --watch [f32]", "f32|bf16",
+       "", false},
       {"json", "output", "one JSON object per variant, or one for a watched run, on stdout", "", "", true}};
   for (auto& option : common_options()) command.options.push_back(option);
   command.examples = {
@@ -226,6 +231,7 @@ Command describe_kernels() {
       "gan kernels conv --device cpu",
       "gan kernels --shape 64,32,32,64:128,4,2,1",
       "gan kernels gemm --shape 64,100,8192 --json",
+      "gan kernels conv --shape 16,32,32,64:128,4,2,1 --dtype bf16 --device simt",
       "gan kernels norm_fwd --shape segments=1,rows=4096,channels=64",
       "gan kernels --watch gemm=naive --shape m=64,n=64,k=32",
       "gan kernels --watch conv2d_fwd=tiled --shape n=1,h=16,w=16,c=32,k=32,kernel=4,stride=2,pad=1"};
