@@ -15,6 +15,8 @@
 //
 // Read on: panels (shared memory), products, the ring, forward, backward to the queries, backward to the keys and
 // values, launchers.
+#include <cfloat>
+
 #include "kernels/gpu/attention/attention.cuh"
 #include "kernels/gpu/mma_tile.cuh"
 
@@ -47,25 +49,32 @@ struct Panel {
     return row * row_bytes + 16 * (v ^ s);
   }
 
-  // Starts the copies of `rows` rows by a block of `threads`; what does not exist becomes 0. Neighbours that are no
-  // vectors are too small for asynchronous copies and go by registers.
+  // Starts the copies of `rows` rows by a block of `threads`; what does not exist becomes 0. A thread copies the same
+  // vector of several rows.
   template <int rows, int threads>
   static __device__ __forceinline__ void copy(unsigned char* panel, const Rows& from) {
-    for (int i = int(threadIdx.x); i < rows * vectors; i += threads) {
-      const int row = i / vectors, v = i % vectors, column = from.first_column + 8 * v;
-      const bf16* const source = from.at + int64_t(row) * from.width + column;
-      if (from.vectors) {
-        const bool inside = row < from.rows && column < from.width;
-        cp_async<16>(panel + offset(row, v), inside ? source : from.at, inside);
-      } else {
-        struct alignas(16) {
-          bf16 v[8];
-        } held;
+    constexpr int rows_apart = threads / vectors;
+    static_assert(threads % vectors == 0);
+    const int v = int(threadIdx.x) % vectors, first_row = int(threadIdx.x) / vectors;
+    const int column = from.first_column + 8 * v;
+    if (!from.vectors) return copy_elements<rows, threads>(panel, from);
 #pragma unroll
-        for (int e = 0; e < 8; ++e)
-          held.v[e] = row < from.rows && column + e < from.width ? source[e] : bf16{};
-        memcpy(panel + offset(row, v), &held, sizeof held);
-      }
+    for (int round = 0; round < ceil_div(rows, rows_apart); ++round) {
+      const int row = first_row + round * rows_apart;
+      if (rows % rows_apart == 0 || row < rows)
+        cp_async<16>(panel + offset(row, v), rows_behind(from.at, row, from.width) + column,
+                     row < from.rows && column < from.width);
+    }
+  }
+  // Elements are too small for asynchronous copies and go by registers.
+  template <int rows, int threads>
+  static __device__ __forceinline__ void copy_elements(unsigned char* panel, const Rows& from) {
+#pragma unroll 1
+    for (int i = int(threadIdx.x); i < rows * width; i += threads) {
+      const int row = i / width, column = i % width, source = from.first_column + column;
+      const bool inside = row < from.rows && source < from.width;
+      *reinterpret_cast<bf16*>(panel + offset(row, column / 8) + column % 8 * sizeof(bf16)) =
+          inside ? rows_behind(from.at, row, from.width)[source] : bf16{};
     }
   }
 
@@ -240,17 +249,18 @@ struct ForwardShape {
   static constexpr size_t shared_bytes = own_bytes + stages * stage_bytes;
 };
 
-// Of each of the 4 rows that a lane has a part of (values 0 and 1, values 2 and 3 of both parts). The sums are of
-// the lane's own columns.
+// Of each of the 4 rows that a lane has a part of (values 0 and 1, values 2 and 3 of both parts): what is added to a
+// score in powers of 2, which is minus the largest of them so far, and the sum of the lane's own columns.
 struct RunningSoftmax {
-  float largest[2][2], sum[2][2];
+  float shift[2][2], sum[2][2];
 };
 
-// From scores in powers of 2 to weights; o and the sums so far are made to suit the new largest score.
+// From products q . k to weights, 2^(scale (s - largest)); o and the sums so far are made to suit the new largest
+// product. scale is above 0, or the largest product would not have the largest score.
 template <int n, int columns>
 __device__ __forceinline__ void soften(FragmentD (&s)[2][n], FragmentD (&o)[2][columns],
-                                       RunningSoftmax& running) {
-  float shrink[2][2];
+                                       RunningSoftmax& running, float scale) {
+  float before[2][2];
   bool raised = false;
 #pragma unroll
   for (int i = 0; i < 2; ++i)
@@ -260,21 +270,23 @@ __device__ __forceinline__ void soften(FragmentD (&s)[2][n], FragmentD (&o)[2][c
 #pragma unroll
       for (int j = 0; j < n; ++j)
         largest = fmaxf(largest, fmaxf(s[i][j].value[2 * half], s[i][j].value[2 * half + 1]));
-      const float before = running.largest[i][half];
-      largest = fmaxf(before, warp_max<4>(largest));
-      shrink[i][half] = fast_exp2(before - largest);
-      raised |= largest > before;
-      running.largest[i][half] = largest;
+      before[i][half] = running.shift[i][half];
+      running.shift[i][half] = fminf(before[i][half], -scale * warp_max<4>(largest));
+      raised |= running.shift[i][half] < before[i][half];
     }
   if (__any_sync(0xffffffffu, raised)) {
+    float shrink[2][2];
 #pragma unroll
     for (int i = 0; i < 2; ++i)
 #pragma unroll
-      for (int half = 0; half < 2; ++half) running.sum[i][half] *= shrink[i][half];
+      for (int half = 0; half < 2; ++half) {
+        shrink[i][half] = fast_exp2(running.shift[i][half] - before[i][half]);
+        running.sum[i][half] *= shrink[i][half];
+      }
     for_each_value(o, [&](int i, int, int v, float& value) { value *= shrink[i][v / 2]; });
   }
   for_each_value(s, [&](int i, int, int v, float& value) {
-    value = fast_exp2(value - running.largest[i][v / 2]);
+    value = fast_exp2(scale * value + running.shift[i][v / 2]);
     running.sum[i][v / 2] += value;
   });
 }
@@ -291,37 +303,38 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
   const int slice = int(blockIdx.x) % slices, tile = int(blockIdx.x) / slices;
   const int problem = tile / tiles, first_query = tile % tiles * Shape::rows;
   const int queries = min(Shape::rows, size.queries - first_query);
-  const int64_t row = int64_t(problem) * size.queries + first_query, key = int64_t(problem) * size.keys;
+  const int row = problem * size.queries + first_query, key = problem * size.keys;  // of all problems
   const int warp_row = 32 * warp_id();
+  const bf16 *const k = rows_behind(f.k, key, size.key_width), *const v =
+                                                                   rows_behind(f.v, key, size.value_width);
   const float scale = size.scale * log2_e;
 
   Panel<key_width>::template copy<Shape::rows, Shape::threads>(
-      shared, {f.q + row * size.key_width, queries, size.key_width, 0, layout.key_vectors});
+      shared, {rows_behind(f.q, row, size.key_width), queries, size.key_width, 0, layout.key_vectors});
   FragmentD o[2][columns / 8] = {};
-  RunningSoftmax running = {{{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}}, {}};
+  RunningSoftmax running = {{{INFINITY, INFINITY}, {INFINITY, INFINITY}}, {}};
   through_ring<Shape::stages>(
       ceil_div(size.keys, step_rows),
       [&](int step, int stage) {
-        const int64_t first = key + step * step_rows;
         const int keys = size.keys - step * step_rows;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
         Panel<key_width>::template copy<step_rows, Shape::threads>(
-            at, {f.k + first * size.key_width, keys, size.key_width, 0, layout.key_vectors});
+            at,
+            {rows_behind(k, step * step_rows, size.key_width), keys, size.key_width, 0, layout.key_vectors});
         Panel<columns>::template copy<step_rows, Shape::threads>(
-            at + Shape::keys_bytes,
-            {f.v + first * size.value_width, keys, size.value_width, slice * columns, layout.value_vectors});
+            at + Shape::keys_bytes, {rows_behind(v, step * step_rows, size.value_width), keys,
+                                     size.value_width, slice * columns, layout.value_vectors});
       },
       [&](int step, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
         FragmentD s[2][step_parts] = {};
         multiply_rows<key_width>(s, shared + warp_row * Panel<key_width>::row_bytes, at);
-        for_each_value(s, [&](int, int, int, float& value) { value *= scale; });
         const int keys = size.keys - step * step_rows;
         if (keys < step_rows)  // the last step alone
           for_each_value(s, [&](int, int j, int v, float& value) {
             if (column_of(j, v) >= keys) value = -INFINITY;
           });
-        soften(s, o, running);
+        soften(s, o, running, scale);
         add_weighted<columns>(o, s, at + Shape::keys_bytes);
       });
 
@@ -333,11 +346,11 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
       sum = warp_sum<4>(sum);
       const int own_row = warp_row + row_of(i, 2 * half);
       if (slice == 0 && lane_id() % 4 == 0 && own_row < queries)
-        f.log_sum_exp[row + own_row] = running.largest[i][half] * log_2 + logf(sum);
+        f.log_sum_exp[row + own_row] = logf(sum) - running.shift[i][half] * log_2;
       sum = 1.0f / sum;
     }
   for_each_value(o, [&](int i, int, int v, float& value) { value *= running.sum[i][v / 2]; });
-  store_sums(f.o + row * size.value_width, queries, size.value_width, warp_row, slice * columns, o,
+  store_sums(f.o + int64_t{row} * size.value_width, queries, size.value_width, warp_row, slice * columns, o,
              layout.value_fours, f.add_o);
 }
 
@@ -366,14 +379,17 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
   const int tiles = ceil_div(size.queries, Shape::rows), problem = int(blockIdx.x) / tiles;
   const int first_query = int(blockIdx.x) % tiles * Shape::rows;
   const int queries = min(Shape::rows, size.queries - first_query);
-  const int64_t row = int64_t(problem) * size.queries + first_query, key = int64_t(problem) * size.keys;
+  const int row = problem * size.queries + first_query, key = problem * size.keys;  // of all problems
   const int warp_row = 32 * warp_id();
+  const bf16 *const k = rows_behind(b.k, key, size.key_width), *const v =
+                                                                   rows_behind(b.v, key, size.value_width);
   const float scale = size.scale * log2_e;
 
   Panel<key_width>::template copy<Shape::rows, Shape::threads>(
-      shared, {b.q + row * size.key_width, queries, size.key_width, 0, layout.key_vectors});
+      shared, {rows_behind(b.q, row, size.key_width), queries, size.key_width, 0, layout.key_vectors});
   Panel<value_width>::template copy<Shape::rows, Shape::threads>(
-      outputs, {b.d_o + row * size.value_width, queries, size.value_width, 0, layout.value_vectors});
+      outputs,
+      {rows_behind(b.d_o, row, size.value_width), queries, size.value_width, 0, layout.value_vectors});
   float log_sum_exp[2][2], delta[2][2];  // of the lane's rows; log_sum_exp in powers of 2
 #pragma unroll
   for (int i = 0; i < 2; ++i)
@@ -389,14 +405,14 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
   through_ring<Shape::stages>(
       ceil_div(size.keys, step_rows),
       [&](int step, int stage) {
-        const int64_t first = key + step * step_rows;
         const int keys = size.keys - step * step_rows;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
         Panel<key_width>::template copy<step_rows, Shape::threads>(
-            at, {b.k + first * size.key_width, keys, size.key_width, 0, layout.key_vectors});
+            at,
+            {rows_behind(k, step * step_rows, size.key_width), keys, size.key_width, 0, layout.key_vectors});
         Panel<value_width>::template copy<step_rows, Shape::threads>(
-            at + Shape::keys_bytes,
-            {b.v + first * size.value_width, keys, size.value_width, 0, layout.value_vectors});
+            at + Shape::keys_bytes, {rows_behind(v, step * step_rows, size.value_width), keys,
+                                     size.value_width, 0, layout.value_vectors});
       },
       [&](int step, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
@@ -417,7 +433,7 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
         add_weighted<key_width>(dq, s, at);
       });
   for_each_value(dq, [&](int, int, int, float& value) { value *= size.scale; });
-  store_sums(b.dq + row * size.key_width, queries, size.key_width, warp_row, 0, dq, layout.key_fours,
+  store_sums(b.dq + int64_t{row} * size.key_width, queries, size.key_width, warp_row, 0, dq, layout.key_fours,
              b.add_dq);
 }
 
@@ -449,59 +465,61 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
   const int tiles = ceil_div(size.keys, Shape::rows), problem = int(blockIdx.x) / tiles;
   const int first_key = int(blockIdx.x) % tiles * Shape::rows;
   const int keys = min(Shape::rows, size.keys - first_key);
-  const int64_t row = int64_t(problem) * size.keys + first_key, query = int64_t(problem) * size.queries;
+  const int row = problem * size.keys + first_key, query = problem * size.queries;  // of all problems
   const int warp_row = 16 * warp_id();
+  const bf16 *const q = rows_behind(b.q, query, size.key_width), *const d_o = rows_behind(b.d_o, query,
+                                                                                          size.value_width);
+  const float *const log_sum_exp = b.log_sum_exp + query, *const delta = b.delta + query;
   const float scale = size.scale * log2_e;
 
   Panel<key_width>::template copy<Shape::rows, Shape::threads>(
-      shared, {b.k + row * size.key_width, keys, size.key_width, 0, layout.key_vectors});
+      shared, {rows_behind(b.k, row, size.key_width), keys, size.key_width, 0, layout.key_vectors});
   Panel<value_width>::template copy<Shape::rows, Shape::threads>(
-      values, {b.v + row * size.value_width, keys, size.value_width, 0, layout.value_vectors});
+      values, {rows_behind(b.v, row, size.value_width), keys, size.value_width, 0, layout.value_vectors});
   FragmentD dk[1][key_width / 8] = {}, dv[1][value_width / 8] = {};
   through_ring<Shape::stages>(
       ceil_div(size.queries, Shape::step),
       [&](int step, int stage) {
-        const int64_t first = query + step * Shape::step;
-        const int queries = size.queries - step * Shape::step;
+        const int first = step * Shape::step;
+        const int queries = size.queries - first;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
         Panel<key_width>::template copy<Shape::step, Shape::threads>(
-            at, {b.q + first * size.key_width, queries, size.key_width, 0, layout.key_vectors});
+            at, {rows_behind(q, first, size.key_width), queries, size.key_width, 0, layout.key_vectors});
         Panel<value_width>::template copy<Shape::step, Shape::threads>(
             at + Shape::queries_bytes,
-            {b.d_o + first * size.value_width, queries, size.value_width, 0, layout.value_vectors});
+            {rows_behind(d_o, first, size.value_width), queries, size.value_width, 0, layout.value_vectors});
         if (threadIdx.x < 2 * Shape::step) {
           const int column = int(threadIdx.x) % Shape::step;
-          const float* const statistic = int(threadIdx.x) < Shape::step ? b.log_sum_exp : b.delta;
-          cp_async<4>(at + Shape::statistics_at + 4 * threadIdx.x,
-                      column < queries ? statistic + first + column : statistic, column < queries);
+          const float* const statistic = int(threadIdx.x) < Shape::step ? log_sum_exp : delta;
+          cp_async<4>(at + Shape::statistics_at + 4 * threadIdx.x, statistic + first + column,
+                      column < queries);
         }
       },
       [&](int, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
-        const float* const log_sum_exp = reinterpret_cast<const float*>(at + Shape::statistics_at);
-        const float* const delta = log_sum_exp + Shape::step;
+        const float* const statistics = reinterpret_cast<const float*>(at + Shape::statistics_at);
         FragmentD p[1][Shape::step / 8] = {}, ds[1][Shape::step / 8] = {};
         multiply_rows<key_width>(p, shared + warp_row * Panel<key_width>::row_bytes, at);
         for_each_value(p, [&](int, int j, int v, float& value) {
-          value = fast_exp2(scale * value - log2_e * log_sum_exp[column_of(j, v)]);
+          value = fast_exp2(scale * value - log2_e * statistics[column_of(j, v)]);
         });
         if (b.dv) add_weighted<value_width>(dv, p, at + Shape::queries_bytes);
         if (!b.dk) return;
         multiply_rows<value_width>(ds, values + warp_row * Panel<value_width>::row_bytes,
                                    at + Shape::queries_bytes);
         for_each_value(ds, [&](int i, int j, int v, float& value) {
-          value = p[i][j].value[v] * (value - delta[column_of(j, v)]);
+          value = p[i][j].value[v] * (value - statistics[Shape::step + column_of(j, v)]);
         });
         add_weighted<key_width>(dk, ds, at);
       });
   if (b.dk) {
     for_each_value(dk, [&](int, int, int, float& value) { value *= size.scale; });
-    store_sums(b.dk + row * size.key_width, keys, size.key_width, warp_row, 0, dk, layout.key_fours,
+    store_sums(b.dk + int64_t{row} * size.key_width, keys, size.key_width, warp_row, 0, dk, layout.key_fours,
                b.add_dk);
   }
   if (b.dv)
-    store_sums(b.dv + row * size.value_width, keys, size.value_width, warp_row, 0, dv, layout.value_fours,
-               b.add_dv);
+    store_sums(b.dv + int64_t{row} * size.value_width, keys, size.value_width, warp_row, 0, dv,
+               layout.value_fours, b.add_dv);
 }
 
 // ---- launchers ----------------------------------------------------------------------------------------
@@ -530,7 +548,10 @@ bool in_fours(int width, std::initializer_list<const void*> matrices) {
 
 }  // namespace
 
-const char* fits_mma(const AttentionFwd& args) { return wrong_type_or_key(args.q.dtype, args.size); }
+const char* fits_mma(const AttentionFwd& args) {
+  if (const char* reason = wrong_type_or_key(args.q.dtype, args.size)) return reason;
+  return args.size.scale < FLT_MIN ? "a scale that is not above 0" : nullptr;
+}
 const char* fits_mma(const AttentionBwd& args) {
   if (const char* reason = wrong_type_or_key(args.q.dtype, args.size)) return reason;
   return args.size.value_width > widest_value ? "a value width above 256" : nullptr;

@@ -17,7 +17,8 @@ constexpr double rounded_factor = 0x1p-8 / 2.548;
 const Variant<AttentionFwd> forward_variants[] = {
     {"naive", "f32 bf16", "any size", fits_any<AttentionFwd>, attention_fwd_naive},
     {"online", "f32 bf16", "key width up to 64, value width up to 256", fits_online, attention_fwd_online},
-    {"mma_bf16", "bf16", "key width up to 64", fits_mma, attention_fwd_mma, 1, false, rounded_factor},
+    {"mma_bf16", "bf16", "key width up to 64, scale above 0", fits_mma, attention_fwd_mma, 1, false,
+     rounded_factor},
 };
 const Variant<AttentionBwd> backward_variants[] = {
     {"naive", "f32 bf16", "any size", fits_any<AttentionBwd>, attention_bwd_naive},
