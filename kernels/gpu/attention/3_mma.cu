@@ -1,17 +1,19 @@
 // Attention, rung 3: tensor cores, for bfloat16 (FlashAttention-2, Dao 2023). The walk through tiles of rung 2,
 // whose factors lie in shared memory as bfloat16 and are multiplied by mma (kernels/gpu/ptx.cuh).
 //
-// Three ideas, beside the asynchronous copies, swizzle and fragments that kernels/gpu/mma_tile.cuh explains:
-//   in registers  the scores of a warp are a FragmentD, and what a product makes in two FragmentDs is, rounded to
-//                 bfloat16, just what a lane holds of the FragmentA of the next one. So p goes from q k^T to p v
-//                 without a detour by shared memory, and so do p and ds in the backward pass: there each warp owns
-//                 the rows of its results, queries for dq and keys, as columns of s turned round, for dk and dv
-//   base 2        e^x is 2^(x log2(e)), and the factor is part of the scale: one instruction for each score
-//   rare change   sums are scaled down only when a tile has raised the largest score of some row of the warp, which
-//                 after the first tiles is rare
+// Three ideas, beside the asynchronous copies, the swizzle and the fragments that kernels/gpu/mma_tile.cuh explains:
+//   registers    The scores of a warp are sums of one product and the left factor of the next, and what a lane
+//                holds of two FragmentDs side by side is, rounded to bfloat16, just what it has to hold of a
+//                FragmentA. So p goes from q k^T to p v without a way through shared memory. The backward pass is
+//                split so that the same holds: a warp owns queries for dq = ds k, and keys, with s turned round as
+//                k q^T, for dk = ds^T q and dv = p^T d_o
+//   base 2       e^x is 2^(x log2(e)), and that factor is part of the scale: a score becomes a weight by one
+//                multiplication with addition and one power
+//   rare change  o is scaled down only when a tile has raised the largest score of a row of the warp: after the first
+//                tiles that is rare, and the weights are the same
 //
-// Scores, sums and gradients are float32; p and ds are rounded to bfloat16 (Variant::rounding). Widths that are not
-// those of a panel are filled up with zeros in shared memory.
+// Scores, sums and gradients are float32; p and ds are rounded to bfloat16 (Variant::rounding). Widths between those
+// of the panels are filled up with zeros in shared memory.
 //
 // Read on: panels (shared memory), products, the ring, forward, backward to the queries, backward to the keys and
 // values, launchers.
@@ -139,7 +141,6 @@ __device__ __forceinline__ void add_weighted(FragmentD (&sums)[parts][columns],
   static_assert(columns == width / 8);
 #pragma unroll
   for (int j = 0; j < n; j += 2) {
-    // What a lane holds of two FragmentDs side by side is what it has to hold of a FragmentA (ptx.cuh).
     FragmentA<bf16> a[parts];
 #pragma unroll
     for (int i = 0; i < parts; ++i)
@@ -233,8 +234,6 @@ struct Layout {
 };
 
 constexpr float log2_e = 1.44269504f, log_2 = 0.693147181f;
-constexpr int step_rows = 32;  // keys or queries of a step
-constexpr int step_parts = step_rows / 8;
 
 // ---- forward ------------------------------------------------------------------------------------------
 
@@ -243,6 +242,7 @@ constexpr int step_parts = step_rows / 8;
 template <int key_width, int columns_>
 struct ForwardShape {
   static constexpr int columns = columns_, warps = 4, threads = 32 * warps, rows = 32 * warps, stages = 3;
+  static constexpr int step_rows = 32, step_parts = step_rows / 8;  // keys
   static constexpr int keys_bytes = step_rows * Panel<key_width>::row_bytes;
   static constexpr int stage_bytes = keys_bytes + step_rows * Panel<columns>::row_bytes;
   static constexpr int own_bytes = rows * Panel<key_width>::row_bytes;
@@ -305,8 +305,8 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
   const int queries = min(Shape::rows, size.queries - first_query);
   const int row = problem * size.queries + first_query, key = problem * size.keys;  // of all problems
   const int warp_row = 32 * warp_id();
-  const bf16 *const k = rows_behind(f.k, key, size.key_width), *const v =
-                                                                   rows_behind(f.v, key, size.value_width);
+  const bf16* const k = rows_behind(f.k, key, size.key_width);
+  const bf16* const v = rows_behind(f.v, key, size.value_width);
   const float scale = size.scale * log2_e;
 
   Panel<key_width>::template copy<Shape::rows, Shape::threads>(
@@ -314,23 +314,23 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
   FragmentD o[2][columns / 8] = {};
   RunningSoftmax running = {{{INFINITY, INFINITY}, {INFINITY, INFINITY}}, {}};
   through_ring<Shape::stages>(
-      ceil_div(size.keys, step_rows),
+      ceil_div(size.keys, Shape::step_rows),
       [&](int step, int stage) {
-        const int keys = size.keys - step * step_rows;
+        const int keys = size.keys - step * Shape::step_rows;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
-        Panel<key_width>::template copy<step_rows, Shape::threads>(
-            at,
-            {rows_behind(k, step * step_rows, size.key_width), keys, size.key_width, 0, layout.key_vectors});
-        Panel<columns>::template copy<step_rows, Shape::threads>(
-            at + Shape::keys_bytes, {rows_behind(v, step * step_rows, size.value_width), keys,
+        Panel<key_width>::template copy<Shape::step_rows, Shape::threads>(
+            at, {rows_behind(k, step * Shape::step_rows, size.key_width), keys, size.key_width, 0,
+                 layout.key_vectors});
+        Panel<columns>::template copy<Shape::step_rows, Shape::threads>(
+            at + Shape::keys_bytes, {rows_behind(v, step * Shape::step_rows, size.value_width), keys,
                                      size.value_width, slice * columns, layout.value_vectors});
       },
       [&](int step, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
-        FragmentD s[2][step_parts] = {};
+        FragmentD s[2][Shape::step_parts] = {};
         multiply_rows<key_width>(s, shared + warp_row * Panel<key_width>::row_bytes, at);
-        const int keys = size.keys - step * step_rows;
-        if (keys < step_rows)  // the last step alone
+        const int keys = size.keys - step * Shape::step_rows;
+        if (keys < Shape::step_rows)  // the last step alone
           for_each_value(s, [&](int, int j, int v, float& value) {
             if (column_of(j, v) >= keys) value = -INFINITY;
           });
@@ -361,6 +361,7 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
 template <int key_width, int value_width>
 struct QueriesShape {
   static constexpr int warps = value_width > 128 ? 2 : 4, threads = 32 * warps, rows = 32 * warps, stages = 2;
+  static constexpr int step_rows = 32, step_parts = step_rows / 8;  // keys
   static constexpr int keys_bytes = step_rows * Panel<key_width>::row_bytes;
   static constexpr int stage_bytes = keys_bytes + step_rows * Panel<value_width>::row_bytes;
   static constexpr int queries_bytes = rows * Panel<key_width>::row_bytes;
@@ -381,8 +382,8 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
   const int queries = min(Shape::rows, size.queries - first_query);
   const int row = problem * size.queries + first_query, key = problem * size.keys;  // of all problems
   const int warp_row = 32 * warp_id();
-  const bf16 *const k = rows_behind(b.k, key, size.key_width), *const v =
-                                                                   rows_behind(b.v, key, size.value_width);
+  const bf16* const k = rows_behind(b.k, key, size.key_width);
+  const bf16* const v = rows_behind(b.v, key, size.value_width);
   const float scale = size.scale * log2_e;
 
   Panel<key_width>::template copy<Shape::rows, Shape::threads>(
@@ -403,20 +404,20 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
 
   FragmentD dq[2][key_width / 8] = {};
   through_ring<Shape::stages>(
-      ceil_div(size.keys, step_rows),
+      ceil_div(size.keys, Shape::step_rows),
       [&](int step, int stage) {
-        const int keys = size.keys - step * step_rows;
+        const int keys = size.keys - step * Shape::step_rows;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
-        Panel<key_width>::template copy<step_rows, Shape::threads>(
-            at,
-            {rows_behind(k, step * step_rows, size.key_width), keys, size.key_width, 0, layout.key_vectors});
-        Panel<value_width>::template copy<step_rows, Shape::threads>(
-            at + Shape::keys_bytes, {rows_behind(v, step * step_rows, size.value_width), keys,
+        Panel<key_width>::template copy<Shape::step_rows, Shape::threads>(
+            at, {rows_behind(k, step * Shape::step_rows, size.key_width), keys, size.key_width, 0,
+                 layout.key_vectors});
+        Panel<value_width>::template copy<Shape::step_rows, Shape::threads>(
+            at + Shape::keys_bytes, {rows_behind(v, step * Shape::step_rows, size.value_width), keys,
                                      size.value_width, 0, layout.value_vectors});
       },
       [&](int step, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
-        FragmentD s[2][step_parts] = {}, dp[2][step_parts] = {};
+        FragmentD s[2][Shape::step_parts] = {}, dp[2][Shape::step_parts] = {};
         multiply_rows<key_width>(s, shared + warp_row * Panel<key_width>::row_bytes, at);
         multiply_rows<value_width>(dp, outputs + warp_row * Panel<value_width>::row_bytes,
                                    at + Shape::keys_bytes);
@@ -425,8 +426,8 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
           value = fast_exp2(scale * value - log_sum_exp[i][half]) * (dp[i][j].value[v] - delta[i][half]);
         });
         // The score of a key beyond the last is 0, which against a low log_sum_exp is an infinite p.
-        const int keys = size.keys - step * step_rows;
-        if (keys < step_rows)
+        const int keys = size.keys - step * Shape::step_rows;
+        if (keys < Shape::step_rows)
           for_each_value(s, [&](int, int j, int v, float& value) {
             if (column_of(j, v) >= keys) value = 0;
           });
@@ -444,10 +445,10 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
 template <int key_width, int value_width>
 struct KeysShape {
   static constexpr int warps = 4, threads = 32 * warps, rows = 16 * warps, stages = 2;
-  static constexpr int step = value_width > 128 ? 16 : 32;  // queries
-  static constexpr int queries_bytes = step * Panel<key_width>::row_bytes;
-  static constexpr int statistics_at = queries_bytes + step * Panel<value_width>::row_bytes;
-  static constexpr int stage_bytes = statistics_at + 2 * step * int(sizeof(float));
+  static constexpr int step_rows = value_width > 128 ? 16 : 32, step_parts = step_rows / 8;  // queries
+  static constexpr int queries_bytes = step_rows * Panel<key_width>::row_bytes;
+  static constexpr int statistics_at = queries_bytes + step_rows * Panel<value_width>::row_bytes;
+  static constexpr int stage_bytes = statistics_at + 2 * step_rows * int(sizeof(float));
   static constexpr int keys_bytes = rows * Panel<key_width>::row_bytes;
   static constexpr int own_bytes = keys_bytes + rows * Panel<value_width>::row_bytes;
   static constexpr size_t shared_bytes = own_bytes + stages * stage_bytes;
@@ -467,8 +468,8 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
   const int keys = min(Shape::rows, size.keys - first_key);
   const int row = problem * size.keys + first_key, query = problem * size.queries;  // of all problems
   const int warp_row = 16 * warp_id();
-  const bf16 *const q = rows_behind(b.q, query, size.key_width), *const d_o = rows_behind(b.d_o, query,
-                                                                                          size.value_width);
+  const bf16* const q = rows_behind(b.q, query, size.key_width);
+  const bf16* const d_o = rows_behind(b.d_o, query, size.value_width);
   const float *const log_sum_exp = b.log_sum_exp + query, *const delta = b.delta + query;
   const float scale = size.scale * log2_e;
 
@@ -478,19 +479,19 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
       values, {rows_behind(b.v, row, size.value_width), keys, size.value_width, 0, layout.value_vectors});
   FragmentD dk[1][key_width / 8] = {}, dv[1][value_width / 8] = {};
   through_ring<Shape::stages>(
-      ceil_div(size.queries, Shape::step),
+      ceil_div(size.queries, Shape::step_rows),
       [&](int step, int stage) {
-        const int first = step * Shape::step;
+        const int first = step * Shape::step_rows;
         const int queries = size.queries - first;
         unsigned char* const at = ring + stage * Shape::stage_bytes;
-        Panel<key_width>::template copy<Shape::step, Shape::threads>(
+        Panel<key_width>::template copy<Shape::step_rows, Shape::threads>(
             at, {rows_behind(q, first, size.key_width), queries, size.key_width, 0, layout.key_vectors});
-        Panel<value_width>::template copy<Shape::step, Shape::threads>(
+        Panel<value_width>::template copy<Shape::step_rows, Shape::threads>(
             at + Shape::queries_bytes,
             {rows_behind(d_o, first, size.value_width), queries, size.value_width, 0, layout.value_vectors});
-        if (threadIdx.x < 2 * Shape::step) {
-          const int column = int(threadIdx.x) % Shape::step;
-          const float* const statistic = int(threadIdx.x) < Shape::step ? log_sum_exp : delta;
+        if (threadIdx.x < 2 * Shape::step_rows) {
+          const int column = int(threadIdx.x) % Shape::step_rows;
+          const float* const statistic = int(threadIdx.x) < Shape::step_rows ? log_sum_exp : delta;
           cp_async<4>(at + Shape::statistics_at + 4 * threadIdx.x, statistic + first + column,
                       column < queries);
         }
@@ -498,7 +499,7 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
       [&](int, int stage) {
         const unsigned char* const at = ring + stage * Shape::stage_bytes;
         const float* const statistics = reinterpret_cast<const float*>(at + Shape::statistics_at);
-        FragmentD p[1][Shape::step / 8] = {}, ds[1][Shape::step / 8] = {};
+        FragmentD p[1][Shape::step_parts] = {}, ds[1][Shape::step_parts] = {};
         multiply_rows<key_width>(p, shared + warp_row * Panel<key_width>::row_bytes, at);
         for_each_value(p, [&](int, int j, int v, float& value) {
           value = fast_exp2(scale * value - log2_e * statistics[column_of(j, v)]);
@@ -508,7 +509,7 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
         multiply_rows<value_width>(ds, values + warp_row * Panel<value_width>::row_bytes,
                                    at + Shape::queries_bytes);
         for_each_value(ds, [&](int i, int j, int v, float& value) {
-          value = p[i][j].value[v] * (value - statistics[Shape::step + column_of(j, v)]);
+          value = p[i][j].value[v] * (value - statistics[Shape::step_rows + column_of(j, v)]);
         });
         add_weighted<key_width>(dk, ds, at);
       });
