@@ -20,7 +20,7 @@
 #include <cfloat>
 
 #include "kernels/gpu/attention/attention.cuh"
-#include "kernels/gpu/mma_tile.cuh"
+#include "kernels/gpu/tile.cuh"
 
 namespace gan::GAN_GPU {
 namespace {
@@ -161,36 +161,6 @@ __device__ __forceinline__ void add_weighted(FragmentD (&sums)[parts][columns],
   }
 }
 
-// to[first_row + r, first_column + c] (+)= sums[r, c], where there are such rows and columns. `fours`: each four
-// neighbours lie aligned, and inside or outside together.
-template <int parts, int n>
-__device__ __forceinline__ void store_sums(bf16* to, int rows, int width, int first_row, int first_column,
-                                           const FragmentD (&sums)[parts][n], bool fours, bool add) {
-  const int lane = lane_id();
-#pragma unroll
-  for (int i = 0; i < parts; ++i)
-#pragma unroll
-    for (int j = 0; j < n; ++j) {
-      Four four = four_columns(sums[i][j]);  // the whole warp
-      const int row = first_row + 16 * i + lane / 4 + lane % 2 * 8;
-      const int column = first_column + 8 * j + lane / 2 % 2 * 4;
-      if (row >= rows || column >= width) continue;
-      bf16* const place = to + int64_t(row) * width + column;
-      if (fours) {
-        if (add) {
-          const Four old = load_four(place);
-#pragma unroll
-          for (int e = 0; e < 4; ++e) four.v[e] += old.v[e];
-        }
-        store_four(place, four);
-      } else {
-#pragma unroll
-        for (int e = 0; e < 4; ++e)
-          if (column + e < width) put(place, e, four.v[e], add);
-      }
-    }
-}
-
 // Of the fragments of a lane, value v of sums[i][j] is that of this row and column.
 __device__ __forceinline__ int row_of(int i, int v) { return 16 * i + lane_id() / 4 + v / 2 * 8; }
 __device__ __forceinline__ int column_of(int j, int v) { return 8 * j + lane_id() % 4 * 2 + v % 2; }
@@ -203,6 +173,54 @@ __device__ __forceinline__ void for_each_value(FragmentD (&sums)[parts][n], F&& 
     for (int j = 0; j < n; ++j)
 #pragma unroll
       for (int v = 0; v < 4; ++v) f(i, j, v, sums[i][j].value[v]);
+}
+
+// Word i of lane q of each 4 becomes word q of lane i.
+__device__ __forceinline__ void turn_words(uint32_t (&word)[4]) {
+#pragma unroll
+  for (int distance = 1; distance <= 2; distance *= 2) {
+    const bool upper = lane_id() & distance;
+#pragma unroll
+    for (int w = 0; w < 4; ++w) {
+      if (w & distance) continue;
+      uint32_t &low = word[w], &high = word[w + distance];
+      const uint32_t got = __shfl_xor_sync(0xffffffffu, upper ? low : high, distance);
+      (upper ? low : high) = got;
+    }
+  }
+}
+
+// to[first_row + r, first_column + c] (+)= sums[r, c], where there are such rows and columns. `vectors`: each 8
+// neighbours lie aligned, and inside or outside together. The 4 lanes that have 2 x 16 elements between them then turn
+// them so that each stores 8 neighbours, and two lanes a whole sector of 32 bytes.
+template <int parts, int n>
+__device__ __forceinline__ void store_sums(bf16* to, int rows, int width, int first_row, int first_column,
+                                           FragmentD (&sums)[parts][n], bool vectors, bool add) {
+  if (!vectors || add) {
+    for_each_value(sums, [&](int i, int j, int v, float value) {
+      const int row = first_row + row_of(i, v), column = first_column + column_of(j, v);
+      if (row < rows && column < width) put(to, int64_t{row} * width + column, value, add);
+    });
+    return;
+  }
+  const int half = lane_id() % 2, fragment = lane_id() / 2 % 2;  // of those that this lane stores
+#pragma unroll
+  for (int i = 0; i < parts; ++i)
+#pragma unroll
+    for (int j = 0; j < n; j += 2) {
+      struct alignas(16) {
+        uint32_t word[4];
+      } eight;
+#pragma unroll
+      for (int w = 0; w < 4; ++w) {
+        const float(&value)[4] = sums[i][j + w / 2].value;
+        eight.word[w] = two_bf16(value[w % 2 * 2], value[w % 2 * 2 + 1]);
+      }
+      turn_words(eight.word);  // the whole warp
+      const int row = first_row + row_of(i, 2 * half), column = first_column + 8 * (j + fragment);
+      if (row < rows && column < width)
+        *reinterpret_cast<decltype(eight)*>(to + int64_t{row} * width + column) = eight;
+    }
 }
 
 // ---- the ring -----------------------------------------------------------------------------------------
@@ -227,10 +245,10 @@ __device__ __forceinline__ void through_ring(int count, const Fetch& fetch, cons
   }
 }
 
-// How the matrices lie, which only the host knows: Rows::vectors, and `fours` of store_sums().
+// Which matrices consist of aligned vectors of 8 (Rows::vectors), which only the host knows: those as wide as keys and
+// those as wide as values.
 struct Layout {
-  bool key_vectors, value_vectors;  // q and k; v and d_o
-  bool key_fours, value_fours;      // dq and dk; o and dv
+  bool key_vectors, value_vectors;
 };
 
 constexpr float log2_e = 1.44269504f, log_2 = 0.693147181f;
@@ -351,7 +369,7 @@ __global__ void __launch_bounds__(ForwardShape<key_width, columns>::threads, 2)
     }
   for_each_value(o, [&](int i, int, int v, float& value) { value *= running.sum[i][v / 2]; });
   store_sums(f.o + int64_t{row} * size.value_width, queries, size.value_width, warp_row, slice * columns, o,
-             layout.value_fours, f.add_o);
+             layout.value_vectors, f.add_o);
 }
 
 // ---- backward to the queries --------------------------------------------------------------------------
@@ -434,8 +452,8 @@ __global__ void __launch_bounds__(QueriesShape<key_width, value_width>::threads,
         add_weighted<key_width>(dq, s, at);
       });
   for_each_value(dq, [&](int, int, int, float& value) { value *= size.scale; });
-  store_sums(b.dq + int64_t{row} * size.key_width, queries, size.key_width, warp_row, 0, dq, layout.key_fours,
-             b.add_dq);
+  store_sums(b.dq + int64_t{row} * size.key_width, queries, size.key_width, warp_row, 0, dq,
+             layout.key_vectors, b.add_dq);
 }
 
 // ---- backward to the keys and values ------------------------------------------------------------------
@@ -515,12 +533,12 @@ __global__ void __launch_bounds__(KeysShape<key_width, value_width>::threads, 2)
       });
   if (b.dk) {
     for_each_value(dk, [&](int, int, int, float& value) { value *= size.scale; });
-    store_sums(b.dk + int64_t{row} * size.key_width, keys, size.key_width, warp_row, 0, dk, layout.key_fours,
-               b.add_dk);
+    store_sums(b.dk + int64_t{row} * size.key_width, keys, size.key_width, warp_row, 0, dk,
+               layout.key_vectors, b.add_dk);
   }
   if (b.dv)
     store_sums(b.dv + int64_t{row} * size.value_width, keys, size.value_width, warp_row, 0, dv,
-               layout.value_fours, b.add_dv);
+               layout.value_vectors, b.add_dv);
 }
 
 // ---- launchers ----------------------------------------------------------------------------------------
@@ -543,10 +561,6 @@ void with_width(int width, F&& f) {
 bool in_vectors(int width, std::initializer_list<const void*> matrices) {
   return width % 8 == 0 && aligned_for_four(matrices);
 }
-bool in_fours(int width, std::initializer_list<const void*> matrices) {
-  return width % 4 == 0 && aligned_for_four(matrices);
-}
-
 }  // namespace
 
 const char* fits_mma(const AttentionFwd& args) {
@@ -562,8 +576,7 @@ void attention_fwd_mma(const AttentionFwd& args, Stream& stream) {
   GAN_CHECK(!fits_mma(args), "{}", fits_mma(args));
   const Forward<bf16> f = parameters_of<bf16>(args);
   const Sizes& size = f.size;
-  const Layout layout{in_vectors(size.key_width, {f.q, f.k}), in_vectors(size.value_width, {f.v}), false,
-                      in_fours(size.value_width, {f.o})};
+  const Layout layout{in_vectors(size.key_width, {f.q, f.k}), in_vectors(size.value_width, {f.v, f.o})};
   with_width<16, 32, 64>(size.key_width, [&](auto key_width) {
     with_width<64, 128>(size.value_width, [&](auto columns) {
       using Shape = ForwardShape<key_width.value, columns.value>;
@@ -579,8 +592,8 @@ void attention_bwd_mma(const AttentionBwd& args, Stream& stream) {
   GAN_CHECK(!fits_mma(args), "{}", fits_mma(args));
   const Backward<bf16> b = parameters_of<bf16>(args, stream);
   const Sizes& size = b.size;
-  const Layout layout{in_vectors(size.key_width, {b.q, b.k}), in_vectors(size.value_width, {b.v, b.d_o}),
-                      in_fours(size.key_width, {b.dq, b.dk}), in_fours(size.value_width, {b.dv})};
+  const Layout layout{in_vectors(size.key_width, {b.q, b.k, b.dq, b.dk}),
+                      in_vectors(size.value_width, {b.v, b.d_o, b.dv})};
   with_width<16, 32, 64>(size.key_width, [&](auto key_width) {
     with_width<64, 128, 256>(size.value_width, [&](auto value_width) {
       using Queries = QueriesShape<key_width.value, value_width.value>;
