@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Instructions in the main loop of every tensor-core product, as compiled: what a warp issues for each 64 HMMA.
 
-  bench/sass_count.py --out bench/results/sass.md      the gemm and conv kernels for sm_90a
+  bench/sass_count.py --out bench/results/sass.md      the attention, gemm and conv kernels for sm_90a
   bench/sass_count.py --arch 80                        another architecture, to stdout
   bench/sass_count.py --most 300 KERNELS.cubin ...     of machine code there is; fails when a row of vectors has more
 
@@ -12,7 +12,8 @@ The main loop is the natural loop with the most HMMA: the header of a backward b
 that branch can be reached without passing the header, wherever ptxas has put it. `all` counts each of them once, also
 what few rounds need. `round` is the shortest way through the loop among those with the most HMMA, then the most 16-byte
 copies, then the most loads; where nothing branches the two are equal. One row is one tile and pair of sources; its
-numbers are the range over its instances (types of the output).
+numbers are the range over its instances (types of the output). Of attention it is one kernel, with the widths of keys and
+values that it has room for.
 """
 import argparse
 import collections
@@ -28,7 +29,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import ptxas_report  # noqa: E402
 
 ROOT = ptxas_report.ROOT
-SOURCES = ["kernels/gpu/gemm/3_mma.cu", "kernels/gpu/conv/3_mma.cu"]
+SOURCES = ["kernels/gpu/attention/3_mma.cu", "kernels/gpu/gemm/3_mma.cu", "kernels/gpu/conv/3_mma.cu"]
 
 
 def instructions(listing):
@@ -195,7 +196,13 @@ def compiled(source, arch, cuobjdump):
 
 
 def row_of(instance):
-    """(precision, tile, sources) of "mma_kernel<MmaShape<bf16, 128, 128, 2, 2>, float, MatrixProduct<...> >"."""
+    """(precision, tile, sources) of "mma_kernel<MmaShape<bf16, 128, 128, 2, 2>, float, MatrixProduct<...> >".
+
+    >>> row_of("forward_mma<32, 128>")
+    ('bf16', '32, 128', 'forward_mma')
+    """
+    if found := re.match(r"(\w+_mma)<(\d+), (\d+)>$", instance):
+        return "bf16", f"{found[2]}, {found[3]}", found[1]
     found = re.match(r"mma_kernel<MmaShape<(\w+), (\d+), (\d+)[^>]*>, \w+, (.*)>$", instance)
     if not found:
         return None
@@ -233,7 +240,7 @@ def main():
     text = ["# Instructions of the tensor-core loop", "",
             f"Written by `bench/sass_count.py` for sm_{arguments.arch}; the script says what is counted."
             if not arguments.files else "Written by `bench/sass_count.py`; the script says what is counted.", "",
-            "| file | factors | tile | product of sources | instructions of a round for 64 HMMA | all | HMMA | "
+            "| file | factors | tile or widths | product of sources, or kernel | instructions of a round for 64 HMMA | all | HMMA | "
             "registers | stack bytes | loads and stores of spills |", "|" + "---|" * 10]
     faults = []
     for key, counted in sorted(rows.items()):

@@ -6,8 +6,8 @@
 // them need compute capability 8.0. "PTX" below is NVIDIA's "Parallel Thread Execution ISA", whose section on
 // the instruction of the same name is the source of each layout.
 //
-// Sections: 1 asynchronous copies, 2 fragments, 3 matrix loads, 4 tensor-core products, 5 named barriers,
-// 6 mbarrier, tensor memory accelerator and wgmma (compute capability 9.0).
+// Sections: 1 asynchronous copies, 2 fragments and their elements, 3 matrix loads, 4 tensor-core products,
+// 5 named barriers, 6 mbarrier, tensor memory accelerator and wgmma (compute capability 9.0).
 #pragma once
 
 namespace gan::GAN_GPU {
@@ -75,7 +75,7 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
-// ---- 2 Fragments --------------------------------------------------------------------------------------
+// ---- 2 Fragments and their elements -------------------------------------------------------------------
 // What one lane holds of the operands of a tensor-core product D = A B + D over the whole warp. A is (16,K),
 // B is (K,8), D is (16,8), with K = 16 for bf16 and K = 8 for tf32. With g = lane / 4 and q = lane % 4:
 //
@@ -112,6 +112,30 @@ __device__ __forceinline__ tf32 to_tf32(float value) {
   if ((bits & 0x7fffffffu) > 0x7f800000u)
     return {(bits | 0x00400000u) & 0xffffe000u};  // quiet, its payload kept
   return {(bits + 0x1000u) & 0xffffe000u};
+#endif
+}
+
+// Two numbers rounded to bfloat16, as to_bf16() does, in one word of a fragment (PTX: cvt.rn.bf16x2).
+__device__ __forceinline__ uint32_t two_bf16(float low, float high) {
+#if defined(__CUDACC__)
+  uint32_t result;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(result) : "f"(high), "f"(low));
+  return result;
+#else
+  return to_bf16(low).bits | uint32_t{to_bf16(high).bits} << 16;
+#endif
+}
+
+// 2^x within 2^-22 of itself; 0 where it is below 2^-126, and 1 for a denormal x (PTX: ex2.approx.ftz). exp2f() takes
+// four instructions for the sake of denormal results.
+__device__ __forceinline__ float fast_exp2(float x) {
+#if defined(__CUDACC__)
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+#else
+  const float result = exp2f(x);
+  return result < 0x1p-126f ? 0.0f : result;
 #endif
 }
 

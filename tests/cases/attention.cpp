@@ -7,8 +7,8 @@ namespace gan::tests {
 
 namespace {
 
-// Below, at and above a tile of 64; one key alone; widths beyond what tiles hold; scores so large that e^
-// overflows without its maximum taken off.
+// Below, at and above tiles of 16, 32, 64 and 128; one key alone; widths beyond what tiles hold, and widths of whole
+// vectors that leave a part of a tile empty; scores so large that e^ overflows without its maximum taken off.
 struct AttentionCase {
   AttentionSize size;
   double deviation = 1;  // of q and k
@@ -31,6 +31,9 @@ const AttentionCase attention_cases[] = {
     {{1, 6, 5, 40, 300}, 0.3},            // likewise
     {{1, 40, 70, 8, 12, -1.5}},           // a negative scale
     {{2, 12, 80, 4, 6}, 6},               // scores of hundreds
+    {{1, 60, 2, 8, 8}, 6},                // likewise, and in some rows all far below 0
+    {{2, 70, 100, 24, 40}, 0.4},          // whole vectors of 8, tiles half empty
+    {{1, 40, 33, 16, 160}, 0.5},          // likewise, values wider than 128
     {{1, 256, 64, 16, 64}, 0.5, true},    // SAGAN's shape: keys pooled 2x2
     {{1, 300, 256, 32, 256}, 0.5, true},  // two blocks of queries on the cpu
 };

@@ -96,6 +96,17 @@ __global__ void tf32_kernel(const uint32_t* in, uint32_t* out) {
   out[threadIdx.x] = to_tf32(__uint_as_float(in[threadIdx.x])).bits;
 }
 
+__global__ void two_bf16_kernel(const uint32_t* in, uint32_t* out) {
+  out[threadIdx.x] = two_bf16(__uint_as_float(in[threadIdx.x]), __uint_as_float(in[127 - threadIdx.x]));
+}
+
+// Of the numbers themselves and of 50 times them.
+__global__ void exp2_kernel(const uint32_t* in, uint32_t* out) {
+  const float number = __uint_as_float(in[threadIdx.x]);
+  out[2 * threadIdx.x] = __float_as_uint(fast_exp2(number));
+  out[2 * threadIdx.x + 1] = __float_as_uint(fast_exp2(-50 * number));
+}
+
 // Warps 0 and 1 hand numbers to warps 2 and 3 and get them back changed.
 __global__ void barrier_kernel(const uint32_t* in, uint32_t* out) {
   SHARED_ARRAY(uint32_t, s, [64]);
@@ -145,6 +156,8 @@ std::vector<WrapperResult> wrapper_results(const WrapperInputs& in) {
   add("mma_tile bf16", Compare::sums, run(mma_tile_kernel<bf16>, in.bf16_tiles, 4096));
   add("mma_tile tf32", Compare::sums, run(mma_tile_kernel<tf32>, in.tf32_tiles, 4096));
   add("to_tf32", Compare::bits_or_nan, run(tf32_kernel, in.numbers, 128));
+  add("two_bf16", Compare::bits, run(two_bf16_kernel, in.numbers, 128));
+  add("fast_exp2", Compare::near, run(exp2_kernel, in.numbers, 256));
   add("named barriers", Compare::bits, run(barrier_kernel, in.words, 128));
   return all;
 }

@@ -505,6 +505,19 @@ TEST_CASE("simt: tf32 rounds to nearest, ties away from zero") {
   CHECK(to_tf32(-0.0f).bits == 0x80000000u);
 }
 
+TEST_CASE("simt: elements of fragments: two bfloat16 in a word, and powers of 2 without denormal ones") {
+  CHECK(two_bf16(1.0f, -2.0f) == 0xc0003f80u);
+  CHECK(two_bf16(1.0f + 0x1p-8f, 1.0f + 0x3p-8f) == 0x3f823f80u);  // ties go to even
+  CHECK(two_bf16(NAN, INFINITY) == 0x7f807fffu);
+  CHECK(fast_exp2(-3.0f) == 0.125f);
+  CHECK(fast_exp2(0x1p-140f) == 1.0f);
+  CHECK(fast_exp2(-126.0f) == 0x1p-126f);
+  CHECK(fast_exp2(-126.5f) == 0.0f);
+  CHECK(fast_exp2(-INFINITY) == 0.0f);
+  CHECK(fast_exp2(200.0f) == INFINITY);
+  CHECK(std::isnan(fast_exp2(NAN)));
+}
+
 TEST_CASE("simt: named barriers join some warps, and a producer need not wait") {
   KeepConfig keep;
   for (const Config& schedule : many_schedules(10)) {

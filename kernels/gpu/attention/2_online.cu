@@ -1,181 +1,15 @@
-// Softmax attention (formulas: AttentionFwd and AttentionBwd in contract/attention.h). Per problem, with N
-// queries and M keys:
-//   s = scale * q k^T (N,M)      p = softmax of each row of s = e^(s - log_sum_exp)      o = p v
-// and backwards, with delta[n] = d_o[n,:] . o[n,:]:
-//   dp = d_o v^T      ds = p (dp - delta)      dq = scale * ds k      dk = scale * ds^T q      dv = p^T d_o
+// Attention, rung 2: online. Tiles of 64 x 64 scores, and a softmax that corrects itself from tile to tile.
 //
-// A matrix (N,M) is larger than everything else together: at 64x64 pixels it has 16.8 million elements per
-// picture. No rung stores one; the backward pass computes p again from log_sum_exp.
-//
-// Read on: 1 what both rungs share, 2 naive: a warp per row, scores computed again for each use, 3 online:
-// tiles of 64 x 64 scores, a softmax that corrects itself from tile to tile, 4 launchers, 5 the list of
-// variants.
-#include "kernels/gpu/family.cuh"
-
-namespace gan::GAN_GPU {
-namespace {
-
-// ---- 1 Common parts ------------------------------------------------------------------------------------
-
-struct Sizes {
-  int batch, queries, keys, key_width, value_width;
-  float scale;
-};
-
-template <class T>
-struct Forward {
-  Sizes size;
-  const T *q, *k, *v;  // (batch, queries, key_width), (batch, keys, key_width), (batch, keys, value_width)
-  T* o;                // (batch, queries, value_width)
-  bool add_o;
-  float* log_sum_exp;  // (batch, queries)
-};
-
-template <class T>
-struct Backward {
-  Sizes size;
-  const T *q, *k, *v, *o, *d_o;  // as in Forward
-  const float* log_sum_exp;      // (batch, queries)
-  float* delta;                  // (batch, queries), scratch
-  T *dq, *dk, *dv;               // as q, k, v; each may be null
-  bool add_dq, add_dk, add_dv;
-};
-
-template <class T>
-__device__ float dot(const T* a, const T* b, int width) {
-  float sum = 0;
-  for (int c = 0; c < width; ++c) sum += to_float(a[c]) * to_float(b[c]);
-  return sum;
-}
-
-// The row of a warp in a grid of blocks of (32, warps_per_block) threads.
-constexpr int warps_per_block = 4;
-__device__ int64_t row_of_warp() { return int64_t(blockIdx.x) * warps_per_block + threadIdx.y; }
-
-// The first launch of each backward pass: delta, a warp per query.
-template <class T>
-__global__ void backward_delta(Backward<T> b) {
-  const int64_t row = row_of_warp();
-  if (row >= int64_t(b.size.batch) * b.size.queries) return;
-  const int width = b.size.value_width;
-  float sum = 0;
-  for (int64_t i = row * width + threadIdx.x; i < (row + 1) * width; i += 32)
-    sum += to_float(b.d_o[i]) * to_float(b.o[i]);
-  sum = warp_sum(sum);
-  if (threadIdx.x == 0) b.delta[row] = sum;
-}
-
-// ---- 2 naive: a warp per row ---------------------------------------------------------------------------
-// The lanes of a warp split its row's scores: lane l computes those of l, l + 32, ... For products with the
-// scores the lanes split the columns instead, and each score goes round by a shuffle. Whoever needs a score
-// computes it: forwards once for the maximum, once for the sum, once for every 32 columns of the output.
-
-template <class T>
-__global__ void forward_naive(Forward<T> f) {
-  const Sizes& size = f.size;
-  const int64_t row = row_of_warp();
-  if (row >= int64_t(size.batch) * size.queries) return;
-  const int lane = int(threadIdx.x);
-  const T* q = f.q + row * size.key_width;
-  const int64_t first_key = row / size.queries * size.keys;
-  const T *k = f.k + first_key * size.key_width, *v = f.v + first_key * size.value_width;
-  const auto score = [&](int key) {
-    return size.scale * dot(q, k + int64_t(key) * size.key_width, size.key_width);
-  };
-
-  float largest = -INFINITY, sum = 0;
-  for (int key = lane; key < size.keys; key += 32) largest = fmaxf(largest, score(key));
-  largest = warp_max(largest);
-  for (int key = lane; key < size.keys; key += 32) sum += expf(score(key) - largest);
-  sum = warp_sum(sum);
-  if (lane == 0) f.log_sum_exp[row] = largest + logf(sum);
-
-  for (int first_column = 0; first_column < size.value_width; first_column += 32) {
-    const int column = first_column + lane;
-    float o = 0;
-    for (int first = 0; first < size.keys; first += 32) {
-      const float p = first + lane < size.keys ? expf(score(first + lane) - largest) : 0.0f;
-      for (int other = 0; other < min(32, size.keys - first); ++other) {
-        const float weight = __shfl_sync(0xffffffffu, p, other);
-        if (column < size.value_width)
-          o += weight * to_float(v[int64_t(first + other) * size.value_width + column]);
-      }
-    }
-    if (column < size.value_width) put(f.o, row * size.value_width + column, o / sum, f.add_o);
-  }
-}
-
-// What one pair of query and key gives: the probability and the gradient of the score. Rows count over all
-// problems.
-struct PairGradient {
-  float p, ds;
-};
-template <class T>
-__device__ PairGradient pair_gradient(const Backward<T>& b, int64_t query, int64_t key) {
-  const int key_width = b.size.key_width, value_width = b.size.value_width;
-  const float score = b.size.scale * dot(b.q + query * key_width, b.k + key * key_width, key_width);
-  const float dp = dot(b.d_o + query * value_width, b.v + key * value_width, value_width);
-  const float p = expf(score - b.log_sum_exp[query]);
-  return {p, p * (dp - b.delta[query])};
-}
-
-// A warp per query.
-template <class T>
-__global__ void backward_queries_naive(Backward<T> b) {
-  const Sizes& size = b.size;
-  const int64_t query = row_of_warp();
-  if (query >= int64_t(size.batch) * size.queries) return;
-  const int lane = int(threadIdx.x);
-  const int64_t first_key = query / size.queries * size.keys;
-  for (int first_column = 0; first_column < size.key_width; first_column += 32) {
-    const int column = first_column + lane;
-    float dq = 0;
-    for (int first = 0; first < size.keys; first += 32) {
-      const float ds = first + lane < size.keys ? pair_gradient(b, query, first_key + first + lane).ds : 0.0f;
-      for (int other = 0; other < min(32, size.keys - first); ++other) {
-        const float weight = __shfl_sync(0xffffffffu, ds, other);
-        if (column < size.key_width)
-          dq += weight * to_float(b.k[(first_key + first + other) * size.key_width + column]);
-      }
-    }
-    if (column < size.key_width) put(b.dq, query * size.key_width + column, size.scale * dq, b.add_dq);
-  }
-}
-
-// A warp per key.
-template <class T>
-__global__ void backward_keys_naive(Backward<T> b) {
-  const Sizes& size = b.size;
-  const int64_t key = row_of_warp();
-  if (key >= int64_t(size.batch) * size.keys) return;
-  const int lane = int(threadIdx.x);
-  const int64_t first_query = key / size.keys * size.queries;
-  for (int first_column = 0; first_column < max(size.key_width, size.value_width); first_column += 32) {
-    const int column = first_column + lane;
-    float dk = 0, dv = 0;
-    for (int first = 0; first < size.queries; first += 32) {
-      PairGradient mine{0, 0};
-      if (first + lane < size.queries) mine = pair_gradient(b, first_query + first + lane, key);
-      for (int other = 0; other < min(32, size.queries - first); ++other) {
-        const float p = __shfl_sync(0xffffffffu, mine.p, other);
-        const float ds = __shfl_sync(0xffffffffu, mine.ds, other);
-        const int64_t query = first_query + first + other;
-        if (column < size.key_width) dk += ds * to_float(b.q[query * size.key_width + column]);
-        if (column < size.value_width) dv += p * to_float(b.d_o[query * size.value_width + column]);
-      }
-    }
-    if (b.dk && column < size.key_width) put(b.dk, key * size.key_width + column, size.scale * dk, b.add_dk);
-    if (b.dv && column < size.value_width) put(b.dv, key * size.value_width + column, dv, b.add_dv);
-  }
-}
-
-// ---- 3 online: tiles of 64 x 64 scores -----------------------------------------------------------------
 // A block owns 64 rows (queries; in the pass for dk and dv, keys) and walks through the others 64 at a time.
 // Each of its 256 threads holds 4 x 4 elements of every tile. All is built from one product of two tiles in
 // shared memory, left^T right, so both operands lie with their common dimension ("depth") first.
 //
 // The forward pass does not know the largest score of a row before the last tile. It keeps the largest so far
 // and, when a tile raises it, scales down what it has summed: by e^(old - new) (Milakov & Gimelshein 2018).
+#include "kernels/gpu/attention/attention.cuh"
+
+namespace gan::GAN_GPU {
+namespace {
 
 constexpr int tile = 64, tile_threads = 256;
 constexpr int pitch =
@@ -433,70 +267,7 @@ __global__ void __launch_bounds__(tile_threads, 1) backward_keys_online(Backward
   }
 }
 
-// ---- 4 Launchers ---------------------------------------------------------------------------------------
-
-Sizes sizes_of(const AttentionSize& s) {
-  return {s.batch, s.queries, s.keys, s.key_width, s.value_width, float(s.scale)};
-}
-
-template <class T>
-Forward<T> parameters_of(const AttentionFwd& o) {
-  return {sizes_of(o.size),         o.q.as<T>(), o.k.as<T>(), o.v.as<T>(), o.o.as<T>(), o.o.acc == Acc::add,
-          o.log_sum_exp.as<float>()};
-}
-
-// With scratch memory for delta, already computed.
-template <class T>
-Backward<T> parameters_of(const AttentionBwd& o, Stream& stream) {
-  Backward<T> b{sizes_of(o.size),
-                o.q.as<T>(),
-                o.k.as<T>(),
-                o.v.as<T>(),
-                o.o.as<T>(),
-                o.d_o.as<T>(),
-                o.log_sum_exp.as<float>(),
-                nullptr,
-                o.dq.as<T>(),
-                o.dk.as<T>(),
-                o.dv.as<T>(),
-                o.dq.acc == Acc::add,
-                o.dk.acc == Acc::add,
-                o.dv.acc == Acc::add};
-  const int64_t rows = int64_t(b.size.batch) * b.size.queries;
-  b.delta = static_cast<float*>(stream.scratch(size_t(rows) * sizeof(float)));
-  launch(backward_delta<T>, unsigned(ceil_div(rows, warps_per_block)), dim3(32, warps_per_block), 0,
-         handle_of(stream), b);
-  return b;
-}
-
-unsigned row_blocks(int64_t rows) { return unsigned(ceil_div(rows, warps_per_block)); }
-constexpr dim3 row_block(32, warps_per_block);
-
-void run_forward_naive(const AttentionFwd& o, Stream& stream) {
-  with_type(o.q.dtype, [&]<class T>(T) {
-    const Forward<T> f = parameters_of<T>(o);
-    launch(forward_naive<T>, row_blocks(int64_t(f.size.batch) * f.size.queries), row_block, 0,
-           handle_of(stream), f);
-  });
-}
-void run_backward_naive(const AttentionBwd& o, Stream& stream) {
-  with_type(o.q.dtype, [&]<class T>(T) {
-    const Backward<T> b = parameters_of<T>(o, stream);
-    if (b.dq)
-      launch(backward_queries_naive<T>, row_blocks(int64_t(b.size.batch) * b.size.queries), row_block, 0,
-             handle_of(stream), b);
-    if (b.dk || b.dv)
-      launch(backward_keys_naive<T>, row_blocks(int64_t(b.size.batch) * b.size.keys), row_block, 0,
-             handle_of(stream), b);
-  });
-}
-
-template <class Args>
-const char* fits_online(const Args& o) {
-  if (o.size.key_width > widest_key) return "a key width above 64";
-  if (o.size.value_width > widest_value) return "a value width above 256";
-  return nullptr;
-}
+// ---- launchers ----------------------------------------------------------------------------------------
 
 // Calls f with the number of slices of 64 columns as a constant: 1, 2 or 4.
 template <class F>
@@ -508,7 +279,18 @@ void with_slices(int value_width, F&& f) {
 
 unsigned tile_blocks(int batch, int rows) { return unsigned(int64_t(batch) * ceil_div(rows, tile)); }
 
-void run_forward_online(const AttentionFwd& o, Stream& stream) {
+const char* too_wide(const AttentionSize& size) {
+  if (size.key_width > widest_key) return "a key width above 64";
+  if (size.value_width > widest_value) return "a value width above 256";
+  return nullptr;
+}
+
+}  // namespace
+
+const char* fits_online(const AttentionFwd& args) { return too_wide(args.size); }
+const char* fits_online(const AttentionBwd& args) { return too_wide(args.size); }
+
+void attention_fwd_online(const AttentionFwd& o, Stream& stream) {
   GAN_CHECK(!fits_online(o), "{}", fits_online(o));
   with_type(o.q.dtype, [&]<class T>(T) {
     const Forward<T> f = parameters_of<T>(o);
@@ -518,7 +300,7 @@ void run_forward_online(const AttentionFwd& o, Stream& stream) {
     });
   });
 }
-void run_backward_online(const AttentionBwd& o, Stream& stream) {
+void attention_bwd_online(const AttentionBwd& o, Stream& stream) {
   GAN_CHECK(!fits_online(o), "{}", fits_online(o));
   with_type(o.q.dtype, [&]<class T>(T) {
     const Backward<T> b = parameters_of<T>(o, stream);
@@ -532,22 +314,5 @@ void run_backward_online(const AttentionBwd& o, Stream& stream) {
       });
   });
 }
-
-// ---- 5 Variants ----------------------------------------------------------------------------------------
-
-const Variant<AttentionFwd> forward_variants[] = {
-    {"naive", "f32 bf16", "any size", fits_any<AttentionFwd>, run_forward_naive},
-    {"online", "f32 bf16", "key width up to 64, value width up to 256", fits_online<AttentionFwd>,
-     run_forward_online},
-};
-const Variant<AttentionBwd> backward_variants[] = {
-    {"naive", "f32 bf16", "any size", fits_any<AttentionBwd>, run_backward_naive},
-    {"online", "f32 bf16", "key width up to 64, value width up to 256", fits_online<AttentionBwd>,
-     run_backward_online},
-};
-
-}  // namespace
-
-const AttentionTable attention = {{forward_variants}, {backward_variants}};
 
 }  // namespace gan::GAN_GPU
