@@ -2,17 +2,17 @@
 # Packs the programs that prove and measure this project on a GPU for a machine that has a driver and nothing else:
 # no compiler, no packages. Needs the CUDA toolkit here; no GPU.
 #
-#   tools/gpu_bundle.sh                       build/gan-gpu.tar.gz, for sm_80 and sm_90a (newer GPUs: PTX of sm_80)
-#   tools/gpu_bundle.sh --arch '86-real' --out /tmp/gan.tar.gz
+#   tools/gpu_bundle.sh                       build/gan-gpu.tar.xz, for H100 and H200 (sm_90a)
+#   tools/gpu_bundle.sh --arch '80;90a-real' --out /tmp/gan.tar.xz     also for A100, and newer GPUs by PTX of sm_80
 #   tools/gpu_bundle.sh --line-info           compute-sanitizer can name source lines; about twice the size
 #
-# There:  tar xzf gan-gpu.tar.gz && gan-gpu/gpu_check.sh --minutes 10
+# There:  tar xJf gan-gpu.tar.xz && gan-gpu/gpu_check.sh --part 1, and --part 2
 # Building happens in build/bundle, apart from the other builds.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-architectures='80;90a-real'
-out=build/gan-gpu.tar.gz
+architectures='90a-real'
+out=build/gan-gpu.tar.xz
 cuda_flags=
 while (($#)); do
   case $1 in
@@ -27,6 +27,7 @@ while (($#)); do
   shift
 done
 
+command -v xz >/dev/null || { echo "gpu_bundle.sh: needs the program xz: apt-get install xz-utils" >&2; exit 1; }
 programs=(gan gan_tests wrapper_conformance bench_rungs bench_step)
 build=build/bundle
 start=$SECONDS
@@ -69,7 +70,7 @@ glibc=${needs#GLIBC_}
 EOF
 
 mkdir -p "$(dirname "$out")"
-tar -C "$stage" -c gan-gpu | gzip >"$out.part"
+tar -C "$stage" -c gan-gpu | xz -9e >"$out.part"
 mv "$out.part" "$out"
 echo "$out: $(du -h --apparent-size "$out" | cut -f1), unpacked $(du -sh --apparent-size "$top" | cut -f1)"
 sed 's/^/  /' "$top/BUNDLE"

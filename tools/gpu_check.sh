@@ -3,39 +3,50 @@
 # cuDNN and compute-sanitizer are used where the machine has them.
 #
 #   gpu_check.sh                       in an unpacked bundle (tools/gpu_bundle.sh), 10 minutes
+#   gpu_check.sh --part 1              proof and training steps, in 5 minutes
+#   gpu_check.sh --part 2              then the rungs and NVIDIA's sanitizers, in 5 minutes
 #   gpu_check.sh --minutes 25 --out DIR
 #   gpu_check.sh --only rungs,steps    some stages (names: --list)
 #   gpu_check.sh --dry-run             rehearses all of it without a GPU, on device simt with tiny sizes
 #   tools/gpu_check.sh --bin build/release/bin     the programs of a build instead of a bundle's
 #
 # Stages run in order of worth. Each has a share of the budget; what it does not use is left to those after it. One
-# that no longer fits is skipped and says so. Results: DIR/summary.txt, summary.json, log.txt, rungs.json,
-# steps.jsonl, metrics.jsonl, faces.png (DIR: --out, else $OUT, else gpu-results).
+# that no longer fits is skipped and says so. Results: DIR/summary.txt, summary.json (both written after every stage),
+# log.txt, rungs.json, steps.jsonl, metrics.jsonl, faces.png (DIR: --out, else $OUT, else gpu-results; of a part:
+# DIR/part-1, DIR/part-2).
 # Exit code 0 only when nothing failed; 4 when no GPU answers.
 set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
-stages=(machine wrappers kernels replays training resume memcheck rungs steps racecheck)
-minutes=10 out=${OUT:-gpu-results} bin=$here/bin device=cuda only=
+stages=(machine wrappers kernels steps replays training resume memcheck rungs racecheck)
+parts=('' machine,wrappers,kernels,steps,replays,training,resume machine,rungs,memcheck,racecheck)
+minutes= out=${OUT:-gpu-results} bin=$here/bin device=cuda only= part=
 usage() { echo "gpu_check.sh: $1" >&2; exit 2; }
 while (($#)); do
   case $1 in
-    --minutes | --out | --bin | --only)
+    --minutes | --out | --bin | --only | --part)
       (($# >= 2)) || usage "$1 wants a value"
       case $1 in
         --minutes) minutes=$2 ;;
         --out) out=$2 ;;
         --bin) bin=$2 ;;
         --only) only=$2 ;;
+        --part) part=$2 ;;
       esac
       shift ;;
     --dry-run) device=simt ;;
     --list) printf '%s\n' "${stages[@]}"; exit 0 ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
-    *) usage "unknown option $1 (known: --minutes --out --bin --only --list --dry-run)" ;;
+    *) usage "unknown option $1 (known: --minutes --out --bin --only --part --list --dry-run)" ;;
   esac
   shift
 done
+if [[ -n $part ]]; then
+  [[ $part == [12] ]] || usage "--part $part: there are 1 and 2"
+  [[ -z $only ]] || usage "--part $part chooses the stages: leave out --only"
+  only=${parts[part]} out=$out/part-$part
+fi
+minutes=${minutes:-$([[ -n $part ]] && echo 4.8 || echo 10)}  # of 5, so that the summary is out in time
 [[ $minutes =~ ^[0-9]+(\.[0-9]+)?$ ]] || usage "--minutes $minutes is no number"
 budget=$(awk -v m="$minutes" 'BEGIN {printf "%d", m * 60}')
 ((budget >= 1)) || usage "--minutes $minutes is no time at all"
@@ -144,24 +155,36 @@ operations() {  # of the device, in the order of the tables
   "$bin/gan" kernels --device "$device" --json | sed 's/.*"op":"\([^"]*\)".*/\1/' | awk '!seen[$0]++'
 }
 
-# The case table, a process for each operation: one that breaks the GPU's context leaves the others alone.
+# The case table, a process for each operation: one that breaks the GPU's context leaves the others alone. Half of the
+# processor's cores, 8 at most, each have one at work: the float64 reference takes most of the time.
 # each_operation NAME COMMAND...: COMMAND before the test program.
 each_operation() {
-  local what=$1 operation code begun passed=0 failed=() missed=()
+  local what=$1 operation code taken passed=0 failed=() missed=() all=() workers=$(($(nproc) / 2))
   shift
-  while read -r operation; do
-    if (($(left) < 3)); then missed+=("$operation"); continue; fi
-    begun=$SECONDS
-    try "$@" "$bin/gan_tests" -tc="kernels on $device,kernels: what the devices ran" -sc="$operation" \
-        >"$work/tests" 2>&1
-    code=$?
-    cat "$work/tests"
+  ((workers < 1)) && workers=1
+  ((workers > 8)) && workers=8
+  mapfile -t all < <(operations)
+  for operation in "${all[@]}"; do
+    while (($(jobs -rp | wc -l) >= workers)); do wait -n; done
+    {
+      local begun=$SECONDS code=124
+      if (($(left) >= 3)); then
+        try "$@" "$bin/gan_tests" -tc="kernels on $device,kernels: what the devices ran" -sc="$operation"
+        code=$?
+      fi
+      echo "$code $((SECONDS - begun))" >"$work/tests-$operation.code"
+    } >"$work/tests-$operation" 2>&1 &
+  done
+  wait
+  for operation in "${all[@]}"; do
+    cat "$work/tests-$operation"
+    read -r code taken <"$work/tests-$operation.code"
     if ((code == 124 || code == 137)); then
-      if ((SECONDS - begun >= 60)); then failed+=("$operation (not done in $((SECONDS - begun)) s)")
-      else missed+=("$operation"); fi
-    elif ((code)) || ! grep -q '1 test cases passed, 0 failed, 0 skipped' "$work/tests"; then failed+=("$operation")
+      if ((taken >= 60)); then failed+=("$operation (not done in $taken s)"); else missed+=("$operation"); fi
+    elif ((code)) || ! grep -q '1 test cases passed, 0 failed, 0 skipped' "$work/tests-$operation"; then
+      failed+=("$operation")
     else passed=$((passed + 1)); fi
-  done < <(operations)
+  done
   note="$passed operations $what"
   ((${#missed[@]})) && note+="; no time for ${missed[*]}"
   ((${#failed[@]})) && note+="; FAILED: ${failed[*]}"
@@ -278,16 +301,33 @@ stage_rungs() {
   ((code == 0)) || { note+="; exit code $code; $(grep -c 'WRONG' "$work/rungs") rows are wrong"; return 1; }
 }
 
+# Every precision of the two models, as a run takes its steps: from a recording; in bfloat16 also as it is written.
 stage_steps() {
-  local more=(--batch 16,128 --seconds 4)
-  [[ $device == simt ]] && more=(--size 32 --ngf 2 --ndf 2 --batch 2 --seconds 0.1)
-  try "$bin/bench_step" --device $device "${more[@]}" --json >"$out/steps.jsonl"
-  local code=$?
-  ((code == 124)) && { out_of_time "bench_step"; return; }
-  ((code == 0)) || { note="exit code $code"; return 1; }
+  local model precision recorded batches code=0 seconds=2
+  : >"$out/steps.jsonl"
+  for precision in bf16 tf32 fp32; do
+    for model in dcgan pix2pix; do
+      for recorded in on off; do
+        [[ $recorded == off && $precision != bf16 ]] && continue
+        local more=(--size 64 --ngf 64 --ndf 64 --batch 16,128)
+        [[ $model == pix2pix ]] && more=(--size 256 --ngf 64 --ndf 64 --batch 1,16)
+        if [[ $device == simt ]]; then
+          [[ $model == dcgan ]] || continue
+          more=(--size 32 --ngf 2 --ndf 2 --batch 2) seconds=0.1
+        fi
+        try "$bin/bench_step" --model $model --device $device --precision $precision --recorded $recorded "${more[@]}" \
+            --seconds $seconds --json >>"$out/steps.jsonl" || { code=$?; break 3; }
+      done
+    done
+  done
   cat "$out/steps.jsonl"
-  note=$(sed 's/.*"batch":\([0-9]*\).*"images_per_s":\([0-9.]*\).*"median_s":\([0-9.e-]*\).*/\1 \2 \3/' "$out/steps.jsonl" |
-           awk '{printf "%sbatch %d: %.3f ms, %.0f images/s", sep, $1, $3 * 1000, $2; sep = "; "}')
+  note=$(sed -n 's/.*"batch":\([0-9]*\).*"images_per_s":\([0-9.]*\).*"median_s":\([0-9.e-]*\).*"model":"\([a-z0-9]*\)".*"precision":"\([a-z0-9]*\)".*"recorded":\([a-z]*\).*/\4 \1 \5 \6 \3 \2/p' \
+           "$out/steps.jsonl" |
+           awk '{printf "%s%s batch %d %s%s: %.3f ms, %.0f images/s", sep, $1, $2, $3, $4 == "true" ? "" : " not recorded", $5 * 1000, $6
+                 sep = "; "}')
+  ((code == 124)) && { note="no time for all: $note"; [[ -s $out/steps.jsonl ]]; return; }
+  ((code == 0)) || { note="exit code $code"; return 1; }
+  [[ -n $note ]]
 }
 
 # ---- run them ----------------------------------------------------------------------------------------------------
@@ -298,6 +338,7 @@ passed=0 failed=0 skipped=0
 record() {  # NAME RESULT SECONDS NOTE
   names+=("$1") results+=("$2") seconds+=("$3") notes+=("$4")
   printf '%-10s %-8s %5d s  %s\n' "$1" "$2" "$3" "$4"
+  write_summary
 }
 
 # NAME SHARE LEAST: the share of the budget in percent, and the seconds below which it is not worth starting.
@@ -319,7 +360,7 @@ stage() {
   line=$(wc -l <"$log")
   "stage_$name" >>"$log" 2>&1
   code=$?
-  note=$(tr -d '\000-\037' <<<"$note" | cut -c 1-400)
+  note=$(tr -d '\000-\037' <<<"$note" | cut -c 1-1000)
   case $code in
     0) passed=$((passed + 1)); record "$name" passed $((SECONDS - start)) "$note" ;;
     2) skipped=$((skipped + 1)); record "$name" skipped $((SECONDS - start)) "$note" ;;
@@ -373,16 +414,20 @@ log=$out/log.txt
 #     name      share least
 stage machine       5     2
 stage wrappers      5     5
-stage kernels      30    20
+stage kernels      40    20
+stage steps        25    20
 stage replays      10    10
 stage training     10    15
-stage resume        8    15
-stage memcheck     20    30
-stage rungs        50    30
-stage steps        10    20
+stage resume       10    15
+if [[ $part == 2 ]]; then  # what is slow, while it is worth most
+  stage rungs      60    30
+  stage memcheck   60    30
+else
+  stage memcheck   20    30
+  stage rungs      70    30
+fi
 stage racecheck   100    30
 
-write_summary
 echo
 tail -n 1 "$out/summary.txt"
 if [[ -s $work/rungs-summary ]]; then cat "$work/rungs-summary"; fi
