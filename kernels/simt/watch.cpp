@@ -77,9 +77,11 @@ uint64_t passes_of(const std::vector<uint64_t>& served, uint64_t bytes) {
 
 std::string_view kind_of(std::string_view operation) {
   if (operation.find("syncthreads") != operation.npos || operation.rfind("named_barrier", 0) == 0 ||
-      operation == "__syncwarp")
+      operation == "__syncwarp" || operation.rfind("mbarrier", 0) == 0)
     return "barrier";
   if (operation.rfind("mma", 0) == 0) return "mma";
+  if (operation.rfind("wgmma", 0) == 0) return "wgmma";
+  if (operation == "tensor_copy") return "tensor copy";
   return operation.rfind("__shfl", 0) == 0 ? "shuffle" : "vote";
 }
 
