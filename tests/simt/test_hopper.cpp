@@ -337,7 +337,7 @@ TEST_CASE("hopper: mistakes in a ring are caught") {
       {true, Mistake::no_commit, "tensor_copy to shared memory at offset", ""},
       {true, Mistake::no_register_fence, "wgmma_fence(): one comes first", nullptr},
       {true, Mistake::early_release, "still reads: its wgmma_wait() comes first", nullptr},
-      {false, Mistake::early_release, "still reads: its wgmma_wait() comes first", nullptr},
+      {false, Mistake::early_release, "still reads: its wgmma_wait() comes first", " race: "},
       {true, Mistake::wrong_phase, "", ""},
       {true, Mistake::wrong_first_phase, "deadlock: no thread of the block can go on", nullptr},
       {true, Mistake::too_few_bytes, "and 128 bytes that nobody expected", nullptr},
