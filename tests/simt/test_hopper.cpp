@@ -67,14 +67,15 @@ TEST_CASE("hopper: a tensor copy brings a box, swizzled, with zeros outside of t
   constexpr int rows = 21, columns = 88;
   const std::vector<bf16> matrix = random_matrix(rows * columns, 1);
   for (const Schedule schedule : {Schedule::forward, Schedule::reverse, Schedule::random})
-    for (const auto [row, column, box_rows] : {std::array{0, 0, 8},
-                                               {3, 8, 16},
-                                               {-2, -8, 8},
-                                               {16, 64, 24},
-                                               {-3, 30, 32},
-                                               {40, 0, 8},
-                                               {0, 100, 8},
-                                               {-100, -100, 1}}) {
+    for (const auto& place : {std::array{0, 0, 8},
+                              {3, 8, 16},
+                              {-2, -8, 8},
+                              {16, 64, 24},
+                              {-3, 30, 32},
+                              {40, 0, 8},
+                              {0, 100, 8},
+                              {-100, -100, 1}}) {
+      const int row = place[0], column = place[1], box_rows = place[2];
       config().schedule = schedule;
       CAPTURE(row);
       CAPTURE(column);
