@@ -249,8 +249,10 @@ struct WgmmaRung {
   using Large = WgmmaShape<128>;
   using Small = WgmmaShape<64>;  // where there are few columns
   using Thin = Small;
-  // A step is 64 k's. At most 2 blocks of the small tile, with their rings, fit the shared memory of a multiprocessor.
-  static constexpr TileSpeed large_speed{380, 500, 1}, small_speed{240, 400, 2}, thin_speed = small_speed;
+  // A step is 64 k's. What bounds it on paper is shared memory, at 128 bytes a cycle: a product of 64 columns reads 4 KB in the
+  // 32 cycles that it takes, one of 128 columns 6 KB in 64, and the tiles have to be written. So the small tile, of which two
+  // rings fit a multiprocessor, takes more than half of the large one's time.
+  static constexpr TileSpeed large_speed{400, 400, 1}, small_speed{260, 300, 2}, thin_speed = small_speed;
   static constexpr int neighbours = 8;
 
   template <class Shape, class TOut, class Product>
