@@ -3,8 +3,9 @@
 //
 // Included by gpu.cuh. Every wrapper is written twice, the PTX for nvcc and the call into the emulation for
 // simt, side by side under one description. tests/conformance compares the two on a GPU. All of
-// them need compute capability 8.0, those from section 6 on code for sm_90a. "PTX" below is NVIDIA's "Parallel Thread Execution ISA", whose section on
-// the instruction of the same name is the source of each layout.
+// them need compute capability 8.0, those from section 6 on code for sm_90a. "PTX" below is NVIDIA's
+// "Parallel Thread Execution ISA", whose section on the instruction of the same name is the source of each
+// layout.
 //
 // Sections: 1 asynchronous copies, 2 fragments, 3 matrix loads, 4 tensor-core products, 5 named barriers; for compute
 // capability 9.0: 6 what all of it needs, 7 mbarriers, 8 tensor copies, 9 products of a warpgroup.
@@ -252,7 +253,8 @@ inline constexpr bool built_for_wgmma = false;
 inline constexpr bool built_for_wgmma = true;
 #endif
 
-// What is compiled in place of the instructions elsewhere. Rows of such kernels do not fit there, so nobody comes here.
+// What is compiled in place of the instructions elsewhere. Rows of such kernels do not fit there, so nobody
+// comes here.
 __device__ __forceinline__ void needs_sm_90a() {
 #if defined(__CUDACC__)
   printf("gan: this kernel was not compiled for sm_90a, whose instructions it needs\n");
@@ -261,9 +263,9 @@ __device__ __forceinline__ void needs_sm_90a() {
 }
 
 // Lets the asynchronous units (tensor memory accelerator, wgmma) see the ordinary writes to shared memory
-// that the thread knows of, those of its cp_async() that it has waited for among them: each writer calls it behind its
-// writes and before the barrier, or the thread that starts the unit after the barrier (PTX: fence.proxy.async). Below
-// 9.0 there are no such units.
+// that the thread knows of, those of its cp_async() that it has waited for among them: each writer calls it
+// behind its writes and before the barrier, or the thread that starts the unit after the barrier (PTX:
+// fence.proxy.async). Below 9.0 there are no such units.
 __device__ __forceinline__ void fence_proxy_async() {
 #if defined(__CUDACC__)
 #if __CUDA_ARCH__ >= 900
@@ -277,8 +279,8 @@ __device__ __forceinline__ void fence_proxy_async() {
 // ---- 7 mbarriers (PTX: mbarrier) ----------------------------------------------------------------------
 // A barrier in shared memory that goes through phases 0, 1, 2 ... A phase ends when as many threads have arrived as
 // mbarrier_init() was told and all bytes that were expected of tensor copies have come. Memory accesses before an
-// arrival are seen by those who wait for the end of its phase. The 8 bytes are the hardware's own: nobody else may touch
-// them.
+// arrival are seen by those who wait for the end of its phase. The 8 bytes are the hardware's own: nobody
+// else may touch them.
 
 // arrivals: 1 to 2^20 - 1, of each phase. One thread calls it, then mbarrier_init_fence(); a __syncthreads() follows
 // before anybody uses the barrier.
@@ -329,7 +331,8 @@ __device__ __forceinline__ void mbarrier_arrive_expect_tx(uint64_t* barrier, int
 }
 
 // Waits for the end of the phase under way if its number is even and parity 0, or odd and 1; else the phase before it
-// has that parity, and the wait is over at once. So before the first phase has ended a wait for parity 1 does not wait.
+// has that parity, and the wait is over at once. So before the first phase has ended a wait for parity 1 does
+// not wait.
 __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity GAN_AND_CALLER) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile(
@@ -351,13 +354,14 @@ __device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity GAN_
 }
 
 // ---- 8 Tensor copies (PTX: cp.async.bulk.tensor) ------------------------------------------------------
-// The tensor memory accelerator brings a box of a matrix from global to shared memory, started by one thread. A row of the
-// box has 64 bf16, which are 128 bytes, and the rows lie one behind the other with the swizzle of 128 bytes: vector v (16
-// bytes) of row r lies where v ^ (r % 8) would. What lies outside of the matrix is 0. The bytes of the whole box count in the
-// phase of an mbarrier; before the end of that phase nobody may touch the destination.
+// The tensor memory accelerator brings a box of a matrix from global to shared memory, started by one thread.
+// A row of the box has 64 bf16, which are 128 bytes, and the rows lie one behind the other with the swizzle
+// of 128 bytes: vector v (16 bytes) of row r lies where v ^ (r % 8) would. What lies outside of the matrix is
+// 0. The bytes of the whole box count in the phase of an mbarrier; before the end of that phase nobody may
+// touch the destination.
 
-// The matrix: (rows, columns) of bf16, row-major, its start and each row at a multiple of 16 bytes; 1 to 256 rows of a box.
-// Made on the host, handed to a kernel as a `const __grid_constant__` parameter.
+// The matrix: (rows, columns) of bf16, row-major, its start and each row at a multiple of 16 bytes; 1 to 256
+// rows of a box. Made on the host, handed to a kernel as a `const __grid_constant__` parameter.
 #if defined(__CUDACC__)
 using TensorMap = CUtensorMap;
 #else
@@ -399,8 +403,8 @@ inline TensorMap tensor_map(const bf16* data, int rows, int columns, int box_row
 #endif
 }
 
-// Starts the copy of the box whose first element is (row, column) of the matrix; either may be outside of it. shared: a
-// multiple of 1024.
+// Starts the copy of the box whose first element is (row, column) of the matrix; either may be outside of it.
+// shared: a multiple of 1024.
 __device__ __forceinline__ void tensor_copy(void* shared, const TensorMap& map, int column, int row,
                                             uint64_t* barrier GAN_AND_CALLER) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -417,17 +421,18 @@ __device__ __forceinline__ void tensor_copy(void* shared, const TensorMap& map, 
 }
 
 // ---- 9 Products of a warpgroup (PTX: wgmma) -----------------------------------------------------------
-// d += a b by the four warps of an aligned warpgroup (threads 128 i to 128 i + 127), bf16 products and float32 sums, a (64,16)
-// and b (16,n) in shared memory. The product runs on while the threads go on. It reads its operands and its registers d at
-// any time between wgmma() and the wgmma_wait() that covers its group: until then nobody may write the operands or touch d.
-// All threads of a warp call these functions together.
+// d += a b by the four warps of an aligned warpgroup (threads 128 i to 128 i + 127), bf16 products and
+// float32 sums, a (64,16) and b (16,n) in shared memory. The product runs on while the threads go on. It
+// reads its operands and its registers d at any time between wgmma() and the wgmma_wait() that covers its
+// group: until then nobody may write the operands or touch d. All threads of a warp call these functions
+// together.
 //
 // Thread t of the warpgroup holds of d (64,n), with g = t % 32 / 4 and q = t % 4, in fragment j, value v:
 //   row 16 (t / 32) + g + 8 (v >> 1), column 8 j + 2q + (v & 1): as FragmentD of 16 rows for each warp
 
-// An operand in shared memory, in rows of 128 bytes with the swizzle of 128 bytes (as tensor_copy() leaves it): where it
-// begins, and the distances in bytes (multiples of 16, below 2^18) of what does not fit one row (PTX: "Matrix Descriptor
-// Format"). Lines are rows of a or columns of b.
+// An operand in shared memory, in rows of 128 bytes with the swizzle of 128 bytes (as tensor_copy() leaves
+// it): where it begins, and the distances in bytes (multiples of 16, below 2^18) of what does not fit one row
+// (PTX: "Matrix Descriptor Format"). Lines are rows of a or columns of b.
 //   k's of a line are neighbours   8 rows are 8 lines, and stride_bytes on follow the next 8; leading_bytes is not used
 //   else (transposed)              a row has 64 lines of one k, and leading_bytes on follow 64 more; 8 rows are 8 k's, and
 //                                  stride_bytes on follow the next 8

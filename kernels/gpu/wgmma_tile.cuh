@@ -28,8 +28,8 @@ struct WgmmaShape {
   static constexpr int threads = 128;        // that bring tiles: the first warpgroup
   static constexpr int block_threads = 384;  // and two warpgroups that multiply
   static constexpr int readers = 8;          // warps of these
-  // Steps between starting the copies of a tile and saying that they have landed. The readers give a stage back one step
-  // late, so with more the two sides would wait for each other.
+  // Steps between starting the copies of a tile and saying that they have landed. The readers give a stage
+  // back one step late, so with more the two sides would wait for each other.
   static constexpr int copies_ahead = stages - 2;
   static constexpr int stage_bytes = 128 * (m + n);
   static constexpr size_t shared_bytes = size_t{stages} * stage_bytes + 2 * stages * sizeof(uint64_t);
@@ -39,9 +39,10 @@ struct WgmmaShape {
 
 // ---- a tile in shared memory --------------------------------------------------------------------------
 
-// `lines` lines (rows of A or columns of B) by 64 k's as wgmma reads them, in rows of 128 bytes: a row is a line, or with
-// along_k == false one k of 64 lines, and then 64 such rows are a group, which the next lines follow. The 16-byte vectors of
-// a row are permuted by its number, so that 8 vectors of a column, or of a row, lie in different banks.
+// `lines` lines (rows of A or columns of B) by 64 k's as wgmma reads them, in rows of 128 bytes: a row is a
+// line, or with along_k == false one k of 64 lines, and then 64 such rows are a group, which the next lines
+// follow. The 16-byte vectors of a row are permuted by its number, so that 8 vectors of a column, or of a
+// row, lie in different banks.
 template <int lines, bool along_k>
 struct WgmmaTile {
   static constexpr int in_vector = 8;
@@ -62,8 +63,8 @@ struct WgmmaTile {
 
 // ---- the ring -----------------------------------------------------------------------------------------
 
-// The stages, and behind them an mbarrier of each kind for every stage. Step i of a block uses stage i % stages, for the
-// round i / stages of it.
+// The stages, and behind them an mbarrier of each kind for every stage. Step i of a block uses stage i %
+// stages, for the round i / stages of it.
 template <class Shape>
 struct WgmmaRing {
   unsigned char* stages;
@@ -177,8 +178,8 @@ __device__ void produce_by_threads(const WgmmaRing<Shape>& ring, const Product& 
 
 // ---- the product of one tile --------------------------------------------------------------------------
 
-// By a warpgroup: adds the products of its 64 rows to its sums. The products of a step run while the next stage is waited
-// for, so a stage is given back when those of the step behind it have been started.
+// By a warpgroup: adds the products of its 64 rows to its sums. The products of a step run while the next
+// stage is waited for, so a stage is given back when those of the step behind it have been started.
 template <class Shape, class Product>
 __device__ void wgmma_product(const WgmmaRing<Shape>& ring, const BlockWork& work, int first_row,
                               typename Shape::Sums& sums) {
@@ -249,9 +250,10 @@ struct WgmmaRung {
   using Large = WgmmaShape<128>;
   using Small = WgmmaShape<64>;  // where there are few columns
   using Thin = Small;
-  // A step is 64 k's. What bounds it on paper is shared memory, at 128 bytes a cycle: a product of 64 columns reads 4 KB in the
-  // 32 cycles that it takes, one of 128 columns 6 KB in 64, and the tiles have to be written. So the small tile, of which two
-  // rings fit a multiprocessor, takes more than half of the large one's time.
+  // A step is 64 k's. What bounds it on paper is shared memory, at 128 bytes a cycle: a product of 64 columns
+  // reads 4 KB in the 32 cycles that it takes, one of 128 columns 6 KB in 64, and the tiles have to be
+  // written. So the small tile, of which two rings fit a multiprocessor, takes more than half of the large
+  // one's time.
   static constexpr TileSpeed large_speed{400, 400, 1}, small_speed{260, 300, 2}, thin_speed = small_speed;
   static constexpr int neighbours = 8;
 

@@ -1,8 +1,9 @@
 // What compute capability 9.0 adds to an engine: mbarriers, tensor copies (TMA), products of a warpgroup (wgmma).
 //
-// Each of them may happen late, and here it happens as late as the PTX documentation allows. A tensor copy lands when no
-// thread of the block can go on without it (in random schedules sometimes at once). A product reads its operands when it
-// is waited for, and until then the registers of its sums hold NaN. So what forgets to wait computes something else.
+// Each of them may happen late, and here it happens as late as the PTX documentation allows. A tensor copy
+// lands when no thread of the block can go on without it (in random schedules sometimes at once). A product
+// reads its operands when it is waited for, and until then the registers of its sums hold NaN. So what
+// forgets to wait computes something else.
 #include <algorithm>
 #include <cstring>
 #include <tuple>
@@ -38,8 +39,8 @@ struct Descriptor {
         other(bits & ~uint64_t{0x00003fff3fff3fff}) {}
   bool is_known() const { return other == uint64_t{1} << 62; }
 
-  // Where 8 neighbours lie: k's 8 half to 8 half + 7 of a line, when a line's k's are neighbours; else lines 8 group to
-  // 8 group + 7 of one k.
+  // Where 8 neighbours lie: k's 8 half to 8 half + 7 of a line, when a line's k's are neighbours; else lines
+  // 8 group to 8 group + 7 of one k.
   size_t along_k(int line, int half) const {
     const auto row = static_cast<size_t>(line), vector = static_cast<size_t>(half);
     return swizzled(start + row / 8 * stride + row % 8 * 128 + vector * 16);
@@ -261,6 +262,7 @@ void Engine::tensor_copy(void* shared, const TensorMap& map, int column, int row
       const char* const source = static_cast<const char*>(map.data) +
                                  static_cast<uint64_t>(source_row) * map.row_bytes + (column + first) * 2;
       race_.read(source, static_cast<size_t>(last - first) * 2, site);
+      watch_.tensor_row(source, static_cast<size_t>(last - first) * 2, site);
       std::memcpy(line + first * 2, source, static_cast<size_t>(last - first) * 2);
     }
     for (uint32_t v = 0; v < 8; ++v)

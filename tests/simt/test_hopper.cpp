@@ -1,6 +1,6 @@
-// The wrappers of compute capability 9.0 in kernels/gpu/ptx.cuh, in the emulation: where tensor copies put what, which
-// elements a descriptor names and which a thread holds of a product, against formulas written down here once more; and a
-// ring of stages with one mistake at a time, and what has to catch it.
+// The wrappers of compute capability 9.0 in kernels/gpu/ptx.cuh, in the emulation: where tensor copies put
+// what, which elements a descriptor names and which a thread holds of a product, against formulas written
+// down here once more; and a ring of stages with one mistake at a time, and what has to catch it.
 #include <doctest/doctest.h>
 
 #include <cmath>
@@ -109,8 +109,9 @@ TEST_CASE("hopper: what no tensor map can be") {
 
 // ---- Products -----------------------------------------------------------------------------------------
 
-// d (64,n) = d + a (64,16) b (16,n), twice over k = 32. The operands lie in shared memory as a kernel has put them there
-// element by element: a and b (lines, 64) or, transposed, (64, lines) in groups of 64 lines; the product takes k's 16 to 47.
+// d (64,n) = d + a (64,16) b (16,n), twice over k = 32. The operands lie in shared memory as a kernel has put
+// them there element by element: a and b (lines, 64) or, transposed, (64, lines) in groups of 64 lines; the
+// product takes k's 16 to 47.
 template <int n, bool a_transposed, bool b_transposed>
 __global__ void product_kernel(const bf16* a, const bf16* b, float* d) {
   DYNAMIC_SHARED(bf16, tiles);
@@ -147,8 +148,8 @@ void check_product() {
   const std::vector<float> before = d;
   launch(product_kernel<n, a_transposed, b_transposed>, 1, 128, (64 + n) * 128, nullptr, a.data(), b.data(),
          d.data());
-  // "Matrix Fragments for wgmma.mma_async", D: groupID = lane >> 2; row = 16 * warp + groupID, + 8 for (i / 2) % 2; column
-  // = (i / 4) * 8 + (lane % 4) * 2 + (i & 1).
+  // "Matrix Fragments for wgmma.mma_async", D: groupID = lane >> 2; row = 16 * warp + groupID, + 8 for (i /
+  // 2) % 2; column = (i / 4) * 8 + (lane % 4) * 2 + (i & 1).
   double worst = 0;
   for (int t = 0; t < 128; ++t)
     for (int i = 0; i < n / 2; ++i) {
@@ -207,8 +208,8 @@ enum class Mistake {
   part_of_warpgroup,
 };
 
-// c (64,64) = a (64, 64 steps) b (64, 64 steps)^T: one warpgroup brings the tiles, by tensor copies or by copies of its
-// threads, one multiplies. Two stages of 8 KB for a and as much for b.
+// c (64,64) = a (64, 64 steps) b (64, 64 steps)^T: one warpgroup brings the tiles, by tensor copies or by
+// copies of its threads, one multiplies. Two stages of 8 KB for a and as much for b.
 __global__ void ring_kernel(const __grid_constant__ TensorMap a_map, const __grid_constant__ TensorMap b_map,
                             const bf16* a, const bf16* b, float* c, int steps, bool tensor_copies,
                             Mistake mistake) {

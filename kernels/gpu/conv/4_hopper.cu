@@ -1,6 +1,6 @@
-// Convolution, rung 4: the tensor cores of compute capability 9.0. The implicit matrix product of rungs 2 and 3, multiplied
-// by kernels/gpu/wgmma_tile.cuh (variant wgmma_bf16). Patches of a picture are no box of a matrix, so a warpgroup copies
-// them, 8 channels at a time.
+// Convolution, rung 4: the tensor cores of compute capability 9.0. The implicit matrix product of rungs 2 and
+// 3, multiplied by kernels/gpu/wgmma_tile.cuh (variant wgmma_bf16). Patches of a picture are no box of a
+// matrix, so a warpgroup copies them, 8 channels at a time.
 #include "kernels/gpu/conv/implicit.cuh"
 #include "kernels/gpu/wgmma_tile.cuh"
 

@@ -1,6 +1,6 @@
 // gemm, rung 4: the tensor cores of compute capability 9.0. The same matrices as rungs 2 and 3, multiplied by
-// kernels/gpu/wgmma_tile.cuh (variant wgmma_bf16). Rows that are multiples of 16 bytes come by tensor copies, others by
-// copies of a warpgroup.
+// kernels/gpu/wgmma_tile.cuh (variant wgmma_bf16). Rows that are multiples of 16 bytes come by tensor copies,
+// others by copies of a warpgroup.
 #include "kernels/gpu/gemm/gemm.cuh"
 #include "kernels/gpu/wgmma_tile.cuh"
 
