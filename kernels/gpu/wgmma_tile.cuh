@@ -46,16 +46,16 @@ struct WgmmaShape {
 template <int lines, bool along_k>
 struct WgmmaTile {
   static constexpr int in_vector = 8;
-  static constexpr int group_bytes = 64 * 128;
-  static constexpr int bytes = lines * 128;
+  static constexpr int row_bytes = 128, group_bytes = 64 * row_bytes;
+  static constexpr int bytes = lines * row_bytes;
 
   // Where vector number v of a line, or of a k of all lines, lies.
   static __device__ __forceinline__ int offset(int row, int v) {
-    return v / 8 * group_bytes + row * 128 + 16 * (v % 8 ^ row % 8);
+    return v / 8 * group_bytes + row * row_bytes + 16 * (v % 8 ^ row % 8);
   }
   // The operand of the lines from first_line (a multiple of 64) on and of 16 k's, number `step` of the tile's four.
   static __device__ __forceinline__ uint64_t operand(const unsigned char* tile, int first_line, int step) {
-    constexpr int eight_rows = 8 * 128;
+    constexpr int eight_rows = 8 * row_bytes;
     return wgmma_descriptor(tile + first_line / 64 * group_bytes + step * (along_k ? 32 : 2 * eight_rows),
                             group_bytes, eight_rows);
   }
