@@ -25,7 +25,10 @@
 // ---- 1 Which world ------------------------------------------------------------------------------------
 
 #if defined(__CUDACC__)
+#include <cuda.h>  // types alone: the driver is not linked
 #include <cuda_runtime.h>
+
+#include <cstdio>
 #define GAN_GPU cuda
 namespace gan::cuda {
 using StreamHandle = cudaStream_t;

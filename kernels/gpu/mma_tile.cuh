@@ -102,11 +102,12 @@ struct StagedTile {
 // Brings one tile after another into a stage, 16 bytes at a time. Where a source's neighbours do not lie so
 // (3 channels: the first and the last layer of a network), float32 elements are copied one by one; bfloat16
 // ones, too small for an asynchronous copy, are collected in registers.
-template <class Shape, int lines, class Source>
+template <class Shape, int lines, class Source,
+          class TileOf = StagedTile<typename Source::Element, lines, Source::along_k>>
 class StageLoader {
  public:
   using T = typename Source::Element;
-  using Tile = StagedTile<T, lines, Source::along_k>;
+  using Tile = TileOf;
 
   __device__ StageLoader(const Source& source, int first_line, int first_k)
       : share_(source, first_line, first_k) {}

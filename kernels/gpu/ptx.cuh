@@ -3,11 +3,12 @@
 //
 // Included by gpu.cuh. Every wrapper is written twice, the PTX for nvcc and the call into the emulation for
 // simt, side by side under one description. tests/conformance compares the two on a GPU. All of
-// them need compute capability 8.0. "PTX" below is NVIDIA's "Parallel Thread Execution ISA", whose section on
-// the instruction of the same name is the source of each layout.
+// them need compute capability 8.0, those from section 6 on code for sm_90a. "PTX" below is NVIDIA's
+// "Parallel Thread Execution ISA", whose section on the instruction of the same name is the source of each
+// layout.
 //
-// Sections: 1 asynchronous copies, 2 fragments and their elements, 3 matrix loads, 4 tensor-core products,
-// 5 named barriers, 6 mbarrier, tensor memory accelerator and wgmma (compute capability 9.0).
+// Sections: 1 asynchronous copies, 2 fragments and their elements, 3 matrix loads, 4 tensor-core products, 5 named
+// barriers; for compute capability 9.0: 6 what all of it needs, 7 mbarriers, 8 tensor copies, 9 products of a warpgroup.
 #pragma once
 
 namespace gan::GAN_GPU {
@@ -267,12 +268,28 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads GAN_AND
 #endif
 }
 
-// ---- 6 mbarrier, tensor memory accelerator, wgmma -----------------------------------------------------
-// Compute capability 9.0: its wrappers belong here once a kernel uses them.
+// ---- 6 Compute capability 9.0: what all of it needs ---------------------------------------------------
+// From here on there is PTX in code for sm_90a alone. A kernel that uses it asks built_for_wgmma first.
+
+#if defined(__CUDACC__) && !defined(__CUDA_ARCH_FEAT_SM90_ALL)
+inline constexpr bool built_for_wgmma = false;
+#else
+inline constexpr bool built_for_wgmma = true;
+#endif
+
+// What is compiled in place of the instructions elsewhere. Rows of such kernels do not fit there, so nobody
+// comes here.
+__device__ __forceinline__ void needs_sm_90a() {
+#if defined(__CUDACC__)
+  printf("gan: this kernel was not compiled for sm_90a, whose instructions it needs\n");
+  __trap();
+#endif
+}
 
 // Lets the asynchronous units (tensor memory accelerator, wgmma) see the ordinary writes to shared memory
-// that the thread knows of: each writer calls it behind its writes and before the barrier, or the thread that
-// starts the unit after the barrier (PTX: fence.proxy.async). Below 9.0 there are no such units.
+// that the thread knows of, those of its cp_async() that it has waited for among them: each writer calls it
+// behind its writes and before the barrier, or the thread that starts the unit after the barrier (PTX:
+// fence.proxy.async). Below 9.0 there are no such units.
 __device__ __forceinline__ void fence_proxy_async() {
 #if defined(__CUDACC__)
 #if __CUDA_ARCH__ >= 900
@@ -283,6 +300,277 @@ __device__ __forceinline__ void fence_proxy_async() {
 #endif
 }
 
+// ---- 7 mbarriers (PTX: mbarrier) ----------------------------------------------------------------------
+// A barrier in shared memory that goes through phases 0, 1, 2 ... A phase ends when as many threads have arrived as
+// mbarrier_init() was told and all bytes that were expected of tensor copies have come. Memory accesses before an
+// arrival are seen by those who wait for the end of its phase. The 8 bytes are the hardware's own: nobody
+// else may touch them.
+
+// arrivals: 1 to 2^20 - 1, of each phase. One thread calls it, then mbarrier_init_fence(); a __syncthreads() follows
+// before anybody uses the barrier.
+__device__ __forceinline__ void mbarrier_init(uint64_t* barrier, int arrivals GAN_AND_CALLER) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(barrier)), "r"(arrivals)
+               : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::mbarrier_init(barrier, arrivals, {file, line});
+#endif
+}
+
+// Lets asynchronous units see the mbarriers that the thread has initialised.
+__device__ __forceinline__ void mbarrier_init_fence() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::mbarrier_init_fence();
+#endif
+}
+
+// Arrives, and goes on at once.
+__device__ __forceinline__ void mbarrier_arrive(uint64_t* barrier GAN_AND_CALLER) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::mbarrier_arrive("mbarrier_arrive", barrier, -1, {file, line});
+#endif
+}
+
+// The same, and lets the phase expect `bytes` more (0 to 2^20 - 1) of tensor copies.
+__device__ __forceinline__ void mbarrier_arrive_expect_tx(uint64_t* barrier, int bytes GAN_AND_CALLER) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(shared_address(barrier)),
+               "r"(bytes)
+               : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::mbarrier_arrive("mbarrier_arrive_expect_tx", barrier, bytes, {file, line});
+#endif
+}
+
+// Waits for the end of the phase under way if its number is even and parity 0, or odd and 1; else the phase before it
+// has that parity, and the wait is over at once. So before the first phase has ended a wait for parity 1 does
+// not wait.
+__device__ __forceinline__ void mbarrier_wait(uint64_t* barrier, int parity GAN_AND_CALLER) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile(
+      "{\n"
+      ".reg .pred over;\n"
+      "again:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 over, [%0], %1;\n"
+      "@over bra passed;\n"
+      "bra again;\n"
+      "passed:\n"
+      "}" ::"r"(shared_address(barrier)),
+      "r"(parity)
+      : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::mbarrier_wait(barrier, parity, {file, line});
+#endif
+}
+
+// ---- 8 Tensor copies (PTX: cp.async.bulk.tensor) ------------------------------------------------------
+// The tensor memory accelerator brings a box of a matrix from global to shared memory, started by one thread.
+// A row of the box has 64 bf16, which are 128 bytes, and the rows lie one behind the other with the swizzle
+// of 128 bytes: vector v (16 bytes) of row r lies where v ^ (r % 8) would. What lies outside of the matrix is
+// 0. The bytes of the whole box count in the phase of an mbarrier; before the end of that phase nobody may
+// touch the destination.
+
+// The matrix: (rows, columns) of bf16, row-major, its start and each row at a multiple of 16 bytes; 1 to 256
+// rows of a box. Made on the host, handed to a kernel as a `const __grid_constant__` parameter.
+#if defined(__CUDACC__)
+using TensorMap = CUtensorMap;
+#else
+using runtime::TensorMap;
+#endif
+
+inline TensorMap tensor_map(const bf16* data, int rows, int columns, int box_rows) {
+#if defined(__CUDACC__)
+  // The driver's function, found at run time: a program that links the driver does not start without one.
+  using Encode = decltype(&cuTensorMapEncodeTiled);
+  static const Encode encode = [] {
+    void* found = nullptr;
+    cudaDriverEntryPointQueryResult result = cudaDriverEntryPointSymbolNotFound;
+#if CUDART_VERSION >= 12050
+    const cudaError_t status =
+        cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found, 12000, cudaEnableDefault, &result);
+#else
+    const cudaError_t status =
+        cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &found, cudaEnableDefault, &result);
+#endif
+    if (status != cudaSuccess || result != cudaDriverEntryPointSuccess || !found)
+      fail(Exit::failure, "the driver has no cuTensorMapEncodeTiled: it must be one of CUDA 12 or newer");
+    return reinterpret_cast<Encode>(found);
+  }();
+  TensorMap map;
+  const cuuint64_t sizes[2] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)};
+  const cuuint64_t row_bytes[1] = {static_cast<cuuint64_t>(columns) * sizeof(bf16)};
+  const cuuint32_t box[2] = {64, static_cast<cuuint32_t>(box_rows)}, steps[2] = {1, 1};
+  const CUresult status =
+      encode(&map, CU_TENSOR_MAP_DATA_TYPE_BFLOAT16, 2, const_cast<bf16*>(data), sizes, row_bytes, box, steps,
+             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+             CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  if (status != CUDA_SUCCESS)
+    fail(Exit::failure, "a tensor map of {} x {}, in boxes of {} x 64: the driver refuses it (CUresult {})",
+         rows, columns, box_rows, static_cast<int>(status));
+  return map;
+#else
+  return runtime::encode_tensor_map(data, rows, columns, box_rows);
+#endif
+}
+
+// Starts the copy of the box whose first element is (row, column) of the matrix; either may be outside of it.
+// shared: a multiple of 1024.
+__device__ __forceinline__ void tensor_copy(void* shared, const TensorMap& map, int column, int row,
+                                            uint64_t* barrier GAN_AND_CALLER) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile(
+      "cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::
+          "r"(shared_address(shared)),
+      "l"(&map), "r"(column), "r"(row), "r"(shared_address(barrier))
+      : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::tensor_copy(shared, map, column, row, barrier, {file, line});
+#endif
+}
+
+// ---- 9 Products of a warpgroup (PTX: wgmma) -----------------------------------------------------------
+// d += a b by the four warps of an aligned warpgroup (threads 128 i to 128 i + 127), bf16 products and
+// float32 sums, a (64,16) and b (16,n) in shared memory. The product runs on while the threads go on. It
+// reads its operands and its registers d at any time between wgmma() and the wgmma_wait() that covers its
+// group: until then nobody may write the operands or touch d. All threads of a warp call these functions
+// together.
+//
+// Thread t of the warpgroup holds of d (64,n), with g = t % 32 / 4 and q = t % 4, in fragment j, value v:
+//   row 16 (t / 32) + g + 8 (v >> 1), column 8 j + 2q + (v & 1): as FragmentD of 16 rows for each warp
+
+// An operand in shared memory, in rows of 128 bytes with the swizzle of 128 bytes (as tensor_copy() leaves
+// it): where it begins, and the distances in bytes (multiples of 16, below 2^18) of what does not fit one row
+// (PTX: "Matrix Descriptor Format"). Lines are rows of a or columns of b.
+//   k's of a line are neighbours   8 rows are 8 lines, and stride_bytes on follow the next 8; leading_bytes is not used
+//   else (transposed)              a row has 64 lines of one k, and leading_bytes on follow 64 more; 8 rows are 8 k's, and
+//                                  stride_bytes on follow the next 8
+__device__ __forceinline__ uint64_t wgmma_descriptor(const void* start, int leading_bytes, int stride_bytes) {
+#if defined(__CUDACC__)
+  const uint32_t address = shared_address(start);
+#else
+  const uint32_t address = runtime::shared_address(start);
+#endif
+  constexpr uint64_t swizzle_128 = uint64_t{1} << 62;
+  return swizzle_128 | uint64_t{static_cast<uint32_t>(stride_bytes) >> 4} << 32 |
+         uint64_t{static_cast<uint32_t>(leading_bytes) >> 4} << 16 | (address & 0x3ffffu) >> 4;
+}
+
+// Before the first wgmma(), and again when registers d have been touched since: after wgmma_wait().
+__device__ __forceinline__ void wgmma_fence() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::warpgroup_fence();
+#endif
+}
+
+// The registers of fragments `first` to `first` + 7 of d, as operands of assembly.
+#define GAN_SUMS_4(j) "+f"(d[j].value[0]), "+f"(d[j].value[1]), "+f"(d[j].value[2]), "+f"(d[j].value[3])
+#define GAN_SUMS_32(first)                                                                \
+  GAN_SUMS_4(first), GAN_SUMS_4(first + 1), GAN_SUMS_4(first + 2), GAN_SUMS_4(first + 3), \
+      GAN_SUMS_4(first + 4), GAN_SUMS_4(first + 5), GAN_SUMS_4(first + 6), GAN_SUMS_4(first + 7)
+
+// Starts d = a b, or with accumulate d += a b. a, b: wgmma_descriptor()s.
+template <int n, bool a_transposed, bool b_transposed>
+__device__ __forceinline__ void wgmma(FragmentD (&d)[n / 8], uint64_t a, uint64_t b,
+                                      bool accumulate GAN_AND_CALLER) {
+  static_assert(n == 64 || n == 128, "the wrapper has products of 64 and 128 columns");
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  const int scale = accumulate;
+  if constexpr (n == 64)
+    asm volatile(
+        "{\n"
+        ".reg .pred accumulate;\n"
+        "setp.ne.b32 accumulate, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31}, "
+        "%32, %33, accumulate, 1, 1, %35, %36;\n"
+        "}"
+        : GAN_SUMS_32(0)
+        : "l"(a), "l"(b), "r"(scale), "n"(int(a_transposed)), "n"(int(b_transposed))
+        : "memory");
+  if constexpr (n == 128)
+    asm volatile(
+        "{\n"
+        ".reg .pred accumulate;\n"
+        "setp.ne.b32 accumulate, %66, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "{%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15,"
+        "%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31,"
+        "%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47,"
+        "%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63}, "
+        "%64, %65, accumulate, 1, 1, %67, %68;\n"
+        "}"
+        : GAN_SUMS_32(0), GAN_SUMS_32(8)
+        : "l"(a), "l"(b), "r"(scale), "n"(int(a_transposed)), "n"(int(b_transposed))
+        : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::warpgroup_product(d[0].value, {a, b, n, accumulate, a_transposed, b_transposed}, {file, line});
+#endif
+}
+
+// Makes the products since the last commit a group.
+__device__ __forceinline__ void wgmma_commit() {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::warpgroup_commit();
+#endif
+}
+
+// Waits until at most `groups_left` of the groups, the newest ones, are unfinished.
+template <int groups_left>
+__device__ __forceinline__ void wgmma_wait(GAN_CALLER) {
+  static_assert(groups_left >= 0 && groups_left < 8);
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(groups_left) : "memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  runtime::warpgroup_wait(groups_left, {file, line});
+#endif
+}
+
+// The same for all groups; then d may be read. That d is named keeps a compiler from reading it sooner.
+template <int fragments>
+__device__ __forceinline__ void wgmma_finish(FragmentD (&d)[fragments] GAN_AND_CALLER) {
+  static_assert(fragments == 8 || fragments == 16);
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  if constexpr (fragments == 8) asm volatile("wgmma.wait_group.sync.aligned 0;" : GAN_SUMS_32(0)::"memory");
+  else asm volatile("wgmma.wait_group.sync.aligned 0;" : GAN_SUMS_32(0), GAN_SUMS_32(8)::"memory");
+#elif defined(__CUDACC__)
+  needs_sm_90a();
+#else
+  static_cast<void>(d);
+  runtime::warpgroup_wait(0, {file, line});
+#endif
+}
+
+#undef GAN_SUMS_4
+#undef GAN_SUMS_32
 #undef GAN_CALLER
 #undef GAN_AND_CALLER
 

@@ -1,5 +1,5 @@
 // What an engine does, in this order: a launch and its blocks; the schedule; threads and fibers; barriers; warp
-// operations; shared memory; asynchronous copies. race.h and watch.h are what the race build and the watch build
+// operations; shared memory; asynchronous copies. hopper.cpp goes on. race.h and watch.h are what the race build and the watch build
 // add: in other builds the calls of race_ and watch_ do nothing.
 //
 // The idea that makes it cheap: all CUDA threads of a block start as "ready, without a fiber". A fiber runs
@@ -93,6 +93,7 @@ std::string Engine::run_block(uint64_t block) {
     t.copies.clear();
     t.groups = 0;
   }
+  begin_hopper();
   for (int w = 0; w < warps_; ++w) exited_lanes_[w] = 0;
   live_ = launch_->threads;
   barrier_ = {};
@@ -110,6 +111,7 @@ std::string Engine::run_block(uint64_t block) {
   if (watch_.is_full())
     return fmt::format("too large a launch to watch: more than {} accesses and branches; use smaller sizes",
                        Watcher::most_events);
+  if (failure_ == Failure::none) check_hopper();
   if (failure_ == Failure::none) check_guard();
   if (failure_ == Failure::none) return {};
 
@@ -221,7 +223,8 @@ void Engine::run_threads(Worker* self) {
   for (;;) {
     launch_->body(launch_->call);
     on_exit();
-    const int next = pick();
+    int next = pick();
+    while (next < 0 && live_ > 0 && land_copy()) next = pick();
     if (next >= 0 && !threads_[static_cast<size_t>(next)].worker) {
       threads_[static_cast<size_t>(next)].worker = self;
       resume(next);  // stays on this stack
@@ -273,7 +276,8 @@ void Engine::wait(const char* operation, Site site, uint32_t wanted_mask) {
   me.operation = operation;
   me.site = site;
   me.wanted_mask = wanted_mask;
-  const int next = pick();
+  int next = pick();
+  while (next < 0 && land_copy()) next = pick();
   if (next < 0) {
     failure_ = Failure::deadlock;
     return_to_main();
@@ -289,6 +293,7 @@ void Engine::yield() {
 
 void Engine::on_exit() {
   const int warp = current_ / 32;
+  check_exit();
   threads_[static_cast<size_t>(current_)].exited = true;
   exited_lanes_[warp] |= 1u << lane();
   --live_;
@@ -463,11 +468,11 @@ std::string Engine::deadlock_report() const {
   struct Group {
     int count = 0, first = 0;
   };
-  std::map<std::tuple<std::string, int, std::string>, Group> groups;
+  std::map<std::tuple<std::string, int, std::string, size_t>, Group> groups;  // the last: of an mbarrier
   for (int t = launch_->threads - 1; t >= 0; --t) {
     const CudaThread& thread = threads_[static_cast<size_t>(t)];
     if (thread.exited) continue;
-    Group& group = groups[{thread.site.file, thread.site.line, thread.operation}];
+    Group& group = groups[{thread.site.file, thread.site.line, thread.operation, thread.mbarrier}];
     ++group.count;
     group.first = t;
   }
@@ -478,6 +483,8 @@ std::string Engine::deadlock_report() const {
     report += fmt::format("\n  {}:{}: {} thread{} in {}, the first is ({},{},{})", std::get<0>(place),
                           std::get<1>(place), group.count, group.count == 1 ? " waits" : "s wait",
                           std::get<2>(place), first.index.x, first.index.y, first.index.z);
+    for (const MBarrier& barrier : mbarriers_)
+      if (first.mbarrier == barrier.offset) report += describe(barrier, first.parity);
     if (first.wanted_mask == 0) continue;
     for (const Rendezvous& r : meetings_[group.first / 32])
       if (r.arrived && r.mask == first.wanted_mask)
@@ -604,6 +611,7 @@ void Engine::async_copy(void* shared, const void* global, int bytes, bool real, 
   const bool shared_source =
       real && reinterpret_cast<uintptr_t>(global) - reinterpret_cast<uintptr_t>(arena_) < arena_bytes;
   if (reinterpret_cast<uintptr_t>(global) % size != 0 || shared_source) bad_copy(global, bytes, site);
+  check_not_read("cp_async", shared, size, site);
   CudaThread& me = threads_[static_cast<size_t>(current_)];
   AsyncCopy copy{shared, bytes, style_ != Style::in_order && (random() >> 20 & 1), me.groups, site, {}};
   if (real) {

@@ -61,6 +61,53 @@ struct AsyncCopy {
   char data[16];
 };
 
+// A tensor copy that has not landed.
+struct TensorCopy {
+  char* to;
+  std::vector<char> data;  // as it will lie there
+  size_t barrier;          // offset of the mbarrier that counts its bytes
+  int thread;              // that started it
+  uint32_t clock;          // of that thread
+  Site site;
+};
+
+// An mbarrier: a phase, the arrivals that the phase still lacks, and the bytes. How it lies in shared memory is the
+// hardware's secret, so what a kernel has there is only its name.
+struct MBarrier {
+  size_t offset;
+  int expected, missing;  // arrivals of a phase
+  int64_t bytes;          // expected and not yet come; negative: come and not yet expected
+  uint64_t phase;
+  int initialiser;  // the thread
+  bool visible;     // to asynchronous units: its initialisation is behind a fence
+  Site site;        // of the initialisation
+  uint32_t waiting[max_warps];
+  Handover arriving, passed;  // of this phase; of the phase before
+};
+
+// Sums of a warp's part of products that are under way: until they are finished the lanes' registers hold NaN.
+struct WarpgroupSums {
+  float* registers[32];
+  int n, products;           // products: not yet finished
+  std::vector<float> value;  // (32 lanes, n / 2)
+};
+struct PendingProduct {
+  WarpgroupProduct product;
+  uint64_t group;  // which commit covers it
+  Site site;
+  const float* sums;             // the registers of the warp's first lane, which say where the sums go
+  std::vector<size_t> operands;  // offsets of the 16 bytes each that it reads, first those of a
+};
+
+// The 128 threads of an aligned warpgroup on their way into one product.
+struct WarpgroupMeeting {
+  int arrived = 0;
+  Site site{};
+  float* registers[128] = {};
+  WarpgroupProduct product{};
+  uint32_t waiting[4] = {};
+};
+
 struct CudaThread {
   uint3 index;
   Worker* worker;  // null: not started, or exited
@@ -70,6 +117,10 @@ struct CudaThread {
   uint32_t wanted_mask;           // the lanes it waits for; 0: the whole block
   std::vector<AsyncCopy> copies;  // not yet waited for, oldest first
   uint64_t groups;                // committed so far
+  size_t mbarrier;                // offset of the one that it waits for, or 0
+  int parity;                     // of the phase that it waits for
+  bool registers_fenced;    // no register of a product can have been touched since the last warpgroup_fence()
+  uint64_t product_groups;  // committed so far
 };
 
 struct Barrier {
@@ -123,12 +174,28 @@ class Engine {
   void* static_shared(const void* tag, const char* name, size_t bytes, size_t alignment);
   void* dynamic_shared();
   void read_shared(const char* operation, void* to, const void* shared, size_t bytes, Site site);
-  void proxy_fence() { race_.proxy_fence(); }
+  void proxy_fence() {
+    race_.proxy_fence();
+    mbarrier_init_fence();
+  }
   void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
   void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
   void async_commit() { ++threads_[static_cast<size_t>(current_)].groups; }
   void async_wait(int groups_left);
   void yield();
+
+  // hopper.cpp
+  uint32_t shared_offset(const char* operation, const void* shared);
+  void mbarrier_init(uint64_t* barrier, int arrivals, Site site);
+  void mbarrier_init_fence();
+  void mbarrier_arrive(const char* operation, uint64_t* barrier, int expected_bytes, Site site);
+  void mbarrier_wait(uint64_t* barrier, int parity, Site site);
+  void tensor_copy(void* shared, const TensorMap& map, int column, int row, uint64_t* barrier, Site site);
+  void warpgroup_fence() { threads_[static_cast<size_t>(current_)].registers_fenced = true; }
+  void warpgroup_product(float* d, const WarpgroupProduct& product, Site site);
+  void warpgroup_commit() { ++threads_[static_cast<size_t>(current_)].product_groups; }
+  void warpgroup_wait(int groups_left, Site site);
+  void finish_products(int groups_left, Site site);  // of the running warp
 
   // Where much time goes, functions of their own, bad_...(), find the words, so that what goes well stays
   // short.
@@ -170,6 +237,21 @@ class Engine {
   void check_guard();
   uint32_t existing_lanes(int warp) const;
   void release_barrier();
+
+  // hopper.cpp
+  void begin_hopper();
+  void check_hopper();
+  void check_exit();
+  bool land_copy();
+  void land(const TensorCopy& copy);
+  MBarrier* find_mbarrier(size_t offset);
+  MBarrier& known_mbarrier(const char* operation, const uint64_t* barrier, Site site);
+  void complete_phase(MBarrier& barrier);
+  std::string describe(const MBarrier& barrier, int parity) const;
+  void issue_product(int warpgroup);
+  void run_product(int warp, const PendingProduct& pending, WarpgroupSums& sums);
+  void check_not_read(const char* operation, const void* shared, size_t bytes, Site site);
+  void fail_after_block(const std::string& text);
   std::string deadlock_report() const;
 
   const Launch* launch_ = nullptr;
@@ -194,6 +276,19 @@ class Engine {
   Barrier barrier_;
   NamedBarrier named_barriers_[named_barriers];
   std::vector<Rendezvous> meetings_[max_warps];
+
+  // hopper.cpp
+  std::vector<MBarrier> mbarriers_;
+  std::vector<TensorCopy> copies_;  // under way, oldest first
+  WarpgroupMeeting warpgroups_[max_warps / 4];
+  std::vector<PendingProduct> products_[max_warps];  // of each warp, oldest first
+  std::vector<WarpgroupSums> sums_[max_warps];
+  // For each 16 bytes of shared memory: how many products under way read them, and a line that started one.
+  struct ProductReads {
+    uint16_t count;
+    Site site;
+  };
+  std::vector<ProductReads> product_reads_;
 
   char* arena_;
   size_t statics_begin_ = arena_bytes;  // offset of the lowest SHARED_ARRAY

@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/simt/hooks.h"
 
@@ -106,6 +107,8 @@ void RaceDetector::begin_block(uint64_t block) {
   ++generation_;  // shared memory of the block before is gone
   count_.assign(threads_, 1);
   found_ = {};
+  unit_reads_.assign(shared_bytes_ / 16, {});
+  units_reading_ = 0;
   base_.assign(threads_, 0);
   for (Clock& row : knows_) row.clear();
   fenced_base_.assign(threads_, 0);
@@ -273,6 +276,12 @@ inline void RaceDetector::touch_cell(Cell& cell, uintptr_t address, bool shared,
 inline void RaceDetector::touch(uintptr_t address, size_t bytes, Access now) {
   const bool shared = address - shared_ < shared_bytes_;
   const uintptr_t end = address + bytes;
+  if (shared && units_reading_ > 0 && now.kind() != Kind::read)
+    for (uintptr_t place = (address - shared_) / 16; place <= (end - 1 - shared_) / 16; ++place)
+      if (unit_reads_[place].count > 0) {
+        found_.under_way = true;
+        found(address, shared, unit_reads_[place].start, now);
+      }
   while (address < end) {
     Page& page = page_of(address, shared);
     const uintptr_t page_end = std::min(end, address / page_bytes * page_bytes + page_bytes);
@@ -316,11 +325,15 @@ void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site
   const auto start = reinterpret_cast<uintptr_t>(address);
   const Access now = access_now(Kind::read, encode(site));
   touch(start, bytes, now);
+  check_fenced(start, bytes, now);
+}
+
+void RaceDetector::check_fenced(uintptr_t start, size_t bytes, Access now) {
   const Clock& mine = fenced_[thread_];
   for (uintptr_t a = start; a < start + bytes; ++a) {
     Page& page = page_of(a, true);
     const Access& write = page.at(a).write;
-    if (write.clock() <= fenced_base_[write.thread()] ||
+    if (write.kind() == Kind::unit || write.clock() <= fenced_base_[write.thread()] ||
         (!mine.empty() && write.clock() <= mine[write.thread()]))
       continue;
     found_.unfenced = true;
@@ -328,10 +341,59 @@ void RaceDetector::async_proxy_read(const void* address, size_t bytes, Site site
   }
 }
 
+void RaceDetector::mbarrier_access(const void* barrier, bool initialises, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(barrier), 8,
+        access_now(initialises ? Kind::write : Kind::atomic, encode(site)));
+}
+
+uint32_t RaceDetector::unit_copy_started(const void* to, size_t bytes, Site site) {
+  const Quiet quiet;
+  touch(reinterpret_cast<uintptr_t>(to), bytes, access_now(Kind::async, encode(site)));
+  return count_[thread_]++;
+}
+
+void RaceDetector::unit_copy_landed(const void* to, size_t bytes, Site site, int thread, uint32_t clock,
+                                    Handover& handover) {
+  const Quiet quiet;
+  const auto who = static_cast<uint32_t>(thread);
+  const Access now(clock, encode(site), block_, who, Kind::unit);
+  for (auto a = reinterpret_cast<uintptr_t>(to), end = a + bytes; a < end;) {
+    Page& page = page_of(a, true);
+    page.at(a).write = now;
+    a += uintptr_t{1} << page.shift;
+  }
+  if (handover.known.size() < threads_) handover.known.resize(threads_);
+  handover.known[who] = std::max(handover.known[who], clock);
+}
+
+void RaceDetector::unit_read_started(int thread, const void* address, Site site) {
+  const Quiet quiet;
+  const uint32_t running = std::exchange(thread_, static_cast<uint32_t>(thread));
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  const Access now = access_now(Kind::read, encode(site));
+  touch(start, 16, now);
+  check_fenced(start, 16, now);
+  UnitRead& mark = unit_reads_[(start - shared_) / 16];
+  if (mark.count++ == 0) mark.start = now;
+  ++units_reading_;
+  thread_ = running;
+}
+
+void RaceDetector::unit_read_ended(int thread, const void* address, Site site) {
+  const Quiet quiet;
+  const uint32_t running = std::exchange(thread_, static_cast<uint32_t>(thread));
+  const auto start = reinterpret_cast<uintptr_t>(address);
+  --unit_reads_[(start - shared_) / 16].count;
+  --units_reading_;
+  touch(start, 16, access_now(Kind::read, encode(site)));
+  thread_ = running;
+}
+
 // ---- Reports ------------------------------------------------------------------------------------------
 
 void RaceDetector::found(uintptr_t address, bool shared, Access before, Access now) {
-  found_ = {address, shared, before, now, found_.unfenced};
+  found_ = {address, shared, before, now, found_.unfenced, found_.under_way};
   fail_with_race();
 }
 
@@ -351,6 +413,7 @@ std::string RaceDetector::report() const {
       case Kind::write: return "writes";
       case Kind::atomic: return "changes atomically";
       case Kind::async: return "copies asynchronously to";
+      case Kind::unit: return "lets an asynchronous unit write";
     }
     return "?";
   };
@@ -367,7 +430,8 @@ std::string RaceDetector::report() const {
         verb(found_.before));
   const std::string reason = found_.before.block() != found_.now.block() ? "nothing orders blocks of a grid"
                              : found_.before.kind() == Kind::async       ? "the copy has not been waited for"
-                                                                         : "no barrier stands between them";
+                             : found_.under_way ? "the product that reads it has not been waited for"
+                                                : "no barrier stands between them";
   return fmt::format("{}: race: {} {} {}, which\n  {}: {} {}; {}", here, who(found_.now), verb(found_.now),
                      memory, look_up(found_.before.place()), who(found_.before), verb(found_.before), reason);
 }

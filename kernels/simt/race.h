@@ -8,12 +8,13 @@
 // one. Each piece of memory remembers its last write and some last reads with the clock of their threads. An
 // access races with a remembered one when the thread does not know of that clock. What orders memory:
 // __syncthreads (all threads), __syncwarp (the lanes of its mask), named barriers (who comes with who waits),
-// and for asynchronous copies the wait. Shuffles, votes and mma do not, as in CUDA. Nothing orders blocks of
+// mbarriers (who arrives with who passes the phase), and for asynchronous copies the wait. Shuffles, votes and mma do not,
+// as in CUDA. Nothing orders blocks of
 // a grid, and atomics only do not race among themselves. The verdict hardly depends on the schedule.
 //
 // Units that read shared memory on their own (TMA stores, wgmma) see ordinary writes only behind a proxy
 // fence (PTX: "Async proxy", fence.proxy.async): one that stands between the write and the read in the order
-// above. A second clock follows what has passed such a fence.
+// above. A second clock follows what has passed such a fence. What a unit itself has written needs none.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -63,6 +64,16 @@ class RaceDetector {
   void async_copy(const void* to, size_t bytes, Site site);    // from now on nobody may touch it
   void async_landed(const void* to, size_t bytes, Site site);  // now it is an ordinary write
   void async_proxy_read(const void* address, size_t bytes, Site site);
+  // An operation on an mbarrier: those do not race with each other, but with its initialisation, a write.
+  void mbarrier_access(const void* barrier, bool initialises, Site site);
+  // A unit's copy to shared memory: until it has landed nobody may touch it, and then who has passed the mbarrier may.
+  // Returns the clock of the start.
+  uint32_t unit_copy_started(const void* to, size_t bytes, Site site);
+  void unit_copy_landed(const void* to, size_t bytes, Site site, int thread, uint32_t clock,
+                        Handover& handover);
+  // A unit's reading of 16 bytes for a thread: from its start to its end nobody may write there.
+  void unit_read_started(int thread, const void* address, Site site);
+  void unit_read_ended(int thread, const void* address, Site site);
 
   // Accesses by instrumented code; place: the address of the instruction. is_variable(): threadIdx and its
   // sisters are variables of the emulation, but no memory for CUDA.
@@ -70,7 +81,8 @@ class RaceDetector {
   bool is_near_variables(const void* address) const {
     return reinterpret_cast<uintptr_t>(address) - variables_ < variables_bytes_;
   }
-  enum class Kind : uint16_t { read, write, atomic, async };
+  // async: a copy that has not landed. unit: a write by an asynchronous unit.
+  enum class Kind : uint16_t { read, write, atomic, async, unit };
   void access(const void* address, size_t bytes, Kind kind, const void* place);
 
   // What fail_with_race() is about; looks up source lines. Called on the OS thread's own stack.
@@ -115,6 +127,7 @@ class RaceDetector {
   Page* global_page(uintptr_t number);
   Access access_now(Kind kind, uint32_t place) const;
   bool ordered(Access before) const;
+  void check_fenced(uintptr_t start, size_t bytes, Access now);
   [[noreturn]] void found(uintptr_t address, bool shared, Access before, Access now);
 
   uint32_t threads_ = 0;
@@ -144,8 +157,16 @@ class RaceDetector {
     uintptr_t address;
     bool shared;
     Access before, now;
-    bool unfenced = false;  // no race: a proxy fence is missing
+    bool unfenced = false;   // no race: a proxy fence is missing
+    bool under_way = false;  // the access before is a unit's reading that has not ended
   } found_{};
+
+  struct UnitRead {
+    int count = 0;
+    Access start;
+  };
+  std::vector<UnitRead> unit_reads_;  // for each 16 bytes of shared memory
+  int units_reading_ = 0;             // the sum of the counts
 };
 
 #else
@@ -166,6 +187,11 @@ class RaceDetector {
   void async_copy(const void*, size_t, Site) {}
   void async_landed(const void*, size_t, Site) {}
   void async_proxy_read(const void*, size_t, Site) {}
+  void mbarrier_access(const void*, bool, Site) {}
+  uint32_t unit_copy_started(const void*, size_t, Site) { return 0; }
+  void unit_copy_landed(const void*, size_t, Site, int, uint32_t, Handover&) {}
+  void unit_read_started(int, const void*, Site) {}
+  void unit_read_ended(int, const void*, Site) {}
   std::string report() const { return {}; }
 };
 #endif

@@ -332,6 +332,31 @@ void async_proxy_read(const char* operation, void* to, const void* shared, size_
   engine_for(operation).async_proxy_read(operation, to, shared, bytes, site);
 }
 
+uint32_t shared_address(const void* shared) {
+  return engine_for("shared_address").shared_offset("shared_address", shared);
+}
+void mbarrier_init(uint64_t* barrier, int arrivals, Site site) {
+  engine_for("mbarrier_init").mbarrier_init(barrier, arrivals, site);
+}
+void mbarrier_init_fence() { engine_for("mbarrier_init_fence").mbarrier_init_fence(); }
+void mbarrier_arrive(const char* operation, uint64_t* barrier, int expected_bytes, Site site) {
+  engine_for(operation).mbarrier_arrive(operation, barrier, expected_bytes, site);
+}
+void mbarrier_wait(uint64_t* barrier, int parity, Site site) {
+  engine_for("mbarrier_wait").mbarrier_wait(barrier, parity, site);
+}
+void tensor_copy(void* shared, const TensorMap& map, int column, int row, uint64_t* barrier, Site site) {
+  engine_for("tensor_copy").tensor_copy(shared, map, column, row, barrier, site);
+}
+void warpgroup_fence() { engine_for("wgmma_fence").warpgroup_fence(); }
+void warpgroup_product(float* d, const WarpgroupProduct& product, Site site) {
+  engine_for("wgmma").warpgroup_product(d, product, site);
+}
+void warpgroup_commit() { engine_for("wgmma_commit").warpgroup_commit(); }
+void warpgroup_wait(int groups_left, Site site) {
+  engine_for("wgmma_wait").warpgroup_wait(groups_left, site);
+}
+
 void fail_with_race() { active_engine->fail_with_race(); }
 
 void yield() {

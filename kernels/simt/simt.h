@@ -178,6 +178,37 @@ void read_shared(const char* operation, void* to, const void* shared, size_t byt
 void async_proxy_read(const char* operation, void* to, const void* shared, size_t bytes, Site site);
 void proxy_fence();
 
+// hopper.cpp: what compute capability 9.0 adds. shared_address(): the offset in the block's shared memory that
+// stands for a GPU's 32-bit address of it.
+uint32_t shared_address(const void* shared);
+void mbarrier_init(uint64_t* barrier, int arrivals, Site site);
+void mbarrier_init_fence();
+void mbarrier_arrive(const char* operation, uint64_t* barrier, int expected_bytes, Site site);
+void mbarrier_wait(uint64_t* barrier, int parity, Site site);
+
+// A matrix in global memory and the box of it that one tensor copy brings: what a CUtensorMap holds, plain to see.
+struct TensorMap {
+  const void* data;
+  uint64_t columns, rows, row_bytes;
+  uint32_t box_columns, box_rows;
+};
+TensorMap encode_tensor_map(const void* data, int64_t rows, int64_t columns, int box_rows);
+void tensor_copy(void* shared, const TensorMap& map, int column, int row, uint64_t* barrier, Site site);
+
+// One product of a warpgroup, as all its threads ask for it.
+struct WarpgroupProduct {
+  uint64_t a, b;  // descriptors
+  int n;
+  bool accumulate, a_transposed, b_transposed;
+};
+void warpgroup_fence();
+void warpgroup_product(float* d, const WarpgroupProduct& product, Site site);
+void warpgroup_commit();
+void warpgroup_wait(int groups_left, Site site);
+
+// tensor.cpp: the part of one warp in a product of a warpgroup. a (16,16), b (n,16), d (32 lanes, n / 2).
+void add_warpgroup_rows(const uint16_t (*a)[16], const uint16_t (*b)[16], float* d, int n);
+
 // tensor.cpp: word: `count` of them; row: this lane's address.
 void load_matrices(uint32_t* word, const void* row, int count, bool transposed, Site site);
 

@@ -143,6 +143,25 @@ void run_product(void* const lane_data[32], uint32_t) {
 const WarpOperation mma_bf16{"mma", run_product<true, 1, 1>}, mma_tf32{"mma", run_product<false, 1, 1>},
     mma_tile_bf16{"mma_tile", run_product<true, 2, 4>}, mma_tile_tf32{"mma_tile", run_product<false, 2, 4>};
 
+void add_warpgroup_rows(const uint16_t (*a)[16], const uint16_t (*b)[16], float* sums, int n) {
+  float rows[16][16], columns[16][8], d[16][8];
+  for (int row = 0; row < 16; ++row)
+    for (int k = 0; k < 16; ++k) rows[row][k] = low_half(a[row][k]);
+  for (int first = 0; first < n; first += 8) {
+    for (int k = 0; k < 16; ++k)
+      for (int column = 0; column < 8; ++column) columns[k][column] = low_half(b[first + column][k]);
+    const auto each = [&](auto&& action) {
+      for (int lane = 0; lane < 32; ++lane)
+        for (int v = 0; v < 4; ++v)
+          action(sums[lane * (n / 2) + first / 2 + v], d[lane / 4 + 8 * (v >> 1)][2 * (lane % 4) + (v & 1)]);
+    };
+    each([](float& value, float& element) { element = value; });
+    if (config().products == Products::truncated) add_product_truncated<16>(rows, columns, d);
+    else add_product<16>(rows, columns, d);
+    each([](float& value, float& element) { value = element; });
+  }
+}
+
 void load_matrices(uint32_t* word, const void* row, int count, bool transposed, Site site) {
   const WarpOperation& operation = count == 1   ? transposed ? load_1_transposed : load_1
                                    : count == 2 ? transposed ? load_2_transposed : load_2

@@ -77,9 +77,11 @@ uint64_t passes_of(const std::vector<uint64_t>& served, uint64_t bytes) {
 
 std::string_view kind_of(std::string_view operation) {
   if (operation.find("syncthreads") != operation.npos || operation.rfind("named_barrier", 0) == 0 ||
-      operation == "__syncwarp")
+      operation == "__syncwarp" || operation.rfind("mbarrier", 0) == 0)
     return "barrier";
   if (operation.rfind("mma", 0) == 0) return "mma";
+  if (operation.rfind("wgmma", 0) == 0) return "wgmma";
+  if (operation == "tensor_copy") return "tensor copy";
   return operation.rfind("__shfl", 0) == 0 ? "shuffle" : "vote";
 }
 
@@ -257,6 +259,13 @@ void Watcher::async_copy(void* shared, const void* global, int bytes, bool real,
   pass(Kind::async_store, trail_->place, number, size, reinterpret_cast<uintptr_t>(shared));
 }
 
+void Watcher::tensor_row(const void* global, size_t bytes, Site site) {
+  const auto start = reinterpret_cast<uintptr_t>(global);
+  if (!active || find_range(buffers(), start) < 0) return;
+  const Quiet quiet;
+  pass(Kind::tensor_load, trail_->place, site_of(site, "tensor_copy"), bytes, start);
+}
+
 // ---- The walk of a warp -------------------------------------------------------------------------------
 
 void Watcher::walk(uint32_t first_thread, uint32_t threads) {
@@ -291,7 +300,8 @@ void Watcher::count(uint32_t number, uint32_t existing, uint32_t lanes, const ui
   Launch& launch = launches().back();
   const Station& station = names().stations[number];
   const auto active_lanes = static_cast<uint32_t>(__builtin_popcount(lanes));
-  const bool whole_warp = active_lanes == existing || station.kind == Kind::matrix_load;
+  const bool whole_warp = active_lanes == existing || station.kind == Kind::matrix_load ||
+                          station.kind == Kind::tensor_load;  // asked for by one thread
   const uint64_t bytes = station.bytes;
   if (station.kind == Kind::operation) {
     WatchedRow& row = launch.rows[{number, 0}];
@@ -435,6 +445,7 @@ std::vector<WatchedLaunch> take_watched() {
         case Kind::async_load:
         case Kind::async_store: row.what = "cp.async"; break;
         case Kind::matrix_load: row.what = "ldmatrix"; break;
+        case Kind::tensor_load: row.what = "tensor copy"; break;
         default: break;
       }
       if (station.site) {

@@ -41,7 +41,8 @@ struct WatchedRow {
   int line = 0;
   std::vector<std::string> from;  // the calls that led there, up to the kernel: "kernels/gpu/norm.cu:40"
   std::string space;              // "global", "shared", or "" for an operation of a warp or block
-  std::string what;  // "load", "store", "atomic", "cp.async", "ldmatrix"; "mma", "barrier", "shuffle", "vote"
+  // "load", "store", "atomic", "cp.async", "tensor copy", "ldmatrix"; "mma", "wgmma", "barrier", "shuffle", "vote"
+  std::string what;
   std::string name;  // the buffer's, the shared array's or the operation's
   int bytes_per_lane = 0;
   uint64_t requests = 0;                    // of warps
@@ -96,6 +97,7 @@ class Watcher {
   void warp_operation(const char* operation, Site site);
   void matrix_load(const char* operation, const void* row, Site site);
   void async_copy(void* shared, const void* global, int bytes, bool real, Site site);
+  void tensor_row(const void* global, size_t bytes, Site site);  // of the box of a tensor copy: a request
 
   // By instrumented code.
   void access(const void* address, size_t bytes, bool together, bool writes, bool atomic, const void* place);
@@ -104,7 +106,17 @@ class Watcher {
   void basic_block(const void* place);
 
  private:
-  enum class Kind : uint8_t { block, load, store, atomic, async_load, async_store, matrix_load, operation };
+  enum class Kind : uint8_t {
+    block,
+    load,
+    store,
+    atomic,
+    async_load,
+    async_store,
+    matrix_load,
+    tensor_load,
+    operation
+  };
   static bool has_address(Kind kind) { return kind != Kind::block && kind != Kind::operation; }
 
   // A function and where it was called from; number 0 stands for the start of the thread.
@@ -117,7 +129,7 @@ class Watcher {
     uint32_t call, place;  // place: the instruction, or the one passed last before an operation
     uint32_t site;         // 0, or 1 + index of a line and operation that the run time was told
     Kind kind;
-    uint8_t bytes;  // <= 16
+    uint8_t bytes;  // <= 16; of a tensor_load <= 128
     auto operator<=>(const Station&) const = default;
   };
   struct StationHash {
@@ -188,6 +200,7 @@ class Watcher {
   void warp_operation(const char*, Site) {}
   void matrix_load(const char*, const void*, Site) {}
   void async_copy(void*, const void*, int, bool, Site) {}
+  void tensor_row(const void*, size_t, Site) {}
 };
 
 }  // namespace runtime

@@ -66,6 +66,9 @@ const ConvSize conv_sizes[] = {
     {"dcgan noise",         {.n = 2, .h = 4, .w = 4, .c = 512, .k = 100, .kh = 4, .kw = 4}, Width::real},
     {"unet 264 to 512",     {.n = 1, .h = 16, .w = 16, .c = 264, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
     {"u-net level 5",       {.n = 1, .h = 16, .w = 16, .c = 512, .k = 512, .kh = 4, .kw = 4, .sh = 2, .sw = 2, .ph = 1, .pw = 1}, Width::real},
+    // Whose products, forwards and backwards, get the large tile of wgmma.
+    {"1x1 from 8 to 1088",  {.n = 1, .h = 33, .w = 35, .c = 8, .k = 1088}, Width::real},
+    {"1x1 from 1088 to 8",  {.n = 1, .h = 33, .w = 35, .c = 1088, .k = 8}, Width::real},
     // Few pixels under many weights.
     {"many weights 3x5 unequal", {.n = 2, .h = 7, .w = 10, .c = 40, .k = 56, .kh = 3, .kw = 5, .sh = 2, .sw = 1, .ph = 0, .pw = 2}, Width::cpu},
     {"many weights dilation 2", {.n = 1, .h = 7, .w = 8, .c = 64, .k = 64, .kh = 3, .kw = 3, .ph = 2, .pw = 2, .dh = 2, .dw = 2}, Width::cpu},

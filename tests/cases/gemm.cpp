@@ -37,7 +37,10 @@ const std::vector<Case<Gemm>>& cases() {
         c.name += " to float32";  // from bfloat16 matrices in bfloat16 runs
         c.stored_as("c", Kind::float32);
         // The largest tiles are for products that fill a GPU.
-        add(1409, 1416, 40, ta, tb, false, no_act, Acc::set).real_width = true;
+        add(1409, 1400, 40, ta, tb, false, no_act, Acc::set).real_width = true;
+        // The same for steps of 64 k's: several splits, and a large tile with more steps than stages.
+        if (ta == tb) add(66, 24, 1032, ta, tb, tb, no_act, Acc::set);
+        add(16, 8520, 264, ta, tb, tb, leaky, Acc::set).real_width = true;
       }
     t.push_back(part_of_buffers(t, "64x64x64 none"));
     t.push_back(part_of_buffers(t, "64x64x64 At Bt none"));

@@ -60,6 +60,8 @@ gan::WrapperInputs make_inputs() {
     in.bf16_tiles.push_back(two_bf16(i));
     in.tf32_tiles.push_back(gan::simt::to_tf32(number(i)).bits);
   }
+  for (uint64_t i = 0; i < (64 + 128) * 32 + 64 * 128; ++i)
+    in.wgmma_operands.push_back(i < (64 + 128) * 32 ? two_bf16(i) : as_bits(number(i)));
   return in;
 }
 
@@ -89,7 +91,9 @@ int main() try {
     std::puts("skipped: no GPU");
     return 77;
   }
-  const gan::WrapperInputs in = make_inputs();
+  gan::WrapperInputs in = make_inputs();
+  in.wgmma = gan::cuda::gpu_has_wgmma();
+  if (!in.wgmma) std::puts("left out: mbarriers, tensor copies and wgmma, which need compute capability 9.0");
   const auto gpu = gan::cuda::wrapper_results(in), emulated = gan::simt::wrapper_results(in);
   bool all_agree = true;
   for (size_t w = 0; w < gpu.size(); ++w) {

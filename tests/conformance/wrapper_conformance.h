@@ -28,10 +28,14 @@ struct WrapperInputs {
   std::vector<uint32_t> tf32_specials;  // the same
   std::vector<uint32_t> bf16_tiles;     // (128 threads, 8 a + 8 b)
   std::vector<uint32_t> tf32_tiles;     // the same
+  // Whether those of compute capability 9.0 take part.
+  bool wgmma = false;
+  std::vector<uint32_t> wgmma_operands;  // two bf16 a word, 64 x 64 and 128 x 64; then 64 x 128 float32
 };
 
 namespace cuda {
 bool gpu_present();
+bool gpu_has_wgmma();
 std::vector<WrapperResult> wrapper_results(const WrapperInputs& in);
 }  // namespace cuda
 namespace simt {

@@ -1,4 +1,4 @@
-// The tensor-core product (kernels/gpu/mma_tile.cuh) apart from its results, which test_kernels.cpp compares:
+// The tensor-core products (kernels/gpu/mma_tile.cuh, wgmma_tile.cuh) apart from its results, which test_kernels.cpp compares:
 // where tiles lie in shared memory, and how products are cut.
 #include <doctest/doctest.h>
 
@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "bench/layers.h"
-#include "kernels/gpu/mma_tile.cuh"
+#include "kernels/gpu/wgmma_tile.cuh"
 
 namespace gan::simt {
 namespace {
@@ -65,6 +65,41 @@ TEST_CASE("mma: tiles in shared memory are read and written without bank conflic
   check_layout<float, 128, false>();
 }
 
+// A warpgroup's copies and wgmma itself move 8 vectors at a time, of a row or of a column.
+template <int lines, bool along_k>
+void check_wgmma_layout() {
+  using Tile = WgmmaTile<lines, along_k>;
+  const int rows = along_k ? lines : 64, vectors = (along_k ? 64 : lines) / 8;
+  CAPTURE(lines);
+  CAPTURE(along_k);
+  std::set<int> places;
+  for (int row = 0; row < rows; ++row)
+    for (int v = 0; v < vectors; ++v) {
+      const int offset = Tile::offset(row, v);
+      CHECK((offset % 16 == 0 && offset >= 0 && offset + 16 <= Tile::bytes));
+      CHECK(offset / 128 == v / 8 * 64 + row);  // in the row of 128 bytes that tensor copies put it in
+      places.insert(offset);
+    }
+  CHECK(places.size() == size_t(rows * vectors));
+  for (int first = 0; first < rows; first += 8)
+    for (int v = 0; v < vectors; v += 8)
+      for (int i = 0; i < 8; ++i) {
+        std::set<int> of_row, of_column;
+        for (int j = 0; j < 8; ++j) {
+          of_row.insert(bank(Tile::offset(first + i, v + j)));
+          of_column.insert(bank(Tile::offset(first + j, v + i)));
+        }
+        CHECK((of_row.size() == 8 && of_column.size() == 8));
+      }
+}
+
+TEST_CASE("wgmma: tiles in shared memory are read and written without bank conflicts") {
+  check_wgmma_layout<64, true>();
+  check_wgmma_layout<64, false>();
+  check_wgmma_layout<128, true>();
+  check_wgmma_layout<128, false>();
+}
+
 TEST_CASE("mma: a division by a multiplication is exact below 2^31") {
   const auto check = [](int divisor) {
     const FastDivision by(divisor);
@@ -88,13 +123,17 @@ TilePlan plan_gemm(int m, int n, int k) {
 
 // The gemm cases of tests/cases/gemm.cpp that are there to reach these.
 TEST_CASE("mma: large products get large tiles, deep ones several splits of k") {
-  CHECK(plan_gemm<MmaRung<bf16>>(1409, 1416, 40).shape == Tiles::large);
-  CHECK(plan_gemm<MmaRung<float>>(1409, 1416, 40).shape == Tiles::large);
+  CHECK(plan_gemm<MmaRung<bf16>>(1409, 1400, 40).shape == Tiles::large);
+  CHECK(plan_gemm<MmaRung<float>>(1409, 1400, 40).shape == Tiles::large);
   CHECK(plan_gemm<MmaRung<bf16>>(70, 130, 57).shape == Tiles::small);
   CHECK(plan_gemm<MmaRung<bf16>>(66, 24, 544).splits > 1);  // 17 steps of 32
   CHECK(plan_gemm<MmaRung<float>>(9, 70, 529).splits > 1);  // 34 steps of 16
   CHECK(plan_gemm<TiledRung<float>>(9, 70, 529).splits > 1);
   CHECK(plan_gemm<MmaRung<bf16>>(9, 70, 40).splits == 1);
+  CHECK(plan_gemm<WgmmaRung>(1409, 1400, 40).shape == Tiles::large);
+  CHECK(plan_gemm<WgmmaRung>(16, 8520, 264).shape == Tiles::large);
+  CHECK(plan_gemm<WgmmaRung>(33 * 35, 1088, 8).shape == Tiles::large);  // 1x1 convolutions
+  CHECK(plan_gemm<WgmmaRung>(66, 24, 1032).splits > 1);                           // 17 steps of 64
 }
 
 // The plans of the three directions of a layer, as conv/implicit.cuh asks for them.

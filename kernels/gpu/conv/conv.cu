@@ -4,11 +4,12 @@
 //         2_tiled.cu  implicit matrix product on tiles in shared memory and registers
 //         3_mma.cu    the same product on tensor cores: mma_bf16 on bfloat16, mma_tf32 on float32 (only when
 //                     asked for by name)
+//         4_hopper.cu wgmma_bf16: the same on the tensor cores of compute capability 9.0 (only when asked for by name)
 //         cudnn       NVIDIA's library, to compare with: only when asked for by name (CUDA builds only)
 // All sums are float32, whatever the storage type.
 #include "kernels/gpu/conv/conv.cuh"
 #include "kernels/gpu/conv/implicit.cuh"
-#include "kernels/gpu/mma_tile.cuh"
+#include "kernels/gpu/wgmma_tile.cuh"
 #if defined(__CUDACC__)
 #include "kernels/gpu/cuda_libraries.h"
 #endif
@@ -52,6 +53,13 @@ const char* fits_mma_tf32(const Args& args) {
   return tf32_in_use() || forced_variant(Args::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
 }
 
+template <class Args>
+const char* fits_wgmma_bf16(const Args& args) {
+  if (const char* reason = fits_mma_bf16(args)) return reason;
+  if (forced_variant(Args::op) != "wgmma_bf16") return wgmma_not_asked_for;
+  return wgmma_missing();
+}
+
 // ---- cuDNN --------------------------------------------------------------------------------------------
 
 #if defined(__CUDACC__)
@@ -82,6 +90,8 @@ void conv_bwd_weight_cudnn(const ConvBwdWeight& args, Stream& stream) { cudnn_bw
 
 constexpr const char* f32_bf16 = "f32 bf16";
 constexpr const char* not_grouped_forced = "groups 1, kernel up to 15x15, stride up to 8x8, when forced";
+constexpr const char* wgmma_where =
+    "as mma_bf16, on compute capability 9.0, when forced (no GPU has timed it)";
 constexpr const char* not_grouped = "groups 1, kernel up to 15x15, stride up to 8x8";
 
 constexpr Variant<ConvFwd> fwd_variants[] = {
@@ -89,6 +99,7 @@ constexpr Variant<ConvFwd> fwd_variants[] = {
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvFwd>, conv_fwd_tiled},
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvFwd>, conv_fwd_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvFwd>, conv_fwd_mma},
+    {"wgmma_bf16", "bf16", wgmma_where, fits_wgmma_bf16<ConvFwd>, conv_fwd_wgmma},
 #if defined(__CUDACC__)  // cuDNN may choose Winograd's
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvFwd>, conv_fwd_cudnn, 4, true},
 #endif
@@ -99,6 +110,7 @@ constexpr Variant<ConvBwdData> bwd_data_variants[] = {
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdData>, conv_bwd_data_tiled},
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdData>, conv_bwd_data_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdData>, conv_bwd_data_mma},
+    {"wgmma_bf16", "bf16", wgmma_where, fits_wgmma_bf16<ConvBwdData>, conv_bwd_data_wgmma},
 #if defined(__CUDACC__)
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdData>, conv_bwd_data_cudnn, 4, true},
 #endif
@@ -109,6 +121,7 @@ constexpr Variant<ConvBwdWeight> bwd_weight_variants[] = {
     {"tiled", f32_bf16, not_grouped, fits_tiled<ConvBwdWeight>, conv_bwd_weight_tiled},
     {"mma_tf32", "tf32", not_grouped_forced, fits_mma_tf32<ConvBwdWeight>, conv_bwd_weight_mma, 3000},
     {"mma_bf16", "bf16", not_grouped, fits_mma_bf16<ConvBwdWeight>, conv_bwd_weight_mma},
+    {"wgmma_bf16", "bf16", wgmma_where, fits_wgmma_bf16<ConvBwdWeight>, conv_bwd_weight_wgmma},
 #if defined(__CUDACC__)
     {"cudnn", "f32", "zero padding, when forced", fits_cudnn<ConvBwdWeight>, conv_bwd_weight_cudnn, 4, true},
 #endif

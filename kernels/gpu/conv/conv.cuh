@@ -27,7 +27,7 @@ __device__ __forceinline__ MirrorImages mirror_images(int i, int size, int pad, 
   return images;
 }
 
-// The launchers of 1_naive.cu, 2_tiled.cu and 3_mma.cu.
+// The launchers of 1_naive.cu, 2_tiled.cu, 3_mma.cu and 4_hopper.cu.
 void conv_fwd_naive(const ConvFwd& args, Stream& stream);
 void conv_bwd_data_naive(const ConvBwdData& args, Stream& stream);
 void conv_bwd_weight_naive(const ConvBwdWeight& args, Stream& stream);
@@ -37,5 +37,8 @@ void conv_bwd_weight_tiled(const ConvBwdWeight& args, Stream& stream);
 void conv_fwd_mma(const ConvFwd& args, Stream& stream);
 void conv_bwd_data_mma(const ConvBwdData& args, Stream& stream);
 void conv_bwd_weight_mma(const ConvBwdWeight& args, Stream& stream);
+void conv_fwd_wgmma(const ConvFwd& args, Stream& stream);
+void conv_bwd_data_wgmma(const ConvBwdData& args, Stream& stream);
+void conv_bwd_weight_wgmma(const ConvBwdWeight& args, Stream& stream);
 
 }  // namespace gan::GAN_GPU

@@ -3,10 +3,11 @@
 // Ladder: 1_naive.cu  the formula, one thread per element of C
 //         2_tiled.cu  tiles in shared memory and in registers
 //         3_mma.cu    tensor cores: mma_bf16 on bfloat16, mma_tf32 on float32 (only when asked for by name)
+//         4_hopper.cu wgmma_bf16: the tensor cores of compute capability 9.0 (only when asked for by name)
 //         cublas      NVIDIA's library (CUDA builds only)
 // All sums are float32, whatever the storage type.
 #include "kernels/gpu/gemm/gemm.cuh"
-#include "kernels/gpu/mma_tile.cuh"
+#include "kernels/gpu/wgmma_tile.cuh"
 #if defined(__CUDACC__)
 #include "kernels/gpu/cuda_libraries.h"
 #endif
@@ -36,6 +37,12 @@ const char* fits_mma_tf32(const Gemm& args) {
   return tf32_in_use() || forced_variant(Gemm::op) == "mma_tf32" ? nullptr : tf32_not_asked_for;
 }
 
+const char* fits_wgmma_bf16(const Gemm& args) {
+  if (const char* reason = fits_mma_bf16(args)) return reason;
+  if (forced_variant(Gemm::op) != "wgmma_bf16") return wgmma_not_asked_for;
+  return wgmma_missing();
+}
+
 // ---- cuBLAS -------------------------------------------------------------------------------------------
 
 #if defined(__CUDACC__)
@@ -59,11 +66,15 @@ void gemm_cublas(const Gemm& args, Stream& stream) {
 
 // ---- variants -----------------------------------------------------------------------------------------
 
+constexpr const char* wgmma_where =
+    "as mma_bf16, on compute capability 9.0, when forced (no GPU has timed it)";
+
 constexpr Variant<Gemm> gemm_variants[] = {
     {"naive", "f32 bf16", "any size", fits_types, gemm_naive},
     {"tiled", "f32 bf16", "any size", fits_types, gemm_tiled},
     {"mma_tf32", "tf32", "any size, when forced", fits_mma_tf32, gemm_mma, 3000},
     {"mma_bf16", "bf16", "any size", fits_mma_bf16, gemm_mma},
+    {"wgmma_bf16", "bf16", wgmma_where, fits_wgmma_bf16, gemm_wgmma},
 #if defined(__CUDACC__)
     {"cublas", "f32 bf16", "where libcublas is installed", fits_cublas, gemm_cublas, 1, true},
 #endif

@@ -6,10 +6,11 @@
 
 namespace gan::GAN_GPU {
 
-// The launchers of 1_naive.cu, 2_tiled.cu and 3_mma.cu.
+// The launchers of 1_naive.cu, 2_tiled.cu, 3_mma.cu and 4_hopper.cu.
 void gemm_naive(const Gemm& args, Stream& stream);
 void gemm_tiled(const Gemm& args, Stream& stream);
 void gemm_mma(const Gemm& args, Stream& stream);
+void gemm_wgmma(const Gemm& args, Stream& stream);
 
 // ---- gemm as a product of tile.cuh --------------------------------------------------------------------
 
