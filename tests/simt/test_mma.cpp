@@ -133,7 +133,7 @@ TEST_CASE("mma: large products get large tiles, deep ones several splits of k") 
   CHECK(plan_gemm<WgmmaRung>(1409, 1400, 40).shape == Tiles::large);
   CHECK(plan_gemm<WgmmaRung>(16, 8520, 264).shape == Tiles::large);
   CHECK(plan_gemm<WgmmaRung>(33 * 35, 1088, 8).shape == Tiles::large);  // 1x1 convolutions
-  CHECK(plan_gemm<WgmmaRung>(66, 24, 1032).splits > 1);                           // 17 steps of 64
+  CHECK(plan_gemm<WgmmaRung>(66, 24, 1032).splits > 1);                 // 17 steps of 64
 }
 
 // The plans of the three directions of a layer, as conv/implicit.cuh asks for them.
