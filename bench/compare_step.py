@@ -57,16 +57,16 @@ def main():
         servers.append(Server(f"peer {number}", [*command, *network, *settings], options.threads))
     for number, command in enumerate(options.peer_command, start=1):
         servers.append(Server(f"command {number}", shlex.split(command), options.threads))
+    measured = {"model": options.model, "size": options.size, "ngf": options.width, "ndf": options.width, "threads": options.threads}
     try:
-        results = [compare(servers, batch, options) for batch in map(int, options.batch.split(","))]
+        results = [compare(servers, batch, options, measured) for batch in map(int, options.batch.split(","))]
     finally:
         for server in servers:
             server.stop()
     os.makedirs(os.path.dirname(os.path.abspath(options.out)), exist_ok=True)
     with open(options.out, "w", encoding="utf-8") as file:
         stamp = datetime.datetime.now().isoformat(timespec="seconds")
-        settings = {"model": options.model, "size": options.size, "ngf": options.width, "ndf": options.width, "threads": options.threads}
-        json.dump({"made": stamp, "cpu": cpu_name(), **settings, "results": results}, file, indent=1)
+        json.dump({"made": stamp, "cpu": cpu_name(), **measured, "results": results}, file, indent=1)
         file.write("\n")
     print(f"\nwritten to {options.out}")
 
@@ -108,9 +108,10 @@ class Server:
             self.process.wait()
 
 
-def compare(servers, batch, options):
-    """Measures one batch size, prints its table and returns it."""
+def compare(servers, batch, options, measured):
+    """Measures one batch size, prints its table and returns it. What our side says of its network counts in `measured`."""
     warm = {server.name: server.step(batch, 3) for server in servers}  # builds, warms up, chooses layouts
+    measured.update({key: warm[servers[0].name][key] for key in measured if key in warm[servers[0].name]})
     slowest = max(min(answer["times"]) for answer in warm.values())
     count = options.steps or max(2, round(1 / slowest))
     rounds = {server.name: [] for server in servers}
