@@ -205,6 +205,11 @@ double tensor_core_sums(const Variant<Args>& variant, const Case<Args>& c, Numbe
   return 0;
 }
 
+// Products and convolutions, whose rungs cut them into tiles.
+template <class Args>
+constexpr bool has_tiles = std::is_same_v<Args, Gemm> || std::is_same_v<Args, ConvFwd> ||
+                           std::is_same_v<Args, ConvBwdData> || std::is_same_v<Args, ConvBwdWeight>;
+
 // One case by one variant; not thorough: in one order of threads. Returns what is wrong, or nothing.
 template <class Args>
 std::string check_case(const Backend& backend, const Variant<Args>& variant, const Case<Args>& c,
@@ -220,9 +225,11 @@ std::string check_case(const Backend& backend, const Variant<Args>& variant, con
   auto orders = schedules(backend.device, all_orders);
   if (all_orders) orders.push_back(orders.front());  // once more: the same bits?
   const double sums = tensor_core_sums(variant, c, numbers);
-  // Whether what Variant::rounding speaks of reaches this output: statistics are made of factors as they came.
+  // Whether what Variant::rounding speaks of reaches this output. The float32 ones of other operations than products are
+  // statistics, made of factors as they came.
   const auto rounds = [&](size_t port) {
-    return numbers == Numbers::bf16 && variant.rounding > 0 && c.ports[port].kind == Kind::value;
+    return numbers == Numbers::bf16 && variant.rounding > 0 &&
+           (has_tiles<Args> || c.ports[port].kind == Kind::value);
   };
   if (sums > 0 && thorough && backend.device == Device::simt && run_real_widths) {  // and as hardware adds
     orders.push_back(orders.front());
@@ -295,11 +302,6 @@ void check_error(const Variant<Args>& variant, const MeasuredError& measured) {
   CHECK(value <= 1.4 * variant.error);
   if (variant.error > 1 && !may_fit_nothing(variant.name)) CHECK(variant.error <= 2 * value);
 }
-
-// Whether its rungs cut a matrix product into tiles.
-template <class Args>
-constexpr bool has_tiles = std::is_same_v<Args, Gemm> || std::is_same_v<Args, ConvFwd> ||
-                           std::is_same_v<Args, ConvBwdData> || std::is_same_v<Args, ConvBwdWeight>;
 
 template <class Args>
 void check_operation(const Backend& backend, const Op<Args>& op, Tally& tally) {

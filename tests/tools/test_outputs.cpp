@@ -371,7 +371,9 @@ TEST_CASE("outputs: bench_rungs obeys Google Benchmark's options, and its JSON h
     ++rows[row["run_name"]];
     CHECK(row["real_time"] > 0);
     CHECK(row["runs"] >= 1);
-    CHECK(row.value("error", 0.0) < 1e-4);
+    // Forced rungs are among them: those that round factors to tf32.
+    const bool is_tf32 = contains(row["run_name"].get<std::string>(), "tf32");
+    CHECK(row.value("error", 0.0) < (is_tf32 ? 1e-3 : 1e-4));
     CHECK(row["bytes/s"] > 0);
     picked += row.value("label", "").starts_with("picked");
   }
