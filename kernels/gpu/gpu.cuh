@@ -140,13 +140,14 @@ void launch(void (*kernel)(Parameters...), GridAt at, dim3 block, size_t dynamic
     std::tuple<Parameters...> parameters;
   };
   const runtime::LaunchShape shape{at.grid, block, dynamic_shared_bytes, {at.file, at.line}};
-  const auto run = [shape, call = Call{kernel, {static_cast<Parameters>(arguments)...}}]() mutable {
+  auto run = [shape, call = Call{kernel, {static_cast<Parameters>(arguments)...}}]() mutable {
     runtime::run_grid(shape, &call, [](void* opaque) {
       Call& c = *static_cast<Call*>(opaque);
       std::apply(c.kernel, c.parameters);
     });
   };
-  runtime::run_or_queue(stream, run);
+  if (stream) runtime::queue_work(stream, run);
+  else run();
 #endif
 }
 

@@ -157,12 +157,15 @@ void download(void* host, const void* device, size_t bytes, Stream& stream) {
   move(host, device, bytes);
 }
 void copy(void* to, const void* from, size_t bytes, Stream& stream) {
-  runtime::run_or_queue(handle_of(stream), [=] { move(to, from, bytes); });
+  if (const StreamHandle queue = handle_of(stream)) queue->add([=] { move(to, from, bytes); });
+  else move(to, from, bytes);
 }
 void zero(void* to, size_t bytes, Stream& stream) {
-  runtime::run_or_queue(handle_of(stream), [=] {
+  const auto work = [=] {
     if (bytes) std::memset(to, 0, bytes);
-  });
+  };
+  if (const StreamHandle queue = handle_of(stream)) queue->add(work);
+  else work();
 }
 constexpr bool pooled = false;
 

@@ -94,10 +94,7 @@ void Queue::refuse_while_capturing(const char* what) const {
   if (captured_) throw Error(fmt::format("{} while a graph is captured: it cannot be part of one", what));
 }
 
-void run_or_queue(StreamHandle queue, const Work& work) {
-  if (queue) queue->add(work);
-  else work();
-}
+void queue_work(StreamHandle queue, Work work) { queue->add(std::move(work)); }
 
 }  // namespace runtime
 

@@ -127,8 +127,8 @@ struct LaunchShape {
 // Runs body(call) once for each thread of the grid. The kernel's address stands first in *call.
 void run_grid(const LaunchShape& shape, void* call, void (*body)(void* call));
 
-// Now, or where there is a queue when its turn comes (queues.h).
-void run_or_queue(StreamHandle queue, const std::function<void()>& work);
+// For later, when the queue's turn comes (queues.h).
+void queue_work(StreamHandle queue, std::function<void()> work);
 
 // Waits until every thread of the block that has not exited is at the same line. Returns for how many of them
 // predicate was true. operation: the CUDA name, for messages.
