@@ -600,7 +600,6 @@ int run(int argc, char** argv) {
   DeviceContext context(choose_device(device).device);
   if (context.device() == Device::ref)
     fail(Exit::usage, "--device ref: it calculates in float64, for right results; use cpu, cuda or simt");
-  take_own_stream(context);
   const std::vector<std::unique_ptr<AnyProblem>> problems = problems_of(context, options);
   if (problems.empty())
     fail(Exit::usage,

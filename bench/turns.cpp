@@ -22,7 +22,6 @@ void check(cudaError_t status, const char* call) {
 }
 cudaStream_t stream_of(DeviceContext& context) { return static_cast<cudaStream_t>(context.stream().handle); }
 cudaEvent_t event(void* handle) { return static_cast<cudaEvent_t>(handle); }
-cudaGraphExec_t executable(void* handle) { return static_cast<cudaGraphExec_t>(handle); }
 
 }  // namespace
 #endif
@@ -42,7 +41,7 @@ Turn::Turn(DeviceContext& context, std::function<void(int)> run, int runs)
 
 Turn::~Turn() {
 #ifdef GAN_WITH_CUDA
-  if (graph_) cudaGraphExecDestroy(executable(graph_));
+  if (graph_) context_.kernels().queues.release_graph(graph_);
   if (start_) cudaEventDestroy(event(start_));
   if (stop_) cudaEventDestroy(event(stop_));
 #endif
@@ -53,7 +52,7 @@ double Turn::take() {
   if (context_.device() == Device::cuda) {
     const cudaStream_t stream = stream_of(context_);
     check(cudaEventRecord(event(start_), stream), "cudaEventRecord");
-    if (graph_) check(cudaGraphLaunch(executable(graph_), stream), "cudaGraphLaunch");
+    if (graph_) context_.kernels().queues.run_graph(graph_, context_.stream());
     else queue();
     check(cudaEventRecord(event(stop_), stream), "cudaEventRecord");
     check(cudaEventSynchronize(event(stop_)), "wait for the GPU");
@@ -72,32 +71,20 @@ void Turn::queue() {
   for (int i = 0; i < runs_; ++i) run_(i);
 }
 
+// What cannot be captured is queued each time.
 void Turn::record() {
-#ifdef GAN_WITH_CUDA
-  const cudaStream_t stream = stream_of(context_);
-  check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed), "cudaStreamBeginCapture");
+  const Queues& queues = context_.kernels().queues;
+  queues.begin_capture(context_.stream());
   bool recorded = true;
   try {
     queue();
   } catch (const Error&) { recorded = false; }
-  cudaGraph_t graph = nullptr;
-  cudaGraphExec_t made = nullptr;
-  recorded &= cudaStreamEndCapture(stream, &graph) == cudaSuccess && graph;
-  recorded = recorded && cudaGraphInstantiate(&made, graph, 0) == cudaSuccess;
-  if (recorded) graph_ = made;
-  if (graph) cudaGraphDestroy(graph);
-  cudaGetLastError();  // of a recording that failed
-#endif
-}
-
-void take_own_stream(DeviceContext& context) {
-  (void)context;
-#ifdef GAN_WITH_CUDA
-  if (context.device() != Device::cuda) return;
-  cudaStream_t stream = nullptr;
-  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
-  context.stream().handle = stream;
-#endif
+  try {
+    graph_ = queues.end_capture(context_.stream());
+  } catch (const Error&) { return; }
+  if (recorded) return;
+  queues.release_graph(graph_);
+  graph_ = nullptr;
 }
 
 double cache_bytes(const DeviceContext& context) {

@@ -31,8 +31,6 @@ class Turn {
        *graph_ = nullptr;  // of CUDA: two events, and an executable graph
 };
 
-// Gives a GPU's context a stream of its own: the default one cannot be recorded.
-void take_own_stream(DeviceContext& context);
 // Of a GPU's L2 cache; 0 elsewhere, where inputs stay in the caches.
 double cache_bytes(const DeviceContext& context);
 
