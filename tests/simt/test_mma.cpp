@@ -15,13 +15,9 @@ namespace {
 // Shared memory has 8 banks of 16 bytes; 8 lanes at a time read or write 16 bytes each.
 int bank(int offset) { return offset / 16 % 8; }
 
-template <class T, int lines, bool along_k>
-void check_layout() {
-  using Tile = StagedTile<T, lines, along_k>;
-  const int rows = along_k ? lines : Tile::k, vectors = (along_k ? Tile::k : lines) / Tile::in_vector;
-  CAPTURE(sizeof(T));
-  CAPTURE(lines);
-  CAPTURE(along_k);
+// All vectors of a tile lie aligned and within it, no two at one place.
+template <class Tile>
+void check_places(int rows, int vectors) {
   std::set<int> places;
   for (int row = 0; row < rows; ++row)
     for (int v = 0; v < vectors; ++v) {
@@ -29,7 +25,17 @@ void check_layout() {
       CHECK((offset % 16 == 0 && offset >= 0 && offset + 16 <= Tile::bytes));
       places.insert(offset);
     }
-  CHECK(places.size() == size_t(rows * vectors));  // no two vectors at one place
+  CHECK(places.size() == size_t(rows * vectors));
+}
+
+template <class T, int lines, bool along_k>
+void check_layout() {
+  using Tile = StagedTile<T, lines, along_k>;
+  const int rows = along_k ? lines : Tile::k, vectors = (along_k ? Tile::k : lines) / Tile::in_vector;
+  CAPTURE(sizeof(T));
+  CAPTURE(lines);
+  CAPTURE(along_k);
+  check_places<Tile>(rows, vectors);
 
   // Copies: 8 vectors that follow one another in memory.
   for (int first = 0; first < rows * vectors; first += 8) {
@@ -72,15 +78,10 @@ void check_wgmma_layout() {
   const int rows = along_k ? lines : 64, vectors = (along_k ? 64 : lines) / 8;
   CAPTURE(lines);
   CAPTURE(along_k);
-  std::set<int> places;
+  check_places<Tile>(rows, vectors);
   for (int row = 0; row < rows; ++row)
-    for (int v = 0; v < vectors; ++v) {
-      const int offset = Tile::offset(row, v);
-      CHECK((offset % 16 == 0 && offset >= 0 && offset + 16 <= Tile::bytes));
-      CHECK(offset / 128 == v / 8 * 64 + row);  // in the row of 128 bytes that tensor copies put it in
-      places.insert(offset);
-    }
-  CHECK(places.size() == size_t(rows * vectors));
+    for (int v = 0; v < vectors; ++v)  // in the row of 128 bytes that tensor copies put it in
+      CHECK(Tile::offset(row, v) / 128 == v / 8 * 64 + row);
   for (int first = 0; first < rows; first += 8)
     for (int v = 0; v < vectors; v += 8)
       for (int i = 0; i < 8; ++i) {
